@@ -1,0 +1,101 @@
+package export
+
+import "time"
+
+// Ref names a run. It is all a workflow carries about one.
+type Ref struct {
+	Tenant string `json:"tenant"`
+	RunID  string `json:"runId"`
+}
+
+// Run is one export: what was asked (immutable once created) and what came of it.
+type Run struct {
+	Tenant  string
+	Project string // "" when the tenant has no projects
+	ID      string // lower-case UUID
+
+	ProfileID       string
+	ProfileRevision int
+	ProfileName     string
+	Kind            string
+	Variant         string
+
+	Selectors   Selectors
+	Options     Options
+	Labels      map[string]string
+	RequestedBy string
+	RequestedAt time.Time // UTC, whole seconds: the only stamp that enters a bundle
+
+	State State
+	// AsOf is the ledger sequence the run reads at; 0 until Plan has fixed it.
+	AsOf        int64
+	StartedAt   time.Time // zero until running
+	CompletedAt time.Time // zero until terminal
+	Failure     *Failure
+	Cancel      *Cancellation
+
+	Progress Progress
+	Result   Result
+}
+
+// Ref is the run's name.
+func (r Run) Ref() Ref { return Ref{Tenant: r.Tenant, RunID: r.ID} }
+
+// Selectors narrow what a run takes from the ledger. The zero value takes all.
+type Selectors struct {
+	Kinds      []string `json:"kinds,omitempty"`      // advisory, vex, sbom ...
+	Sources    []string `json:"sources,omitempty"`    // as given at import
+	Ecosystems []string `json:"ecosystems,omitempty"` // OSV ecosystem names, exact
+}
+
+// Options change how a run works, not what it selects.
+type Options struct {
+	// AllowEmpty lets a run succeed with nothing selected (ruling 16).
+	AllowEmpty bool `json:"allowEmpty,omitempty"`
+}
+
+// Failure is why a run failed, in words for the person who asked.
+type Failure struct {
+	Code    Code   `json:"code"`
+	Message string `json:"message"`
+	Phase   Phase  `json:"phase"`
+}
+
+// Cancellation is who asked for the end of a run, and why.
+type Cancellation struct {
+	By     string    `json:"by"`
+	Reason string    `json:"reason"`
+	At     time.Time `json:"at"`
+}
+
+// Progress counts what a run has done so far.
+type Progress struct {
+	Shards      int   `json:"shards"`
+	ShardsDone  int   `json:"shardsDone"`
+	Records     int64 `json:"records"`
+	RecordsDone int64 `json:"recordsDone"`
+	Bytes       int64 `json:"bytes"` // uncompressed payload bytes to write
+	BytesDone   int64 `json:"bytesDone"`
+}
+
+// Result is what a run produced. Digests read "sha256:<lower-case hex>" and
+// are empty until the phase that makes them has committed.
+type Result struct {
+	ManifestDigest string
+	PayloadDigest  string
+	RerunHash      string
+	ArchiveDigest  string
+	ArchiveBytes   int64
+	Signatures     []SignatureRef
+}
+
+// SignatureRef names one signature of a run and how a stranger checks it.
+type SignatureRef struct {
+	ID        string `json:"id"`       // sha256 of the signature bytes, "sha256:<hex>"
+	Artifact  string `json:"artifact"` // path of the signed file in the bundle, or "seal"
+	Path      string `json:"path"`     // path of the signature in the bundle
+	KeyID     string `json:"keyId"`
+	Algorithm string `json:"algorithm"`
+	// Verify is the exact command to run beside the unpacked bundle.
+	Verify string `json:"verify"`
+}

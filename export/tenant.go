@@ -1,0 +1,28 @@
+package export
+
+import "regexp"
+
+var tenantPattern = regexp.MustCompile(`^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$`)
+
+// ValidTenant reports whether name can be a tenant or project id: 1 to 63
+// lower-case letters, digits and inner hyphens, a DNS label. Everything
+// derived from it (database rows, object keys, workflow ids) relies on that.
+func ValidTenant(name string) bool { return tenantPattern.MatchString(name) }
+
+var runIDPattern = regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$`)
+
+// ValidRunID reports whether id has the form of a run id (lower-case UUID).
+func ValidRunID(id string) bool { return runIDPattern.MatchString(id) }
+
+// RunWorkflowID is the Temporal workflow id of a run. The tenant is in it, so
+// two tenants can never share a workflow.
+func RunWorkflowID(ref Ref) string { return "export-run/" + ref.Tenant + "/" + ref.RunID }
+
+// RunSearchAttributes are the Temporal search attributes of a run: opaque ids
+// only, never names or selectors.
+func RunSearchAttributes(run Run) map[string]string {
+	return map[string]string{
+		"ExportTenant":  run.Tenant,
+		"ExportProfile": run.ProfileID,
+	}
+}

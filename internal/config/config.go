@@ -1,0 +1,118 @@
+// Package config is the one file that the processes of an installation share.
+// `exportcenter up` writes it into its data directory; a cluster writes it by
+// hand. It is read once, in cmd, and checked there; no environment variable is
+// read below cmd.
+package config
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// Config configures api, worker, migrate and fsck.
+type Config struct {
+	// Listen is the API's host:port; port 0 picks a free one.
+	Listen string `yaml:"listen"`
+	// PublicURL is where clients reach the API, without a trailing slash.
+	PublicURL string   `yaml:"publicURL"`
+	Database  Database `yaml:"database"`
+	Temporal  Temporal `yaml:"temporal"`
+	Blobs     Blobs    `yaml:"blobs"`
+	Signing   Signing  `yaml:"signing"`
+	Auth      Auth     `yaml:"auth"`
+	// WorkerReady is a file the worker creates once it polls; "" = none.
+	WorkerReady string `yaml:"workerReady,omitempty"`
+}
+
+// Database holds one connection string per role (docs/architecture.md, the tenant wall).
+type Database struct {
+	Owner    string `yaml:"owner"`    // owns the tables; migrations only
+	App      string `yaml:"app"`      // owns nothing, bound by row level security
+	Dispatch string `yaml:"dispatch"` // sees ids of waiting runs of all tenants
+}
+
+// Temporal says where workflows run.
+type Temporal struct {
+	Address   string `yaml:"address"`
+	Namespace string `yaml:"namespace"`
+	TaskQueue string `yaml:"taskQueue"`
+}
+
+// Blobs says where bytes live.
+type Blobs struct {
+	Dir string `yaml:"dir"`
+}
+
+// Signing says which key signs.
+type Signing struct {
+	Key          string `yaml:"key"`          // encrypted private key file (PEM)
+	PasswordFile string `yaml:"passwordFile"` // its password, without line end
+}
+
+// Auth says whose tokens are believed.
+type Auth struct {
+	Issuer   string `yaml:"issuer"`
+	Audience string `yaml:"audience"`
+	// JWKS is the path or http(s) URL of the issuer's key set.
+	JWKS string `yaml:"jwks"`
+}
+
+// Load reads and checks the file at path. Unknown fields are errors: a
+// misspelt setting must not be a silent default.
+func Load(path string) (Config, error) {
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		return Config{}, fmt.Errorf("read configuration: %w", err)
+	}
+	var c Config
+	dec := yaml.NewDecoder(bytes.NewReader(raw))
+	dec.KnownFields(true)
+	if err := dec.Decode(&c); err != nil && !errors.Is(err, io.EOF) {
+		return Config{}, fmt.Errorf("configuration %s: %w", path, err)
+	}
+	if err := c.Validate(); err != nil {
+		return Config{}, fmt.Errorf("configuration %s: %w", path, err)
+	}
+	return c, nil
+}
+
+// Validate names the first setting that is missing.
+func (c Config) Validate() error {
+	required := []struct{ name, value string }{
+		{"listen", c.Listen},
+		{"database.app", c.Database.App},
+		{"database.dispatch", c.Database.Dispatch},
+		{"temporal.address", c.Temporal.Address},
+		{"temporal.namespace", c.Temporal.Namespace},
+		{"temporal.taskQueue", c.Temporal.TaskQueue},
+		{"blobs.dir", c.Blobs.Dir},
+		{"signing.key", c.Signing.Key},
+		{"auth.issuer", c.Auth.Issuer},
+		{"auth.audience", c.Auth.Audience},
+		{"auth.jwks", c.Auth.JWKS},
+	}
+	for _, r := range required {
+		if r.value == "" {
+			return fmt.Errorf("%s is not set", r.name)
+		}
+	}
+	return nil
+}
+
+// Write writes c to path, readable by its owner only: it holds passwords.
+func (c Config) Write(path string) error {
+	raw, err := yaml.Marshal(c)
+	if err != nil {
+		return fmt.Errorf("encode configuration: %w", err)
+	}
+	temp := path + ".new"
+	if err := os.WriteFile(temp, raw, 0o600); err != nil {
+		return fmt.Errorf("write configuration: %w", err)
+	}
+	return os.Rename(temp, path)
+}

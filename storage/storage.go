@@ -1,0 +1,226 @@
+// Package storage says what a store must do. Objects hold bytes under their
+// digest; Runs and Execution hold the state of runs, the first for the API,
+// the second for the activities, whose every write is fenced by its attempt.
+//
+// The folders below implement it; storage/storagetest is the one suite that
+// defines what "implements" means.
+package storage
+
+import (
+	"context"
+	"errors"
+	"io"
+	"time"
+
+	"github.com/stella-ops/exportcenter/bundle"
+	"github.com/stella-ops/exportcenter/export"
+)
+
+// What a store answers besides success. Wrapped, so use errors.Is.
+var (
+	// ErrNotFound: there is no such thing in this tenant. A foreign tenant's
+	// thing is exactly as absent.
+	ErrNotFound = errors.New("not found")
+	// ErrStale: a newer attempt owns the phase, or the run has ended. Stop;
+	// nothing was written.
+	ErrStale = errors.New("attempt no longer owns the phase")
+	// ErrConflict: the state does not allow it (cancel after the end).
+	ErrConflict = errors.New("state conflict")
+	// ErrCorrupt: stored bytes are not what their digest says. Never serve them.
+	ErrCorrupt = errors.New("stored bytes differ from their digest")
+)
+
+// Objects is a content-addressed blob store. Every tenant has a namespace of
+// its own; nothing is shared between two (it would be an oracle).
+type Objects interface {
+	// Stage begins a new blob in tenant's namespace.
+	Stage(ctx context.Context, tenant string) (Staged, error)
+	// Open opens a published blob for reading at any offset.
+	Open(ctx context.Context, tenant string, digest bundle.Digest) (Blob, error)
+	// Delete removes a blob; absent is not an error.
+	Delete(ctx context.Context, tenant string, digest bundle.Digest) error
+	// Check proves the store can be written and read; for readiness.
+	Check(ctx context.Context) error
+}
+
+// Staged is a blob being written. Exactly one of Publish and Discard ends it;
+// Discard after Publish does nothing, so it can be deferred.
+type Staged interface {
+	io.Writer
+	// Digest is the digest and size of what was written so far.
+	Digest() (bundle.Digest, int64)
+	// Publish makes the blob durable under its digest. Publishing bytes that
+	// are already there succeeds and changes nothing.
+	Publish(ctx context.Context) error
+	Discard() error
+}
+
+// Blob is a published blob.
+type Blob interface {
+	io.ReaderAt
+	io.Closer
+	Size() int64
+}
+
+// Claim is an attempt's right to write: it owns (run, phase) until a newer
+// attempt claims it. Every method of Execution that takes a Claim fails with
+// ErrStale when the claim is no longer the newest or the run is terminal.
+type Claim struct {
+	Ref     export.Ref
+	Phase   export.Phase
+	Attempt int64
+}
+
+// RunFilter narrows a list of runs.
+type RunFilter struct {
+	State   export.State // "" = any
+	Profile string       // profile id, "" = any
+	Limit   int          // 1..200
+	Cursor  string       // "" = newest; else the cursor of the previous page
+}
+
+// Runs is what the API needs: create, read, ask for an end.
+type Runs interface {
+	// CreateRun records run as pending with its run.pending event and its
+	// export.requested outbox row in one transaction. With an idempotency key
+	// that was used before for the same request hash it returns the first run
+	// and created=false; for another request it is ErrConflict.
+	CreateRun(ctx context.Context, run export.Run, idem Idempotency) (stored export.Run, created bool, err error)
+	GetRun(ctx context.Context, ref export.Ref) (export.Run, error)
+	// ListRuns gives a page, newest first, and the cursor of the next ("" at the end).
+	ListRuns(ctx context.Context, tenant string, f RunFilter) ([]export.Run, string, error)
+	// RequestCancel records who wants the run to end and why, once: a second
+	// request keeps the first. ErrConflict when the run has ended.
+	RequestCancel(ctx context.Context, ref export.Ref, c export.Cancellation) (export.Run, error)
+	// Events lists a run's journal after seq, oldest first.
+	Events(ctx context.Context, ref export.Ref, after int64, limit int) ([]export.Event, error)
+	// Files lists the entries of a run's bundle in archive order.
+	Files(ctx context.Context, ref export.Ref) ([]File, error)
+}
+
+// Idempotency is a client's key for a request. The zero value means none.
+type Idempotency struct {
+	Key         string
+	RequestHash bundle.Digest
+}
+
+// File is one entry of a run's bundle: a path and the blob behind it.
+type File struct {
+	Path   string
+	Digest bundle.Digest
+	Size   int64
+	// Records and Content describe payload files: number of documents, and
+	// digest and size of the uncompressed content. Zero for other files.
+	Records       int64
+	ContentDigest bundle.Digest
+	ContentSize   int64
+	// Payload marks the files payloadDigest covers.
+	Payload bool
+}
+
+// Shard is one unit of packing, a row of export_inputs.
+type Shard struct {
+	Ordinal int    // position in the plan, from 0
+	Name    string // payload path, data/raw/<type>-<16 hex>.jsonl.zst
+	Kind    string // evidence kind of its documents
+	Source  string // what the documents were read from: "ledger"
+	// Cursor is the document key the shard starts at.
+	Cursor string
+	Count  int64
+	Bytes  int64 // canonical bytes to write, before compression
+	// Hash is SHA-256 over the (key, digest) lines of its documents.
+	Hash bundle.Digest
+	// Result is set once the shard is packed.
+	Result *File
+}
+
+// Distribution is a place a bundle was delivered to, a row of export_distributions.
+type Distribution struct {
+	Type      string // http, oci, object
+	Location  string
+	Digest    bundle.Digest
+	Size      int64
+	ExpiresAt time.Time // zero = none
+}
+
+// Outcome is how a run ends.
+type Outcome struct {
+	State   export.State // succeeded, failed or aborted
+	Failure *export.Failure
+	Cancel  *export.Cancellation
+	Message string
+	// Timeline are the outbox rows written with the transition.
+	Timeline []export.TimelineEvent
+	At       time.Time
+}
+
+// StoredSignature is a signature kept before it is used, so that a retry uses
+// the same bytes even when the key service would give others.
+type StoredSignature struct {
+	Artifact  string // what was signed: an archive path or "seal"
+	KeyID     string
+	Algorithm string
+	Message   bundle.Digest // of the signed bytes
+	Signature []byte
+}
+
+// Execution is what the activities need. Each method is one transaction that
+// checks the claim, writes the state and its events together, and can be
+// repeated by the same attempt without effect.
+type Execution interface {
+	// Begin claims (ref, phase) for attempt. ErrStale if a newer attempt has
+	// it or the run has ended. The run's cancellation request, if any, is in
+	// the returned run: the caller stops when it is set.
+	Begin(ctx context.Context, ref export.Ref, phase export.Phase, attempt int64) (Claim, export.Run, error)
+	// Start moves a pending run to running and fixes AsOf to seq, unless
+	// that was done before: the first fixing stays.
+	Start(ctx context.Context, c Claim, seq int64, at time.Time) (export.Run, error)
+	// SavePlan records the plan blob and its shards, replacing the rows of an
+	// earlier attempt; event run.planned.
+	SavePlan(ctx context.Context, c Claim, plan bundle.Digest, shards []Shard, at time.Time) error
+	// Plan gives what SavePlan recorded, with the results so far.
+	Plan(ctx context.Context, ref export.Ref) (plan bundle.Digest, shards []Shard, err error)
+	// SaveShards records packed shards; events adapter.chunk.
+	SaveShards(ctx context.Context, c Claim, shards []Shard, at time.Time) error
+	// AddEvent records an event of the phase, once per (phase, type, subject).
+	AddEvent(ctx context.Context, c Claim, subject string, e export.Event) error
+	// SaveFiles records bundle entries by path, replacing those of an earlier attempt.
+	SaveFiles(ctx context.Context, c Claim, files []File) error
+	// SaveManifest records the digests the manifest fixes; event manifest.written.
+	SaveManifest(ctx context.Context, c Claim, r export.Result, at time.Time) error
+	// KeepSignature stores s unless (run, artifact, key, message) has one, and
+	// returns the stored one.
+	KeepSignature(ctx context.Context, c Claim, s StoredSignature) (StoredSignature, error)
+	// SaveSigned records signatures and the archive digest; event
+	// signing.completed and the export.built outbox row.
+	SaveSigned(ctx context.Context, c Claim, r export.Result, built export.TimelineEvent, at time.Time) error
+	// SaveDistribution records a delivery; event distribution.completed.
+	SaveDistribution(ctx context.Context, c Claim, d Distribution, at time.Time) error
+	// Finish ends the run: compare-and-set to the outcome's state, with its
+	// event and outbox rows. A run that ended before keeps its end, and that
+	// end is returned.
+	Finish(ctx context.Context, c Claim, o Outcome) (export.Run, error)
+
+	// Pin keeps a blob from the collector on behalf of a run. Pin before
+	// Publish and before reuse.
+	Pin(ctx context.Context, c Claim, digest bundle.Digest, size int64) error
+	// DropBlobs forgets the run's pins and files that no other run needs and
+	// returns the digests that may be deleted; for runs that ended without a bundle.
+	DropBlobs(ctx context.Context, ref export.Ref) ([]bundle.Digest, error)
+}
+
+// Dispatch is what the dispatcher sees across tenants: which runs wait for a
+// workflow and which for the delivery of a cancel signal. Nothing else.
+type Dispatch interface {
+	// Waiting lists runs that are pending or have an undelivered cancel
+	// request, oldest first.
+	Waiting(ctx context.Context, limit int) ([]Waiting, error)
+}
+
+// Waiting is a run the dispatcher must act on.
+type Waiting struct {
+	Ref       export.Ref
+	ProfileID string
+	Pending   bool // no workflow has started it yet
+	Cancel    bool // a cancel request is recorded and the run has not ended
+}
