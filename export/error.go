@@ -37,6 +37,7 @@ const (
 	CodeScope           Code = "ERR_EXPORT_SCOPE"
 	CodeTenantRequired  Code = "TENANT_REQUIRED"
 	CodeUnavailable     Code = "ERR_EXPORT_UNAVAILABLE"
+	CodeCancelled       Code = "ERR_EXPORT_CANCELLED"
 	CodeInternal        Code = "ERR_EXPORT_INTERNAL"
 )
 

@@ -169,8 +169,9 @@ type StoredSignature struct {
 // repeated by the same attempt without effect.
 type Execution interface {
 	// Begin claims (ref, phase) for attempt. ErrStale if a newer attempt has
-	// it or the run has ended. The run's cancellation request, if any, is in
-	// the returned run: the caller stops when it is set.
+	// it or the run has ended; the returned run is as it stands in either case.
+	// The run's cancellation request, if any, is in it: the caller stops when
+	// that is set.
 	Begin(ctx context.Context, ref export.Ref, phase export.Phase, attempt int64) (Claim, export.Run, error)
 	// Start moves a pending run to running and fixes AsOf to seq, unless
 	// that was done before: the first fixing stays.
@@ -186,6 +187,9 @@ type Execution interface {
 	AddEvent(ctx context.Context, c Claim, subject string, e export.Event) error
 	// SaveFiles records bundle entries by path, replacing those of an earlier attempt.
 	SaveFiles(ctx context.Context, c Claim, files []File) error
+	// BundleFiles lists what SaveFiles recorded, in archive order (bytewise by
+	// path, the seal last).
+	BundleFiles(ctx context.Context, ref export.Ref) ([]File, error)
 	// SaveManifest records the digests the manifest fixes; event manifest.written.
 	SaveManifest(ctx context.Context, c Claim, r export.Result, at time.Time) error
 	// KeepSignature stores s unless (run, artifact, key, message) has one, and

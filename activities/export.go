@@ -1,0 +1,72 @@
+package activities
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+
+	"go.temporal.io/sdk/activity"
+
+	"github.com/stella-ops/exportcenter/adapters"
+	"github.com/stella-ops/exportcenter/export"
+	"github.com/stella-ops/exportcenter/internal/clock"
+	"github.com/stella-ops/exportcenter/ledger"
+	"github.com/stella-ops/exportcenter/signing"
+	"github.com/stella-ops/exportcenter/storage"
+)
+
+// Export runs the phases of an export.
+type Export struct {
+	Ledger    ledger.Store
+	Execution storage.Execution
+	Objects   storage.Objects
+	Signer    signing.Signer
+	Adapters  *adapters.Registry
+	Clock     clock.Clock
+	Log       *slog.Logger
+	// Version of this program, for manifest and provenance.
+	Version string
+}
+
+// PhaseInput is the input of every phase: the run's name. All else is read
+// from its rows, so a history holds no tenant data.
+type PhaseInput struct {
+	Ref export.Ref `json:"ref"`
+}
+
+// PhaseResult is the result of a phase, in counts and digests.
+type PhaseResult struct {
+	Shards  int    `json:"shards,omitempty"`
+	Records int64  `json:"records,omitempty"`
+	Bytes   int64  `json:"bytes,omitempty"`
+	Digest  string `json:"digest,omitempty"`
+}
+
+// begin claims phase for this attempt and returns the run as it stands. A run
+// whose cancellation was requested is not worked on any more.
+func (e *Export) begin(ctx context.Context, ref export.Ref, phase export.Phase) (storage.Claim, export.Run, error) {
+	claim, run, err := e.Execution.Begin(ctx, ref, phase, attemptOf(activity.GetInfo(ctx)))
+	if err != nil {
+		return claim, run, fmt.Errorf("begin %s: %w", phase, err)
+	}
+	if run.Cancel != nil && phase != export.PhaseEmitTimeline {
+		return claim, run, &export.Error{
+			Code: export.CodeCancelled, Class: export.ClassCancelled, Message: "cancelled by request",
+		}
+	}
+	return claim, run, nil
+}
+
+// attemptOf numbers an attempt so that every later one has a greater number,
+// also after a workflow was reset and counts its activity attempts from one
+// again: milliseconds of the scheduling time, then the attempt.
+func attemptOf(info activity.Info) int64 {
+	const attemptsPerSchedule = 1000
+	return info.ScheduledTime.UnixMilli()*attemptsPerSchedule + int64(info.Attempt)%attemptsPerSchedule
+}
+
+// log gives the run's logger with the contract's fields.
+func (e *Export) log(run export.Run, phase export.Phase) *slog.Logger {
+	return e.Log.With("run_id", run.ID, "tenant", run.Tenant,
+		"profile_kind", run.Kind+":"+run.Variant, "phase", phase.Words().Log)
+}

@@ -1,0 +1,72 @@
+// Package adapters says what a profile kind must do: turn the documents of a
+// shard into lines of a payload file. One folder per kind implements it; they
+// are registered once, at start.
+//
+// An adapter is a pure function of its input: the same documents, version and
+// options give the same bytes, whoever asks, and whenever.
+package adapters
+
+import (
+	"fmt"
+	"sort"
+
+	"github.com/stella-ops/exportcenter/export"
+	"github.com/stella-ops/exportcenter/ledger"
+)
+
+// Adapter packs the documents of one profile kind.
+type Adapter interface {
+	// Profile is the kind and variant it serves ("json", "raw").
+	Profile() (kind, variant string)
+	// Version changes whenever the bytes it writes can change.
+	Version() string
+	// Write writes one document to w as one line.
+	Write(w LineWriter, doc ledger.Line) error
+}
+
+// LineWriter takes one line in parts; bundle.PayloadWriter is one.
+type LineWriter interface {
+	WriteLine(parts ...[]byte) error
+}
+
+// Registry is the set of adapters of a process. It does not change after New.
+type Registry struct {
+	byLabel map[string]Adapter
+}
+
+// NewRegistry registers adapters; two for the same profile are a programming error.
+func NewRegistry(all ...Adapter) (*Registry, error) {
+	r := &Registry{byLabel: make(map[string]Adapter, len(all))}
+	for _, a := range all {
+		label := labelOf(a)
+		if _, taken := r.byLabel[label]; taken {
+			return nil, fmt.Errorf("two adapters for profile %s", label)
+		}
+		r.byLabel[label] = a
+	}
+	return r, nil
+}
+
+// For gives the adapter of a profile kind and variant.
+func (r *Registry) For(kind, variant string) (Adapter, error) {
+	if a, ok := r.byLabel[kind+":"+variant]; ok {
+		return a, nil
+	}
+	return nil, export.Errorf(export.CodeProfileNotFound,
+		"this worker has no adapter for profile %s:%s; it has %v", kind, variant, r.Labels())
+}
+
+// Labels lists the registered profiles ("json:raw"), sorted.
+func (r *Registry) Labels() []string {
+	labels := make([]string, 0, len(r.byLabel))
+	for label := range r.byLabel {
+		labels = append(labels, label)
+	}
+	sort.Strings(labels)
+	return labels
+}
+
+func labelOf(a Adapter) string {
+	kind, variant := a.Profile()
+	return kind + ":" + variant
+}
