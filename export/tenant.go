@@ -18,11 +18,9 @@ func ValidRunID(id string) bool { return runIDPattern.MatchString(id) }
 // two tenants can never share a workflow.
 func RunWorkflowID(ref Ref) string { return "export-run/" + ref.Tenant + "/" + ref.RunID }
 
-// RunSearchAttributes are the Temporal search attributes of a run: opaque ids
-// only, never names or selectors.
-func RunSearchAttributes(run Run) map[string]string {
-	return map[string]string{
-		"ExportTenant":  run.Tenant,
-		"ExportProfile": run.ProfileID,
-	}
-}
+// Names of the Temporal search attributes of a run. Their values are opaque
+// ids, never names or selectors.
+const (
+	AttributeTenant  = "ExportTenant"
+	AttributeProfile = "ExportProfile"
+)

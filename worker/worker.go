@@ -1,0 +1,84 @@
+// Package worker puts workflows and activities on a task queue, and brings
+// runs to Temporal: at once when the API asks, and again from the database
+// when that did not work.
+package worker
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"go.temporal.io/sdk/client"
+	sdklog "go.temporal.io/sdk/log"
+	sdkworker "go.temporal.io/sdk/worker"
+
+	"github.com/stella-ops/exportcenter/activities"
+	"github.com/stella-ops/exportcenter/workflows"
+)
+
+// Config of the connection to Temporal and of the worker.
+type Config struct {
+	Address   string // host:port of the Temporal frontend
+	Namespace string
+	TaskQueue string
+	// Activities is how many activities run at once; 0 = 8.
+	Activities int
+}
+
+// stopTimeout is how long activities may go on after a stop was asked for.
+const stopTimeout = 10 * time.Second
+
+// Dial connects to Temporal, trying again until it answers or ctx ends: a
+// worker may start before its server does.
+func Dial(ctx context.Context, cfg Config, log *slog.Logger) (client.Client, error) {
+	options := client.Options{HostPort: cfg.Address, Namespace: cfg.Namespace, Logger: sdklog.NewStructuredLogger(log)}
+	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
+		c, err := client.DialContext(ctx, options)
+		if err == nil {
+			return c, nil
+		}
+		log.Warn("temporal does not answer yet", "address", cfg.Address, "error", err.Error())
+		select {
+		case <-ctx.Done():
+			return nil, fmt.Errorf("connect to temporal at %s: %w", cfg.Address, err)
+		case <-time.After(wait):
+		}
+	}
+}
+
+// Lazy connects to Temporal on first use, for the API, which must answer also
+// while Temporal is away.
+func Lazy(cfg Config, log *slog.Logger) (client.Client, error) {
+	c, err := client.NewLazyClient(client.Options{
+		HostPort: cfg.Address, Namespace: cfg.Namespace, Logger: sdklog.NewStructuredLogger(log),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("configure temporal client: %w", err)
+	}
+	return c, nil
+}
+
+// Run works until ctx ends, then drains: running activities get stopTimeout.
+// ready is called once the worker polls.
+func Run(ctx context.Context, c client.Client, cfg Config, exporting *activities.Export, dispatcher *Dispatcher, ready func()) error {
+	activitySlots := cfg.Activities
+	if activitySlots == 0 {
+		activitySlots = 8
+	}
+	w := sdkworker.New(c, cfg.TaskQueue, sdkworker.Options{
+		MaxConcurrentActivityExecutionSize: activitySlots,
+		MaxHeartbeatThrottleInterval:       time.Second,
+		DefaultHeartbeatThrottleInterval:   time.Second,
+		WorkerStopTimeout:                  stopTimeout,
+	})
+	w.RegisterWorkflow(workflows.ExportRun)
+	w.RegisterActivity(exporting)
+	if err := w.Start(); err != nil {
+		return fmt.Errorf("start worker: %w", err)
+	}
+	ready()
+	dispatcher.Loop(ctx)
+	w.Stop()
+	return nil
+}

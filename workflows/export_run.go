@@ -1,0 +1,165 @@
+package workflows
+
+import (
+	"errors"
+
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/stella-ops/exportcenter/activities"
+	"github.com/stella-ops/exportcenter/export"
+)
+
+// Names that others use to talk to a run's workflow.
+const (
+	// CancelSignal asks a run to end; its argument is an export.Cancellation.
+	CancelSignal = "cancel"
+	// StatusQuery answers with an ExportRunStatus.
+	StatusQuery = "status"
+)
+
+// ExportRunInput names the run; everything else is in its rows.
+type ExportRunInput struct {
+	Ref export.Ref `json:"ref"`
+}
+
+// ExportRunResult is how the run ended.
+type ExportRunResult struct {
+	State         export.State `json:"state"`
+	PayloadDigest string       `json:"payloadDigest,omitempty"`
+}
+
+// ExportRunStatus is the answer to the status query. The truth about a run is
+// its row; this says where its workflow is.
+type ExportRunStatus struct {
+	Phase     export.Phase `json:"phase"`
+	Cancelled bool         `json:"cancelled"`
+}
+
+// ExportRun walks a run through its phases: plan, resolve, adapt, manifest,
+// sign, distribute, emit timeline. Whatever happens on the way, the last step
+// ends the run, exactly once.
+func ExportRun(ctx workflow.Context, in ExportRunInput) (ExportRunResult, error) {
+	run, err := setupExportRun(ctx, in.Ref)
+	if err != nil {
+		return ExportRunResult{}, err
+	}
+	return run.end(run.walk())
+}
+
+// exportRun is a run under way.
+type exportRun struct {
+	ref    export.Ref
+	ctx    workflow.Context // the run's own context: both ways to cancel end it
+	phase  export.Phase
+	cancel *export.Cancellation // from the signal
+}
+
+// setupExportRun answers queries and listens for cancel before the first step,
+// so that a run can be asked anything from its first moment.
+func setupExportRun(ctx workflow.Context, ref export.Ref) (*exportRun, error) {
+	own, stop := workflow.WithCancel(ctx)
+	run := &exportRun{ref: ref, ctx: own, phase: export.PhasePlan}
+	err := workflow.SetQueryHandler(ctx, StatusQuery, func() (ExportRunStatus, error) {
+		return ExportRunStatus{Phase: run.phase, Cancelled: run.ctx.Err() != nil}, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	workflow.Go(ctx, func(ctx workflow.Context) {
+		var cancel export.Cancellation
+		if workflow.GetSignalChannel(ctx, CancelSignal).Receive(ctx, &cancel); run.cancel == nil {
+			run.cancel = &cancel
+		}
+		stop()
+	})
+	return run, nil
+}
+
+// walk takes the phases in order until one fails or the run is cancelled.
+func (r *exportRun) walk() error {
+	steps := []struct {
+		phase    export.Phase
+		activity any
+	}{
+		{export.PhasePlan, exporting.Plan},
+		{export.PhaseResolve, exporting.Resolve},
+		{export.PhaseAdapt, exporting.Adapt},
+		{export.PhaseManifest, exporting.Manifest},
+		{export.PhaseSign, exporting.Sign},
+		{export.PhaseDistribute, exporting.Distribute},
+	}
+	for _, step := range steps {
+		r.phase = step.phase
+		ctx := forPhase(r.ctx, step.phase)
+		if err := workflow.ExecuteActivity(ctx, step.activity, activities.PhaseInput{Ref: r.ref}).Get(ctx, nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// end records how the run ended, in a context that no cancel reaches, and
+// destroys what a run without a bundle left behind.
+func (r *exportRun) end(err error) (ExportRunResult, error) {
+	disconnected, _ := workflow.NewDisconnectedContext(r.ctx)
+	ctx := forPhase(disconnected, export.PhaseEmitTimeline)
+	failedIn := r.phase
+	r.phase = export.PhaseEmitTimeline
+
+	var ended activities.EmitTimelineResult
+	in := activities.EmitTimelineInput{Ref: r.ref, Cancel: r.cancel}
+	switch {
+	case isCancel(err):
+		in.Cancelled = true
+	case err != nil:
+		in.Failure = failureOf(err, failedIn)
+	}
+	if emitErr := workflow.ExecuteActivity(ctx, exporting.EmitTimeline, in).Get(ctx, &ended); emitErr != nil {
+		return ExportRunResult{}, emitErr
+	}
+	if ended.State != export.StateSucceeded {
+		discarded := workflow.ExecuteActivity(ctx, exporting.Discard, activities.PhaseInput{Ref: r.ref}).Get(ctx, nil)
+		if discarded != nil {
+			return ExportRunResult{}, discarded
+		}
+	}
+	return r.result(ended, err)
+}
+
+// result makes Temporal show what the row says: completed, failed or cancelled.
+func (r *exportRun) result(ended activities.EmitTimelineResult, err error) (ExportRunResult, error) {
+	switch ended.State {
+	case export.StateAborted:
+		return ExportRunResult{}, temporal.NewCanceledError()
+	case export.StateFailed:
+		return ExportRunResult{}, err
+	}
+	return ExportRunResult{State: ended.State, PayloadDigest: ended.PayloadDigest}, nil
+}
+
+// isCancel reports whether err is a cancellation, by context or by an activity
+// that found the request in the run's row.
+func isCancel(err error) bool {
+	if err == nil {
+		return false
+	}
+	var app *temporal.ApplicationError
+	return temporal.IsCanceledError(err) || errors.As(err, &app) && app.Type() == string(export.ClassCancelled)
+}
+
+// failureOf reads the failure out of an activity's error; what carries none
+// (a timeout, retries used up on a lost worker) gets a neutral one.
+func failureOf(err error, phase export.Phase) *export.Failure {
+	var app *temporal.ApplicationError
+	if errors.As(err, &app) && app.HasDetails() {
+		var failure export.Failure
+		if app.Details(&failure) == nil && failure.Code != "" {
+			return &failure
+		}
+	}
+	return &export.Failure{
+		Code: export.CodeInternal, Phase: phase,
+		Message: "the phase did not finish in time; the worker's log has more under this run id",
+	}
+}
