@@ -124,5 +124,8 @@ func (e *Export) discard(ctx context.Context, ref export.Ref) (PhaseResult, erro
 			return PhaseResult{}, fmt.Errorf("delete %s: %w", d, err)
 		}
 	}
+	if err := e.Execution.ForgetBlobs(ctx, ref, digests); err != nil {
+		return PhaseResult{}, fmt.Errorf("forget deleted blobs: %w", err)
+	}
 	return PhaseResult{Records: int64(len(digests))}, nil
 }

@@ -206,11 +206,17 @@ type Execution interface {
 	Finish(ctx context.Context, c Claim, o Outcome) (export.Run, error)
 
 	// Pin keeps a blob from the collector on behalf of a run. Pin before
-	// Publish and before reuse.
+	// Publish and before reuse. It waits while the blob is being deleted, and
+	// fails, worth a retry, when that takes long.
 	Pin(ctx context.Context, c Claim, digest bundle.Digest, size int64) error
-	// DropBlobs forgets the run's pins and files that no other run needs and
-	// returns the digests that may be deleted; for runs that ended without a bundle.
+	// DropBlobs forgets the plan, pins and files of a run that ended without a
+	// bundle and returns the digests that no other run needs. They are marked:
+	// until ForgetBlobs, no run can pin them again, so the caller may delete
+	// them. Called again it returns those still marked. ErrConflict while the
+	// run is under way or when it has a bundle.
 	DropBlobs(ctx context.Context, ref export.Ref) ([]bundle.Digest, error)
+	// ForgetBlobs takes back the marks of DropBlobs once the blobs are deleted.
+	ForgetBlobs(ctx context.Context, ref export.Ref, digests []bundle.Digest) error
 }
 
 // Dispatch is what the dispatcher sees across tenants: which runs wait for a
