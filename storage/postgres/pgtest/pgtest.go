@@ -1,0 +1,106 @@
+// Package pgtest gives tests a fresh, migrated database each, on the private
+// cluster of their test binary.
+package pgtest
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/stella-ops/exportcenter/internal/testkit"
+	"github.com/stella-ops/exportcenter/storage/postgres"
+)
+
+// Database is one test's database. It is dropped when the test ends.
+type Database struct {
+	*postgres.DB
+	// Connection strings of the database's roles; Admin is the superuser.
+	Owner, App, Dispatch, Admin string
+	Config                      postgres.Config
+}
+
+const template = "exportcenter_template"
+
+var passwords = postgres.Passwords{Owner: "owner-test", App: "app-test", Dispatch: "dispatch-test"}
+
+var prepared struct {
+	sync.Mutex // CREATE DATABASE ... TEMPLATE wants the template for itself
+	done       bool
+	err        error
+	count      atomic.Int64
+}
+
+// New makes a database from the migrated template and opens it.
+func New(t testing.TB) *Database {
+	t.Helper()
+	d := create(t, template)
+	db, err := postgres.Open(t.Context(), d.Config)
+	if err != nil {
+		t.Fatalf("open test database: %v", err)
+	}
+	d.DB = db
+	t.Cleanup(db.Close)
+	return d
+}
+
+// Empty makes a database without schema; DB is nil.
+func Empty(t testing.TB) *Database {
+	t.Helper()
+	return create(t, "template0")
+}
+
+func create(t testing.TB, from string) *Database {
+	t.Helper()
+	pg := testkit.Postgres(t)
+	prepared.Lock()
+	defer prepared.Unlock()
+	if !prepared.done {
+		prepared.done, prepared.err = true, prepare(pg)
+	}
+	if prepared.err != nil {
+		t.Fatalf("prepare template database: %v", prepared.err)
+	}
+	name := fmt.Sprintf("test_%d", prepared.count.Add(1))
+	run := func(sql string) error {
+		ctx := context.Background() // also used after the test's own context has ended
+		conn, err := pgx.Connect(ctx, pg.AdminDSN())
+		if err != nil {
+			return err
+		}
+		defer conn.Close(ctx) //nolint:errcheck // test connection
+		_, err = conn.Exec(ctx, sql)
+		return err
+	}
+	if err := run("create database " + name + " owner " + postgres.OwnerRole + " template " + from); err != nil {
+		t.Fatalf("create test database: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := run("drop database if exists " + name + " with (force)"); err != nil {
+			t.Logf("drop test database: %v", err)
+		}
+	})
+	return database(pg, name)
+}
+
+func database(pg *testkit.PG, name string) *Database {
+	d := &Database{
+		Owner:    pg.DSN(postgres.OwnerRole, passwords.Owner, name),
+		App:      pg.DSN(postgres.AppRole, passwords.App, name),
+		Dispatch: pg.DSN(postgres.DispatchRole, passwords.Dispatch, name),
+		Admin:    pg.DSN("postgres", "test", name),
+	}
+	d.Config = postgres.Config{App: d.App, Dispatch: d.Dispatch}
+	return d
+}
+
+func prepare(pg *testkit.PG) error {
+	ctx := context.Background()
+	if err := postgres.Bootstrap(ctx, pg.AdminDSN(), template, passwords); err != nil {
+		return err
+	}
+	return postgres.Migrate(ctx, database(pg, template).Owner)
+}

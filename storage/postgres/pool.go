@@ -1,0 +1,92 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// Config says how to reach the database, one connection string per role.
+type Config struct {
+	// App is the service's role.
+	App string
+	// Dispatch is the dispatcher's role; "" when this process does not dispatch.
+	Dispatch string
+	// MaxConns bounds the service's pool; 0 = 16.
+	MaxConns int32
+}
+
+// DB is the database as the service sees it. Its pools are not exported:
+// WithTenant is the way in.
+type DB struct {
+	app      *pgxpool.Pool
+	dispatch *pgxpool.Pool // nil without Config.Dispatch
+}
+
+// Open connects and proves that the database answers.
+func Open(ctx context.Context, cfg Config) (*DB, error) {
+	if cfg.App == "" {
+		return nil, errors.New("open database: no connection string for the service's role")
+	}
+	if cfg.MaxConns == 0 {
+		cfg.MaxConns = 16
+	}
+	app, err := newPool(ctx, cfg.App, "exportcenter", cfg.MaxConns)
+	if err != nil {
+		return nil, fmt.Errorf("open database as the service: %w", err)
+	}
+	db := &DB{app: app}
+	if cfg.Dispatch != "" {
+		if db.dispatch, err = newPool(ctx, cfg.Dispatch, "exportcenter-dispatch", 2); err != nil {
+			db.Close()
+			return nil, fmt.Errorf("open database as the dispatcher: %w", err)
+		}
+	}
+	return db, nil
+}
+
+// Close ends all connections, after their transactions have ended.
+func (db *DB) Close() {
+	db.app.Close()
+	if db.dispatch != nil {
+		db.dispatch.Close()
+	}
+}
+
+// Check proves that the database answers; for readiness.
+func (db *DB) Check(ctx context.Context) error {
+	return classify("check database", db.app.Ping(ctx))
+}
+
+func newPool(ctx context.Context, dsn, name string, maxConns int32) (*pgxpool.Pool, error) {
+	pc, err := pgxpool.ParseConfig(dsn)
+	if err != nil {
+		// The parser's message may hold the connection string.
+		return nil, errors.New("the connection string cannot be parsed")
+	}
+	if pc.ConnConfig.DefaultQueryExecMode == pgx.QueryExecModeSimpleProtocol {
+		return nil, errors.New("default_query_exec_mode=simple_protocol is refused: parameters must never become SQL text")
+	}
+	pc.MaxConns = maxConns
+	pc.MaxConnIdleTime = 5 * time.Minute
+	pc.ConnConfig.ConnectTimeout = 5 * time.Second
+	params := pc.ConnConfig.RuntimeParams
+	params["application_name"] = name
+	params["timezone"] = "UTC"
+	// A waiter behind a stuck transaction gives up and tries again.
+	params["lock_timeout"] = "30s"
+	params["idle_in_transaction_session_timeout"] = "5min"
+	pool, err := pgxpool.NewWithConfig(ctx, pc)
+	if err != nil {
+		return nil, classify("connect", err)
+	}
+	if err := pool.Ping(ctx); err != nil {
+		pool.Close()
+		return nil, classify("connect", err)
+	}
+	return pool, nil
+}
