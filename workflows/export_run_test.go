@@ -1,0 +1,190 @@
+package workflows
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/mock"
+	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/testsuite"
+
+	"github.com/stella-ops/exportcenter/activities"
+	"github.com/stella-ops/exportcenter/export"
+)
+
+var ref = export.Ref{Tenant: "demo", RunID: "0190c0de-0000-7000-8000-000000000001"}
+
+// world is a workflow in the SDK's test environment, with activities that note
+// that they ran. Each phase takes a minute of the skipping clock.
+type world struct {
+	env      *testsuite.TestWorkflowEnvironment
+	walked   []export.Phase
+	ends     []activities.EmitTimelineInput
+	discards int
+}
+
+const phaseTakes = time.Minute
+
+func newWorld(t *testing.T, failing map[export.Phase]error) *world {
+	t.Helper()
+	var suite testsuite.WorkflowTestSuite
+	w := &world{env: suite.NewTestWorkflowEnvironment()}
+	w.env.SetTestTimeout(20 * time.Second)
+	w.env.RegisterWorkflow(ExportRun)
+	w.env.RegisterActivity(&activities.Export{})
+	phase := func(p export.Phase, activity any) {
+		w.env.OnActivity(activity, mock.Anything, activities.PhaseInput{Ref: ref}).After(phaseTakes).Return(
+			func(context.Context, activities.PhaseInput) (activities.PhaseResult, error) {
+				w.walked = append(w.walked, p)
+				return activities.PhaseResult{}, failing[p]
+			})
+	}
+	phase(export.PhasePlan, exporting.Plan)
+	phase(export.PhaseResolve, exporting.Resolve)
+	phase(export.PhaseAdapt, exporting.Adapt)
+	phase(export.PhaseManifest, exporting.Manifest)
+	phase(export.PhaseSign, exporting.Sign)
+	phase(export.PhaseDistribute, exporting.Distribute)
+	w.env.OnActivity(exporting.EmitTimeline, mock.Anything, mock.Anything).After(phaseTakes).Return(w.emit)
+	w.env.OnActivity(exporting.Discard, mock.Anything, mock.Anything).Return(
+		func(context.Context, activities.PhaseInput) (activities.PhaseResult, error) {
+			w.discards++
+			return activities.PhaseResult{}, nil
+		})
+	return w
+}
+
+// emit ends the run the way the real activity does.
+func (w *world) emit(_ context.Context, in activities.EmitTimelineInput) (activities.EmitTimelineResult, error) {
+	w.ends = append(w.ends, in)
+	switch {
+	case in.Cancelled:
+		return activities.EmitTimelineResult{State: export.StateAborted}, nil
+	case in.Failure != nil:
+		return activities.EmitTimelineResult{State: export.StateFailed}, nil
+	}
+	return activities.EmitTimelineResult{State: export.StateSucceeded, PayloadDigest: "sha256:feed"}, nil
+}
+
+func (w *world) run(t *testing.T) error {
+	t.Helper()
+	w.env.ExecuteWorkflow(ExportRun, ExportRunInput{Ref: ref})
+	require.True(t, w.env.IsWorkflowCompleted(), "the workflow must end")
+	require.Len(t, w.ends, 1, "a run ends exactly once")
+	return w.env.GetWorkflowError()
+}
+
+// working are the phases before the run is ended.
+var working = export.Phases[:len(export.Phases)-1]
+
+func TestRunWalksThroughAllPhasesInOrder(t *testing.T) {
+	w := newWorld(t, nil)
+	require.NoError(t, w.run(t))
+	require.Equal(t, working, w.walked)
+	require.Nil(t, w.ends[0].Failure)
+	require.False(t, w.ends[0].Cancelled)
+	require.Zero(t, w.discards, "a bundle that succeeded is kept")
+
+	var result ExportRunResult
+	require.NoError(t, w.env.GetWorkflowResult(&result))
+	require.Equal(t, ExportRunResult{State: export.StateSucceeded, PayloadDigest: "sha256:feed"}, result)
+}
+
+func TestPermanentFailureOfAPhaseEndsTheRunFailed(t *testing.T) {
+	for i, phase := range working {
+		t.Run(string(phase), func(t *testing.T) {
+			failure := export.Failure{Code: export.CodeSigning, Message: "no key", Phase: phase}
+			w := newWorld(t, map[export.Phase]error{phase: temporal.NewApplicationErrorWithOptions(
+				"no key", string(export.ClassPermanent), temporal.ApplicationErrorOptions{NonRetryable: true, Details: []any{failure}})})
+			require.Error(t, w.run(t), "Temporal must show a failed run as failed")
+			require.Equal(t, working[:i+1], w.walked, "no phase runs after a failed one")
+			require.Equal(t, &failure, w.ends[0].Failure)
+			require.Equal(t, 1, w.discards)
+		})
+	}
+}
+
+func TestTransientFailureIsTriedAgainAndThenGivenUp(t *testing.T) {
+	w := newWorld(t, map[export.Phase]error{export.PhaseResolve: errors.New("connection reset")})
+	require.Error(t, w.run(t))
+	tries := len(w.walked) - 1 // without plan
+	require.EqualValues(t, patienceOf[export.PhaseResolve].attempts, tries)
+	require.Equal(t, export.PhaseResolve, w.ends[0].Failure.Phase)
+	require.Equal(t, export.CodeInternal, w.ends[0].Failure.Code)
+}
+
+func TestCancelSignalAbortsInEveryPhase(t *testing.T) {
+	cancel := export.Cancellation{By: "kim", Reason: "wrong selectors"}
+	for i, phase := range working {
+		t.Run(string(phase), func(t *testing.T) {
+			w := newWorld(t, nil)
+			w.env.RegisterDelayedCallback(func() { w.env.SignalWorkflow(CancelSignal, cancel) }, during(i))
+			err := w.run(t)
+			require.True(t, temporal.IsCanceledError(err), "Temporal must show an aborted run as cancelled, got %v", err)
+			require.True(t, w.ends[0].Cancelled)
+			require.Equal(t, &cancel, w.ends[0].Cancel, "who and why must reach the row")
+			require.LessOrEqual(t, len(w.walked), i+1, "no phase starts after the cancel")
+			require.Equal(t, 1, w.discards, "partial blobs must be destroyed")
+		})
+	}
+}
+
+func TestCancelInTemporalTakesTheSamePath(t *testing.T) {
+	for i, phase := range working {
+		t.Run(string(phase), func(t *testing.T) {
+			w := newWorld(t, nil)
+			w.env.RegisterDelayedCallback(w.env.CancelWorkflow, during(i))
+			err := w.run(t)
+			require.True(t, temporal.IsCanceledError(err), "got %v", err)
+			require.True(t, w.ends[0].Cancelled)
+			require.Nil(t, w.ends[0].Cancel, "Temporal does not say who")
+			require.Equal(t, 1, w.discards)
+		})
+	}
+}
+
+func TestCancelFoundInTheRowAborts(t *testing.T) {
+	w := newWorld(t, map[export.Phase]error{export.PhaseAdapt: temporal.NewNonRetryableApplicationError(
+		"cancelled", string(export.ClassCancelled), nil)})
+	require.True(t, temporal.IsCanceledError(w.run(t)))
+	require.True(t, w.ends[0].Cancelled)
+}
+
+func TestCancelAfterTheLastPhaseIsTooLate(t *testing.T) {
+	w := newWorld(t, nil)
+	w.env.RegisterDelayedCallback(func() {
+		w.env.SignalWorkflow(CancelSignal, export.Cancellation{By: "kim"})
+		w.env.CancelWorkflow()
+	}, during(len(working)))
+	require.NoError(t, w.run(t))
+	require.False(t, w.ends[0].Cancelled)
+	require.Zero(t, w.discards)
+}
+
+func TestSecondCancelDoesNotReplaceTheFirst(t *testing.T) {
+	w := newWorld(t, nil)
+	w.env.RegisterDelayedCallback(func() { w.env.SignalWorkflow(CancelSignal, export.Cancellation{By: "first"}) }, during(2))
+	w.env.RegisterDelayedCallback(func() { w.env.SignalWorkflow(CancelSignal, export.Cancellation{By: "second"}) }, during(2)+time.Second)
+	require.Error(t, w.run(t))
+	require.Equal(t, "first", w.ends[0].Cancel.By)
+}
+
+func TestStatusQueryNamesThePhase(t *testing.T) {
+	for i, phase := range working {
+		w := newWorld(t, nil)
+		w.env.RegisterDelayedCallback(func() {
+			answer, err := w.env.QueryWorkflow(StatusQuery)
+			require.NoError(t, err)
+			var status ExportRunStatus
+			require.NoError(t, answer.Get(&status))
+			require.Equal(t, ExportRunStatus{Phase: phase}, status)
+		}, during(i))
+		require.NoError(t, w.run(t))
+	}
+}
+
+// during is a moment in the middle of the i-th phase.
+func during(i int) time.Duration { return time.Duration(i)*phaseTakes + phaseTakes/2 }
