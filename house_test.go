@@ -47,6 +47,7 @@ var house = map[string]room{
 	"ledger/sample":           {3, "a few advisories of our own, for the demo"},
 	"adapters/jsonraw":        {3, "profile json:raw"},
 	"signing/keyfile":         {3, "encrypted private keys in files"},
+	"signing/sigstore":        {3, "our signers behind sigstore's interface and theirs behind ours"},
 	"storage":                 {2, "what a store must do"},
 	"adapters":                {2, "what a profile kind must do"},
 	"ledger":                  {1, "the evidence ledger's words and readers"},
