@@ -48,3 +48,16 @@ func parseHex(digits, whole string) (Digest, error) {
 	}
 	return d, nil
 }
+
+// MarshalText writes d as manifests do.
+func (d Digest) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
+
+// UnmarshalText reads what MarshalText writes.
+func (d *Digest) UnmarshalText(text []byte) error {
+	parsed, err := ParseDigest(string(text))
+	if err != nil {
+		return err
+	}
+	*d = parsed
+	return nil
+}

@@ -1,0 +1,59 @@
+package bundle
+
+import (
+	"fmt"
+)
+
+// SealSchema is what a seal calls its own form.
+const SealSchema = "https://stellaops.io/export-center/seal/v1"
+
+// Seal is the payload of the last entry: it fixes every byte of the archive
+// before that entry's header. The entry is its DSSE envelope; what follows the
+// entry - zero padding and two zero blocks - is fixed by the format. So no byte
+// of an archive is free.
+type Seal struct {
+	Schema string `json:"schema"`
+	RunID  string `json:"runId"`
+	Tenant string `json:"tenant"`
+	// Digest and Bytes are of the archive before the header of the seal's entry.
+	Digest Digest `json:"digest"`
+	Bytes  int64  `json:"bytes"`
+}
+
+// NewSeal makes the seal of manifest m's archive, whose first bytes have digest.
+func NewSeal(m Manifest, digest Digest, bytes int64) Seal {
+	return Seal{Schema: SealSchema, RunID: m.RunID, Tenant: m.Tenant, Digest: digest, Bytes: bytes}
+}
+
+// Encode gives the DSSE payload, in RFC 8785 form.
+func (s Seal) Encode() ([]byte, error) {
+	if err := s.check(); err != nil {
+		return nil, fmt.Errorf("%s: %w", SealPath, err)
+	}
+	return MarshalCanonical(s)
+}
+
+func (s Seal) check() error {
+	switch {
+	case s.Schema != SealSchema:
+		return fmt.Errorf("schema: %.100q is not %s", s.Schema, SealSchema)
+	case !runIDForm.MatchString(s.RunID):
+		return fmt.Errorf("runId: %.100q is not a run id", s.RunID)
+	case !tenantForm.MatchString(s.Tenant):
+		return fmt.Errorf("tenant: %.100q is not a tenant", s.Tenant)
+	case s.Bytes < BlockSize || s.Bytes%BlockSize != 0:
+		return fmt.Errorf("bytes: %d is not a number of whole blocks", s.Bytes)
+	case s.Digest.IsZero():
+		return fmt.Errorf("digest: was never set")
+	}
+	return nil
+}
+
+// ParseSeal reads what Encode writes, and nothing else.
+func ParseSeal(payload []byte) (Seal, error) {
+	var s Seal
+	if err := parseExact(SealPath, payload, &s, Seal.Encode); err != nil {
+		return Seal{}, err
+	}
+	return s, nil
+}
