@@ -37,8 +37,8 @@ func newPublicKey(pub crypto.PublicKey) (publicKey, error) {
 	p := publicKey{key: pub}
 	switch k := pub.(type) {
 	case *ecdsa.PublicKey:
-		if k == nil || k.Curve != elliptic.P256() {
-			return p, fmt.Errorf("%w: ECDSA keys must be on P-256", ErrEncoding)
+		if !onP256(k) {
+			return p, fmt.Errorf("%w: ECDSA keys must be complete and on P-256", ErrEncoding)
 		}
 		p.algorithm = ECDSAP256
 	case ed25519.PublicKey:
@@ -56,6 +56,12 @@ func newPublicKey(pub crypto.PublicKey) (publicKey, error) {
 	sum := sha256.Sum256(der)
 	p.der, p.id = der, keyIDPrefix+hex.EncodeToString(sum[:])
 	return p, nil
+}
+
+// onP256 also refuses a key without coordinates, on which crypto/ecdsa panics.
+func onP256(k *ecdsa.PublicKey) bool {
+	//lint:ignore SA1019 nothing is computed with the coordinates, they only have to be there
+	return k != nil && k.Curve == elliptic.P256() && k.X != nil && k.Y != nil
 }
 
 func (p publicKey) KeyID() string        { return p.id }
