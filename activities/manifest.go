@@ -1,0 +1,144 @@
+package activities
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"github.com/stella-ops/exportcenter/adapters"
+	"github.com/stella-ops/exportcenter/bundle"
+	"github.com/stella-ops/exportcenter/export"
+	"github.com/stella-ops/exportcenter/storage"
+)
+
+// Manifest writes what the bundle says about itself: the manifest, the
+// provenance and the two pages for people.
+func (e *Export) Manifest(ctx context.Context, in PhaseInput) (PhaseResult, error) {
+	result, err := e.manifest(ctx, in.Ref)
+	return result, e.fail(ctx, in.Ref, export.PhaseManifest, err)
+}
+
+func (e *Export) manifest(ctx context.Context, ref export.Ref) (PhaseResult, error) {
+	claim, run, err := e.begin(ctx, ref, export.PhaseManifest)
+	if err != nil {
+		return PhaseResult{}, err
+	}
+	_, shards, err := e.Execution.Plan(ctx, ref)
+	if err != nil {
+		return PhaseResult{}, fmt.Errorf("load plan: %w", err)
+	}
+	payload, err := packed(shards)
+	if err != nil {
+		return PhaseResult{}, err
+	}
+	adapter, err := e.Adapters.For(run.Kind, run.Variant)
+	if err != nil {
+		return PhaseResult{}, err
+	}
+	m, err := e.describe(run, adapter, payload)
+	if err != nil {
+		return PhaseResult{}, err
+	}
+	documents, manifestDigest, err := documentsOf(m, run, shards)
+	if err != nil {
+		return PhaseResult{}, err
+	}
+	files, err := e.putAll(ctx, claim, documents)
+	if err != nil {
+		return PhaseResult{}, err
+	}
+	if err := e.Execution.SaveFiles(ctx, claim, append(payload, files...)); err != nil {
+		return PhaseResult{}, fmt.Errorf("save files: %w", err)
+	}
+	result := export.Result{
+		ManifestDigest: manifestDigest.String(),
+		PayloadDigest:  m.PayloadDigest.String(),
+		RerunHash:      m.RerunHash.String(),
+	}
+	if err := e.Execution.SaveManifest(ctx, claim, result, e.Clock()); err != nil {
+		return PhaseResult{}, fmt.Errorf("save manifest: %w", err)
+	}
+	return PhaseResult{Shards: len(shards), Records: m.Counts.Records, Bytes: m.Counts.Bytes, Digest: result.ManifestDigest}, nil
+}
+
+// packed lists the payload files of a plan; every shard must be there.
+func packed(shards []storage.Shard) ([]storage.File, error) {
+	files := make([]storage.File, len(shards))
+	for i, s := range shards {
+		if s.Result == nil {
+			return nil, fmt.Errorf("shard %s is not packed", s.Name)
+		}
+		files[i] = *s.Result
+	}
+	return files, nil
+}
+
+// describe makes the manifest of a run. All stamps come from the run's row.
+func (e *Export) describe(run export.Run, adapter adapters.Adapter, payload []storage.File) (bundle.Manifest, error) {
+	selectors, err := bundle.MarshalCanonical(run.Selectors)
+	if err != nil {
+		return bundle.Manifest{}, fmt.Errorf("selectors of the run: %w", err)
+	}
+	m := bundle.Manifest{
+		Schema: bundle.ManifestSchema, Version: bundle.ManifestVersion,
+		ExportID: run.ID, RunID: run.ID, Tenant: run.Tenant, Project: run.Project,
+		Profile: bundle.Profile{ID: run.ProfileID, Kind: run.Kind, Variant: run.Variant,
+			Name: run.ProfileName, Revision: run.ProfileRevision},
+		Selectors:   selectors,
+		GeneratedAt: bundle.Stamp(run.RequestedAt),
+		Compression: bundle.EncoderCompression(),
+		Keys:        []bundle.Key{{KeyID: e.Signer.KeyID(), Algorithm: string(e.Signer.Algorithm())}},
+		Tool: bundle.Tool{Name: "exportcenter", Version: e.Version,
+			Adapters: map[string]string{run.Kind + ":" + run.Variant: adapter.Version()}},
+	}
+	contents := make([]bundle.Content, len(payload))
+	for i, f := range payload {
+		contents[i] = bundle.NewContent(f.Path, bundle.PayloadInfo{Digest: f.Digest, Size: f.Size,
+			ContentDigest: f.ContentDigest, ContentSize: f.ContentSize, Records: f.Records})
+	}
+	return m, m.SetContents(contents)
+}
+
+// document is a bundle entry made in memory.
+type document struct {
+	path    string
+	content []byte
+}
+
+// documentsOf writes the entries that describe a bundle with manifest m.
+func documentsOf(m bundle.Manifest, run export.Run, shards []storage.Shard) ([]document, bundle.Digest, error) {
+	manifest, err := m.Encode()
+	if err != nil {
+		return nil, bundle.Digest{}, err
+	}
+	options, err := json.Marshal(run.Options)
+	if err != nil {
+		return nil, bundle.Digest{}, fmt.Errorf("options of the run: %w", err)
+	}
+	inputs := make([]bundle.Input, len(shards))
+	for i, s := range shards {
+		inputs[i] = bundle.Input{Name: "documents of " + s.Name, Digest: s.Hash}
+	}
+	digest := bundle.DigestOf(manifest)
+	provenance, err := bundle.NewProvenance(m, digest, options, inputs).Encode()
+	if err != nil {
+		return nil, bundle.Digest{}, err
+	}
+	return []document{
+		{bundle.ManifestPath, manifest},
+		{bundle.ProvenancePath, provenance},
+		{bundle.ReadmePath, bundle.Readme(m)},
+		{bundle.GuidePath, bundle.VerifyGuide(m)},
+	}, digest, nil
+}
+
+func (e *Export) putAll(ctx context.Context, claim storage.Claim, documents []document) ([]storage.File, error) {
+	files := make([]storage.File, len(documents))
+	for i, d := range documents {
+		var err error
+		if files[i], err = e.put(ctx, claim, d.path, d.content); err != nil {
+			return nil, err
+		}
+	}
+	return files, nil
+}

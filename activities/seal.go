@@ -1,0 +1,71 @@
+package activities
+
+import (
+	"context"
+	"fmt"
+	"sort"
+
+	"github.com/stella-ops/exportcenter/bundle"
+	"github.com/stella-ops/exportcenter/signing"
+	"github.com/stella-ops/exportcenter/storage"
+)
+
+// close hashes the archive once, seals it, and notes the digest of the whole.
+func (s *sealing) close(ctx context.Context) error {
+	beat := newHeartbeat(ctx)
+	opened := int64(0)
+	archive, err := bundle.HashArchive(ctx, membersOf(s.files), func(m bundle.Member) (bundle.Source, error) {
+		opened++
+		beat.tick(opened)
+		return s.source(ctx, m)
+	})
+	if err != nil {
+		return fmt.Errorf("hash archive: %w", err)
+	}
+	digest, size := archive.Prefix()
+	seal, err := bundle.NewSeal(s.parsed, digest, size).Encode()
+	if err != nil {
+		return err
+	}
+	sig, err := s.signOnce(ctx, "seal", signing.PAE(bundle.SealPayloadType, seal))
+	if err != nil {
+		return err
+	}
+	envelope, err := signing.EncodeEnvelope(bundle.SealPayloadType, seal, s.Signer.KeyID(), sig)
+	if err != nil {
+		return s.refused(err)
+	}
+	if err := s.addSignature(ctx, "seal", bundle.SealPath, envelope, sig, verifyBundle); err != nil {
+		return err
+	}
+	whole, bytes, err := archive.Complete(envelope)
+	if err != nil {
+		return err
+	}
+	s.result.ArchiveDigest, s.result.ArchiveBytes = whole.String(), bytes
+	return nil
+}
+
+// source opens the blob behind an archive entry; one with another size than
+// its row is not that entry.
+func (s *sealing) source(ctx context.Context, m bundle.Member) (bundle.Source, error) {
+	blob, err := s.Objects.Open(ctx, s.claim.Ref.Tenant, m.Digest)
+	if err != nil {
+		return nil, err
+	}
+	if blob.Size() != m.Size {
+		blob.Close()
+		return nil, fmt.Errorf("%s: %w: want %d bytes, stored are %d", m.Path, storage.ErrCorrupt, m.Size, blob.Size())
+	}
+	return blob, nil
+}
+
+// membersOf puts files into archive order.
+func membersOf(files []storage.File) []bundle.Member {
+	members := make([]bundle.Member, len(files))
+	for i, f := range files {
+		members[i] = bundle.Member{Path: f.Path, Size: f.Size, Digest: f.Digest}
+	}
+	sort.Slice(members, func(i, j int) bool { return bundle.PathBefore(members[i].Path, members[j].Path) })
+	return members
+}
