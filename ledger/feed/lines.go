@@ -1,0 +1,101 @@
+package feed
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+
+	"github.com/klauspost/compress/zstd"
+
+	"github.com/stella-ops/exportcenter/ledger"
+)
+
+// readDocument reads a file that is one document.
+func (r Reader) readDocument(ctx context.Context, f file, stream string, src fs.File) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if f.size > ledger.MaxDocument {
+		return r.reject(f.shown, "", fmt.Sprintf("has %d bytes, a document may have %d", f.size, ledger.MaxDocument))
+	}
+	raw, err := io.ReadAll(io.LimitReader(src, ledger.MaxDocument+1))
+	if err != nil {
+		return r.reject(f.shown, "", cause(err))
+	}
+	return r.entry(f, stream, "", raw)
+}
+
+// maxWindow bounds what a zstd frame may ask the decoder to remember. It is
+// the limit of the zstd program without --long.
+const maxWindow = 128 << 20
+
+// readCompressed reads a zstd archive of lines.
+func (r Reader) readCompressed(ctx context.Context, f file, stream string, src fs.File) error {
+	dec, err := zstd.NewReader(src, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
+		zstd.WithDecoderMaxWindow(maxWindow), zstd.WithDecoderMaxMemory(maxWindow))
+	if err != nil {
+		return r.reject(f.shown, "", cause(err))
+	}
+	defer dec.Close()
+	return r.lines(ctx, f, stream, dec)
+}
+
+func (r Reader) readLines(ctx context.Context, f file, stream string, src fs.File) error {
+	return r.lines(ctx, f, stream, src)
+}
+
+// lines reads one document per line; lines of white space are none.
+func (r Reader) lines(ctx context.Context, f file, stream string, src io.Reader) error {
+	in := bufio.NewReaderSize(src, 64<<10)
+	for number := 1; ; number++ {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		name := fmt.Sprintf("line %d", number)
+		line, tooLong, readErr := nextLine(in)
+		if readErr != nil && !errors.Is(readErr, io.EOF) {
+			return r.reject(f.shown, name+" and after", cause(readErr))
+		}
+		var err error
+		switch {
+		case tooLong:
+			err = r.reject(f.shown, name, fmt.Sprintf("longer than %d bytes", ledger.MaxDocument))
+		case len(bytes.TrimSpace(line)) > 0:
+			err = r.entry(f, stream, name, line)
+		}
+		if err != nil {
+			return err
+		}
+		if readErr != nil {
+			return nil
+		}
+	}
+}
+
+// nextLine reads a line without its end (LF or CR LF) into memory of its own.
+// Of a line that is too long it keeps nothing and reads past it.
+func nextLine(in *bufio.Reader) (line []byte, tooLong bool, err error) {
+	for {
+		var part []byte
+		part, err = in.ReadSlice('\n')
+		if !tooLong {
+			line = append(line, part...)
+		}
+		if len(line) > ledger.MaxDocument+2 {
+			line, tooLong = nil, true
+		}
+		if !errors.Is(err, bufio.ErrBufferFull) {
+			break
+		}
+	}
+	line = bytes.TrimSuffix(bytes.TrimSuffix(line, []byte("\n")), []byte("\r"))
+	return line, tooLong || len(line) > ledger.MaxDocument, err
+}
+
+func (r Reader) entry(f file, stream, name string, raw []byte) error {
+	return r.Entry(ledger.Entry{Source: r.Source, Stream: stream, File: f.shown, Name: name, Bytes: raw})
+}

@@ -1,0 +1,145 @@
+package ledger
+
+import (
+	"bytes"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/stella-ops/exportcenter/bundle"
+	"github.com/stella-ops/exportcenter/export"
+)
+
+// Bounds of an observation's parts, in bytes and numbers. The texts are index
+// keys (a b-tree entry has room for about 2,700 bytes).
+const (
+	MaxName       = 128  // source and stream
+	MaxUpstreamID = 512  // upstream id
+	MaxTerm       = 1024 // subject, product, ecosystem, alias
+	MaxTerms      = 20000
+)
+
+var namePattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._+-]*$`)
+
+// ValidName reports whether name can be a source or a stream: 1 to 128
+// letters, digits and . _ + - with a letter or digit first. Such a name can
+// stand in a log line, a file name and a URL without being anything else.
+func ValidName(name string) bool { return len(name) <= MaxName && namePattern.MatchString(name) }
+
+// CleanName makes a name of anything, for defaults taken from file names:
+// other characters become one hyphen, "" becomes fallback.
+func CleanName(name, fallback string) string {
+	var b strings.Builder
+	hyphen := false
+	for _, c := range []byte(name) {
+		if namePattern.Match([]byte{c}) || b.Len() > 0 && strings.IndexByte("._+-", c) >= 0 {
+			b.WriteByte(c)
+			hyphen = c == '-'
+		} else if b.Len() > 0 && !hyphen {
+			b.WriteByte('-')
+			hyphen = true
+		}
+	}
+	clean := b.String()
+	clean = strings.TrimRight(clean[:min(len(clean), MaxName)], "-._+")
+	if clean == "" {
+		return fallback
+	}
+	return clean
+}
+
+// Kinds lists every kind of evidence.
+var Kinds = []Kind{KindAdvisory, KindVEX, KindSBOM, KindFinding, KindPolicy, KindAttestation}
+
+// Valid reports whether k is one of the kinds.
+func (k Kind) Valid() bool { return slices.Contains(Kinds, k) }
+
+// Validate checks everything the ledger and its readers rely on, and names the
+// first field at fault. Importers call it on what they made, the store on what
+// it is given.
+func (o Observation) Validate() error {
+	switch {
+	case o.Project != "" && o.Project != NoProject && !export.ValidTenant(o.Project):
+		return fmt.Errorf("project %.80q: want lower-case letters, digits and inner hyphens", o.Project)
+	case !o.Kind.Valid():
+		return fmt.Errorf("kind %.80q is unknown", o.Kind)
+	case !ValidName(o.Format):
+		return fmt.Errorf("format %.80q is not a name", o.Format)
+	case !ValidName(o.Source):
+		return fmt.Errorf("source %.80q: want 1 to %d letters, digits and . _ + -", o.Source, MaxName)
+	case !ValidName(o.Stream):
+		return fmt.Errorf("stream %.80q: want 1 to %d letters, digits and . _ + -", o.Stream, MaxName)
+	case o.UpstreamID == "":
+		return fmt.Errorf("upstream id is empty")
+	}
+	if err := checkText("upstream id", o.UpstreamID, MaxUpstreamID); err != nil {
+		return err
+	}
+	if err := checkText("subject", o.Subject, MaxTerm); err != nil {
+		return err
+	}
+	if err := o.checkTerms(); err != nil {
+		return err
+	}
+	return o.checkContent()
+}
+
+func (o Observation) checkTerms() error {
+	axes := []struct {
+		name  string
+		terms []string
+	}{{"ecosystem", o.Ecosystems}, {"product", o.Products}, {"alias", o.Aliases}}
+	for _, axis := range axes {
+		if len(axis.terms) > MaxTerms {
+			return fmt.Errorf("%d different values of %s, at most %d are taken", len(axis.terms), axis.name, MaxTerms)
+		}
+		for i, term := range axis.terms {
+			if err := checkText(axis.name, term, MaxTerm); err != nil {
+				return err
+			}
+			if term == "" || i > 0 && axis.terms[i-1] >= term {
+				return fmt.Errorf("%s list is not sorted, unique and without empty values at %.80q", axis.name, term)
+			}
+		}
+	}
+	return nil
+}
+
+func (o Observation) checkContent() error {
+	switch {
+	case len(o.Raw) == 0:
+		return fmt.Errorf("the document is empty")
+	case len(o.Raw) > MaxDocument:
+		return fmt.Errorf("the document has %d bytes, at most %d are taken", len(o.Raw), MaxDocument)
+	case o.Digest != bundle.DigestOf(o.Raw):
+		return fmt.Errorf("digest %s is not that of the bytes", o.Digest)
+	case len(o.Canonical) == 0 || bytes.IndexByte(o.Canonical, '\n') >= 0:
+		return fmt.Errorf("the canonical form is empty or holds a line feed")
+	}
+	if o.Modified != "" {
+		if _, err := time.Parse(ModifiedLayout, o.Modified); err != nil {
+			return fmt.Errorf("modified %.80q is not a time in the ledger's form", o.Modified)
+		}
+	}
+	return nil
+}
+
+// checkText refuses what cannot be an index key, a line of a list or a text in
+// the database: too long, not UTF-8, or with control characters.
+func checkText(field, s string, limit int) error {
+	if len(s) > limit {
+		return fmt.Errorf("%s %.80q... has %d bytes, at most %d are taken", field, s, len(s), limit)
+	}
+	if !utf8.ValidString(s) {
+		return fmt.Errorf("%s %.80q is not UTF-8", field, s)
+	}
+	for _, r := range s {
+		if r < 0x20 || r == 0x7f {
+			return fmt.Errorf("%s %.80q holds a control character", field, s)
+		}
+	}
+	return nil
+}
