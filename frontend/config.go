@@ -1,0 +1,91 @@
+package frontend
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+
+	"github.com/stella-ops/exportcenter/bundle"
+	"github.com/stella-ops/exportcenter/export"
+	"github.com/stella-ops/exportcenter/internal/clock"
+	"github.com/stella-ops/exportcenter/ledger"
+	"github.com/stella-ops/exportcenter/storage"
+)
+
+// Starter brings recorded requests to the workers. Both calls are best effort:
+// the dispatcher finds whatever could not be delivered.
+type Starter interface {
+	StartRun(ctx context.Context, run export.Run) error
+	CancelRun(ctx context.Context, ref export.Ref) error
+}
+
+// Ledger is what the API needs of the evidence ledger.
+type Ledger interface {
+	Import(ctx context.Context, tenant string, batch []ledger.Observation) (ledger.Counts, error)
+	Original(ctx context.Context, tenant string, digest bundle.Digest) ([]byte, error)
+}
+
+// Objects is what the API needs of the blob store.
+type Objects interface {
+	Open(ctx context.Context, tenant string, digest bundle.Digest) (storage.Blob, error)
+}
+
+// Parse turns an entry into an observation. Its error is the reason of a
+// rejection and is shown to the client, so it speaks of the document only.
+type Parse func(ledger.Entry) (ledger.Observation, error)
+
+// Verifier decides who a bearer token speaks for. Its errors are *export.Error
+// with CodeAuth, CodeTenantRequired or CodeUnavailable.
+type Verifier interface {
+	Verify(ctx context.Context, token string) (Principal, error)
+}
+
+// Principal is the caller of a request, as the token says.
+type Principal struct {
+	Subject string
+	Tenant  string
+	Project string // "" = none
+	Scopes  []string
+}
+
+// Check is one reason why the process could not serve; see /health/ready.
+type Check struct {
+	Name string
+	Run  func(ctx context.Context) error
+}
+
+// Config is everything the frontend needs, all of it required except Ready.
+type Config struct {
+	Runs     storage.Runs
+	Objects  Objects
+	Ledger   Ledger
+	Parse    Parse
+	Starter  Starter
+	Verifier Verifier
+	Ready    []Check
+	Clock    clock.Clock
+	IDs      clock.IDs
+	Log      *slog.Logger
+}
+
+func (c Config) validate() error {
+	switch {
+	case c.Runs == nil:
+		return errors.New("frontend: Runs is not set")
+	case c.Objects == nil:
+		return errors.New("frontend: Objects is not set")
+	case c.Ledger == nil:
+		return errors.New("frontend: Ledger is not set")
+	case c.Parse == nil:
+		return errors.New("frontend: Parse is not set")
+	case c.Starter == nil:
+		return errors.New("frontend: Starter is not set")
+	case c.Verifier == nil:
+		return errors.New("frontend: Verifier is not set")
+	case c.Clock == nil || c.IDs == nil:
+		return errors.New("frontend: Clock or IDs is not set")
+	case c.Log == nil:
+		return errors.New("frontend: Log is not set")
+	}
+	return nil
+}

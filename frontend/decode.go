@@ -1,0 +1,59 @@
+package frontend
+
+import (
+	"io"
+	"mime"
+	"net/http"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/stella-ops/exportcenter/bundle"
+	"github.com/stella-ops/exportcenter/export"
+)
+
+// maxBody bounds the JSON body of a request. Imports are streams with a bound
+// per line instead.
+const maxBody = 1 << 20
+
+// strictBinder reads JSON bodies with the decoder of the bundle format: a
+// field that nobody knows, or that is there twice, is an error and not a
+// silent default.
+type strictBinder struct{}
+
+// Bind decodes the body into target. An empty body is io.EOF inside, which the
+// generated code accepts where the body is optional.
+func (strictBinder) Bind(target any, c echo.Context) error {
+	r := c.Request()
+	raw, err := io.ReadAll(http.MaxBytesReader(c.Response(), r.Body, maxBody))
+	if err != nil {
+		return badBody(err)
+	}
+	if len(raw) == 0 {
+		return &export.Error{Code: export.CodeValidation, Class: export.ClassPermanent,
+			Message: "the body is empty", Err: io.EOF}
+	}
+	if err := requireMediaType(r.Header, "application/json"); err != nil {
+		return err
+	}
+	if err := bundle.UnmarshalStrict(raw, target); err != nil {
+		return export.Errorf(export.CodeValidation, "the body is not valid: %v", err)
+	}
+	return nil
+}
+
+// badBody words a body that could not be read to its end.
+func badBody(err error) error {
+	if coded, status := codedOf(err); status == 0 && coded.Code == export.CodeTooLarge {
+		return coded
+	}
+	return &export.Error{Code: export.CodeValidation, Class: export.ClassPermanent,
+		Message: "the body ended before it was complete", Err: err}
+}
+
+func requireMediaType(h http.Header, want string) error {
+	got, _, err := mime.ParseMediaType(h.Get("Content-Type"))
+	if err != nil || got != want {
+		return echo.NewHTTPError(http.StatusUnsupportedMediaType, "send Content-Type: "+want)
+	}
+	return nil
+}

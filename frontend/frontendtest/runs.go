@@ -1,0 +1,133 @@
+package frontendtest
+
+import (
+	"context"
+	"slices"
+	"strconv"
+	"sync"
+
+	"github.com/stella-ops/exportcenter/export"
+	"github.com/stella-ops/exportcenter/storage"
+)
+
+// Runs is storage.Runs in memory.
+type Runs struct {
+	mu    sync.Mutex
+	order []export.Ref
+	runs  map[export.Ref]export.Run
+	files map[export.Ref][]storage.File
+	keys  map[[2]string]idempotent
+}
+
+type idempotent struct {
+	idem storage.Idempotency
+	ref  export.Ref
+}
+
+var _ storage.Runs = (*Runs)(nil)
+
+// NewRuns makes an empty store.
+func NewRuns() *Runs {
+	return &Runs{runs: map[export.Ref]export.Run{}, files: map[export.Ref][]storage.File{}, keys: map[[2]string]idempotent{}}
+}
+
+// Put sets a run and its files, whatever they were.
+func (r *Runs) Put(run export.Run, files []storage.File) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if _, known := r.runs[run.Ref()]; !known {
+		r.order = append(r.order, run.Ref())
+	}
+	r.runs[run.Ref()] = run
+	r.files[run.Ref()] = files
+}
+
+// CreateRun implements storage.Runs.
+func (r *Runs) CreateRun(_ context.Context, run export.Run, idem storage.Idempotency) (export.Run, bool, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	key := [2]string{run.Tenant, idem.Key}
+	if known, ok := r.keys[key]; ok && idem.Key != "" {
+		if known.idem != idem {
+			return export.Run{}, false, storage.ErrConflict
+		}
+		return r.runs[known.ref], false, nil
+	}
+	if idem.Key != "" {
+		r.keys[key] = idempotent{idem, run.Ref()}
+	}
+	r.order = append(r.order, run.Ref())
+	r.runs[run.Ref()] = run
+	return run, true, nil
+}
+
+// GetRun implements storage.Runs.
+func (r *Runs) GetRun(_ context.Context, ref export.Ref) (export.Run, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	run, ok := r.runs[ref]
+	if !ok {
+		return export.Run{}, storage.ErrNotFound
+	}
+	return run, nil
+}
+
+// ListRuns implements storage.Runs; its cursors are positions.
+func (r *Runs) ListRuns(_ context.Context, tenant string, f storage.RunFilter) ([]export.Run, string, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var matching []export.Run
+	for _, ref := range slices.Backward(r.order) {
+		run := r.runs[ref]
+		if run.Tenant == tenant && (f.State == "" || f.State == run.State) && (f.Profile == "" || f.Profile == run.ProfileID) {
+			matching = append(matching, run)
+		}
+	}
+	start := 0
+	if f.Cursor != "" {
+		at, err := strconv.Atoi(f.Cursor)
+		if err != nil || at < 0 || at > len(matching) {
+			return nil, "", export.Errorf(export.CodeValidation, "cursor: is not the cursor of a page")
+		}
+		start = at
+	}
+	end := min(start+f.Limit, len(matching))
+	next := ""
+	if end < len(matching) {
+		next = strconv.Itoa(end)
+	}
+	return matching[start:end], next, nil
+}
+
+// RequestCancel implements storage.Runs.
+func (r *Runs) RequestCancel(_ context.Context, ref export.Ref, c export.Cancellation) (export.Run, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	run, ok := r.runs[ref]
+	if !ok {
+		return run, storage.ErrNotFound
+	}
+	if run.State.Terminal() {
+		return run, storage.ErrConflict
+	}
+	if run.Cancel == nil {
+		run.Cancel = &c
+		r.runs[ref] = run
+	}
+	return run, nil
+}
+
+// Events implements storage.Runs.
+func (r *Runs) Events(context.Context, export.Ref, int64, int) ([]export.Event, error) {
+	return nil, nil
+}
+
+// Files implements storage.Runs.
+func (r *Runs) Files(_ context.Context, ref export.Ref) ([]storage.File, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if _, ok := r.runs[ref]; !ok {
+		return nil, storage.ErrNotFound
+	}
+	return r.files[ref], nil
+}

@@ -1,0 +1,118 @@
+package frontend
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"unicode/utf8"
+
+	"github.com/stella-ops/exportcenter/bundle"
+	"github.com/stella-ops/exportcenter/ledger"
+)
+
+const (
+	// maxImportLine has room for a document of ledger.MaxDocument in base64
+	// and the names around it.
+	maxImportLine = (ledger.MaxDocument+2)/3*4 + 64<<10
+	maxNameText   = 4096
+)
+
+// errLongLine is the reason of a line that was passed over unread.
+var errLongLine = fmt.Errorf("the record is longer than %d bytes; a document may have %d bytes", maxImportLine, ledger.MaxDocument)
+
+// lineReader reads lines of bounded length from a stream of unknown length. A
+// line that is too long is passed over and reading goes on behind it.
+type lineReader struct {
+	in    *bufio.Reader
+	limit int
+	line  []byte
+	count int64
+}
+
+func newLineReader(in io.Reader, limit int) *lineReader {
+	return &lineReader{in: bufio.NewReaderSize(in, 64<<10), limit: limit}
+}
+
+// next gives the next line that is not empty, without its end, valid until the
+// following call. It ends with io.EOF; errLongLine concerns one line only, any
+// other error is the end of the stream.
+func (r *lineReader) next() ([]byte, error) {
+	for {
+		line, err := r.read()
+		if err == nil && len(line) == 0 {
+			continue
+		}
+		return line, err
+	}
+}
+
+func (r *lineReader) read() ([]byte, error) {
+	r.line = r.line[:0]
+	r.count++
+	long := false
+	for {
+		part, err := r.in.ReadSlice('\n')
+		if len(r.line)+len(part) > r.limit+1 {
+			long = true
+		}
+		if !long {
+			r.line = append(r.line, part...)
+		}
+		switch {
+		case err == nil, errors.Is(err, io.EOF) && (long || len(r.line) > 0):
+			return r.whole(long)
+		case errors.Is(err, bufio.ErrBufferFull):
+		default:
+			return nil, err
+		}
+	}
+}
+
+func (r *lineReader) whole(long bool) ([]byte, error) {
+	if long {
+		r.line = nil // do not keep the memory of a hostile line
+		return nil, errLongLine
+	}
+	line := r.line
+	for len(line) > 0 && (line[len(line)-1] == '\n' || line[len(line)-1] == '\r') {
+		line = line[:len(line)-1]
+	}
+	return line, nil
+}
+
+// decodeRecord reads one line of an import.
+func decodeRecord(line []byte) (ledger.Entry, error) {
+	var record struct {
+		Source    string  `json:"source"`
+		Stream    string  `json:"stream"`
+		File      string  `json:"file"`
+		Entry     string  `json:"entry"`
+		MediaType string  `json:"mediaType"`
+		Bytes     *[]byte `json:"bytes"`
+	}
+	if err := bundle.UnmarshalStrict(line, &record); err != nil {
+		return ledger.Entry{}, fmt.Errorf("the record is not valid: %w", err)
+	}
+	entry := ledger.Entry{Source: record.Source, Stream: record.Stream,
+		File: shortened(record.File), Name: shortened(record.Entry)}
+	if record.Bytes == nil {
+		return entry, errors.New("the record has no bytes")
+	}
+	if entry.Bytes = *record.Bytes; len(entry.Bytes) > ledger.MaxDocument {
+		return entry, fmt.Errorf("the document has %d bytes, at most %d are allowed", len(entry.Bytes), ledger.MaxDocument)
+	}
+	return entry, nil
+}
+
+// shortened bounds a name that comes back in messages only.
+func shortened(name string) string {
+	if len(name) <= maxNameText {
+		return name
+	}
+	cut := maxNameText
+	for cut > 0 && !utf8.RuneStart(name[cut]) {
+		cut--
+	}
+	return name[:cut]
+}

@@ -1,0 +1,60 @@
+package frontend
+
+import (
+	_ "embed"
+	"fmt"
+	"strings"
+
+	"github.com/getkin/kin-openapi/openapi3"
+)
+
+// Spec is the OpenAPI document this server was generated from.
+//
+//go:embed openapi.yaml
+var Spec []byte
+
+// scopeTable says for each operation which scopes it demands: one of the
+// alternatives must be held completely. A nil entry means that the operation
+// is open.
+type scopeTable map[string][][]string
+
+// loadScopes reads the scopes from the `security` member of each operation of
+// spec, so that the document and the door cannot disagree. An operation under
+// /api without a scope is an error, and so is an open one.
+func loadScopes(spec []byte) (scopeTable, error) {
+	doc, err := openapi3.NewLoader().LoadFromData(spec)
+	if err != nil {
+		return nil, fmt.Errorf("read OpenAPI document: %w", err)
+	}
+	table := scopeTable{}
+	for path, item := range doc.Paths.Map() {
+		for method, op := range item.Operations() {
+			alternatives := scopesOf(op)
+			if strings.HasPrefix(path, "/api/") && !everyAlternativeHasScope(alternatives) {
+				return nil, fmt.Errorf("OpenAPI document: %s %s demands no scope", method, path)
+			}
+			table[op.OperationID] = alternatives
+		}
+	}
+	return table, nil
+}
+
+func scopesOf(op *openapi3.Operation) [][]string {
+	if op.Security == nil {
+		return nil
+	}
+	var alternatives [][]string
+	for _, requirement := range *op.Security {
+		alternatives = append(alternatives, requirement["bearer"])
+	}
+	return alternatives
+}
+
+func everyAlternativeHasScope(alternatives [][]string) bool {
+	for _, scopes := range alternatives {
+		if len(scopes) == 0 {
+			return false
+		}
+	}
+	return len(alternatives) > 0
+}

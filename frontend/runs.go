@@ -1,0 +1,215 @@
+package frontend
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/stella-ops/exportcenter/bundle"
+	"github.com/stella-ops/exportcenter/export"
+	"github.com/stella-ops/exportcenter/storage"
+)
+
+const (
+	defaultPage  = 50
+	maxPage      = 200
+	startTimeout = 5 * time.Second
+)
+
+// CreateRun records a run and tells the workers. The record is the promise:
+// when the workers cannot be told now, the dispatcher tells them later.
+func (h handlers) CreateRun(ctx context.Context, req CreateRunRequestObject) (CreateRunResponseObject, error) {
+	run, err := h.newRun(callOf(ctx).principal, *req.Body)
+	if err != nil {
+		return nil, err
+	}
+	idem, err := idempotency(req.Params.IdempotencyKey, run)
+	if err != nil {
+		return nil, err
+	}
+	stored, _, err := h.cfg.Runs.CreateRun(ctx, run, idem)
+	if errors.Is(err, storage.ErrConflict) {
+		return nil, export.Errorf(export.CodeIdempotency, "this Idempotency-Key was used for another request; choose a new one")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("record run: %w", err)
+	}
+	if stored.State == export.StatePending {
+		h.deliver(ctx, "start run", stored.Ref(), func(ctx context.Context) error { return h.cfg.Starter.StartRun(ctx, stored) })
+	}
+	return CreateRun202JSONResponse{
+		Body:    runDocument(stored),
+		Headers: CreateRun202ResponseHeaders{Location: runPath(stored.ID)},
+	}, nil
+}
+
+// newRun turns a request into the run it asks for.
+func (s *Server) newRun(who Principal, req RunRequest) (export.Run, error) {
+	profile, found := export.BuiltinProfile(req.ProfileID)
+	if !found {
+		err := export.Errorf(export.CodeProfileNotFound, "this tenant has no such profile")
+		err.Field = "profileId"
+		return export.Run{}, err
+	}
+	selectors, err := checkSelectors(req.Selectors)
+	if err != nil {
+		return export.Run{}, err
+	}
+	if err := checkLabels(req.Labels); err != nil {
+		return export.Run{}, err
+	}
+	return export.Run{
+		Tenant: who.Tenant, Project: who.Project, ID: s.ids(),
+		ProfileID: profile.ID, ProfileRevision: profile.Revision, ProfileName: profile.Name,
+		Kind: profile.Kind, Variant: profile.Variant,
+		Selectors: selectors, Options: export.Options{AllowEmpty: req.Options.AllowEmpty},
+		Labels: req.Labels, RequestedBy: who.Subject,
+		RequestedAt: s.clock().UTC().Truncate(time.Second), State: export.StatePending,
+	}, nil
+}
+
+// idempotency binds a client's key to what was asked, not to how it was written.
+func idempotency(key *string, run export.Run) (storage.Idempotency, error) {
+	if key == nil {
+		return storage.Idempotency{}, nil
+	}
+	if !idempotencyKey.MatchString(*key) {
+		return storage.Idempotency{}, fieldError(export.CodeValidation, "Idempotency-Key",
+			"must be 1 to 128 letters, digits or . _ : -")
+	}
+	asked, err := json.Marshal(struct {
+		Project   string
+		Profile   string
+		Selectors export.Selectors
+		Options   export.Options
+		Labels    map[string]string
+	}{run.Project, run.ProfileID, run.Selectors, run.Options, run.Labels})
+	if err != nil {
+		return storage.Idempotency{}, fmt.Errorf("encode request: %w", err)
+	}
+	return storage.Idempotency{Key: *key, RequestHash: bundle.DigestOf(asked)}, nil
+}
+
+// deliver tells the workers something that is already recorded. A failure is
+// not the client's: the dispatcher delivers what was not delivered.
+func (s *Server) deliver(ctx context.Context, what string, ref export.Ref, call func(context.Context) error) {
+	timed, cancel := context.WithTimeout(context.WithoutCancel(ctx), startTimeout)
+	defer cancel()
+	if err := call(timed); err != nil {
+		s.log.LogAttrs(ctx, slog.LevelWarn, what+" is left to the dispatcher",
+			slog.String("tenant", ref.Tenant), slog.String("runId", ref.RunID),
+			slog.String("traceId", callOf(ctx).trace), slog.Any("error", err))
+	}
+}
+
+// ListRuns gives a page of the tenant's runs.
+func (h handlers) ListRuns(ctx context.Context, req ListRunsRequestObject) (ListRunsResponseObject, error) {
+	filter, err := runFilter(req.Params)
+	if err != nil {
+		return nil, err
+	}
+	who := callOf(ctx).principal
+	runs, next, err := h.cfg.Runs.ListRuns(ctx, who.Tenant, filter)
+	if err != nil {
+		return nil, fmt.Errorf("list runs: %w", err)
+	}
+	page := RunPage{Runs: []Run{}, NextCursor: next}
+	for _, run := range runs {
+		if visible(who, run) {
+			page.Runs = append(page.Runs, runDocument(run))
+		}
+	}
+	return ListRuns200JSONResponse(page), nil
+}
+
+func runFilter(p ListRunsParams) (storage.RunFilter, error) {
+	filter := storage.RunFilter{Limit: defaultPage}
+	if p.Status != nil {
+		filter.State = export.State(*p.Status)
+		if !filter.State.Valid() {
+			return filter, fieldError(export.CodeValidation, "status", "is not a run state")
+		}
+	}
+	if p.Profile != nil {
+		filter.Profile = *p.Profile
+		if profile, ok := export.BuiltinProfile(*p.Profile); ok {
+			filter.Profile = profile.ID
+		}
+		if filter.Profile == "" || len(filter.Profile) > 128 || !plainText(filter.Profile) {
+			return filter, fieldError(export.CodeValidation, "profile", "is not a profile")
+		}
+	}
+	if p.Limit != nil {
+		if filter.Limit = *p.Limit; filter.Limit < 1 || filter.Limit > maxPage {
+			return filter, fieldError(export.CodeValidation, "limit", "must be 1 to %d", maxPage)
+		}
+	}
+	if p.Cursor != nil {
+		if filter.Cursor = *p.Cursor; len(filter.Cursor) > 512 || !plainText(filter.Cursor) {
+			return filter, fieldError(export.CodeValidation, "cursor", "is not the cursor of a page")
+		}
+	}
+	return filter, nil
+}
+
+// GetRun gives a run as its own row has it.
+func (h handlers) GetRun(ctx context.Context, req GetRunRequestObject) (GetRunResponseObject, error) {
+	run, err := h.findRun(ctx, req.ID)
+	if err != nil {
+		return nil, err
+	}
+	return GetRun200JSONResponse(runDocument(run)), nil
+}
+
+// findRun gives the caller's run. What is not the caller's does not exist, in
+// the same words.
+func (s *Server) findRun(ctx context.Context, id string) (export.Run, error) {
+	if !export.ValidRunID(id) {
+		return export.Run{}, errRunNotFound()
+	}
+	who := callOf(ctx).principal
+	run, err := s.cfg.Runs.GetRun(ctx, export.Ref{Tenant: who.Tenant, RunID: id})
+	if errors.Is(err, storage.ErrNotFound) {
+		return export.Run{}, errRunNotFound()
+	}
+	if err != nil {
+		return export.Run{}, fmt.Errorf("read run %s: %w", id, err)
+	}
+	if !visible(who, run) {
+		return export.Run{}, errRunNotFound()
+	}
+	return run, nil
+}
+
+// visible reports whether run is the caller's. The store was asked within the
+// tenant already; this is the second lock on the same door.
+func visible(who Principal, run export.Run) bool {
+	return run.Tenant == who.Tenant && (who.Project == "" || run.Project == who.Project)
+}
+
+// CancelRun records that the caller wants the run to end and tells the workers.
+func (h handlers) CancelRun(ctx context.Context, req CancelRunRequestObject) (CancelRunResponseObject, error) {
+	reason, err := checkReason(req.Body, req.Params.XStellaReason)
+	if err != nil {
+		return nil, err
+	}
+	run, err := h.findRun(ctx, req.ID)
+	if err != nil {
+		return nil, err
+	}
+	run, err = h.cfg.Runs.RequestCancel(ctx, run.Ref(), export.Cancellation{
+		By: callOf(ctx).principal.Subject, Reason: reason, At: h.clock().UTC(),
+	})
+	if errors.Is(err, storage.ErrConflict) {
+		return nil, export.Errorf(export.CodeStateConflict, "the run has already ended")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("record cancel request: %w", err)
+	}
+	ref := run.Ref()
+	h.deliver(ctx, "cancel run", ref, func(ctx context.Context) error { return h.cfg.Starter.CancelRun(ctx, ref) })
+	return CancelRun202JSONResponse(runDocument(run)), nil
+}

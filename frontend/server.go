@@ -1,0 +1,113 @@
+package frontend
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/stella-ops/exportcenter/internal/clock"
+)
+
+// Limits of the HTTP server. Streams extend the two timeouts as they move.
+const (
+	headerTimeout = 10 * time.Second
+	readTimeout   = 30 * time.Second
+	writeTimeout  = 60 * time.Second
+	idleTimeout   = 2 * time.Minute
+	drainTimeout  = 20 * time.Second
+	maxHeader     = 32 << 10
+)
+
+// Server answers the API. It keeps no state between requests besides the
+// issuer's keys, so any number of them can run beside each other.
+type Server struct {
+	cfg      Config
+	echo     *echo.Echo
+	verifier Verifier
+	clock    clock.Clock
+	ids      clock.IDs
+	log      *slog.Logger
+	stopping atomic.Bool
+}
+
+var _ StrictServerInterface = handlers{}
+
+// handlers are the operations; a type of its own, so that they are not
+// methods of what callers hold.
+type handlers struct{ *Server }
+
+// New makes a server. It fails when something it needs is missing, or when the
+// OpenAPI document leaves an operation without a scope.
+func New(cfg Config) (*Server, error) {
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	scopes, err := loadScopes(Spec)
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{cfg: cfg, verifier: cfg.Verifier, clock: cfg.Clock, ids: cfg.IDs, log: cfg.Log}
+	s.echo = s.routes(scopes)
+	return s, nil
+}
+
+func (s *Server) routes(scopes scopeTable) *echo.Echo {
+	e := echo.New()
+	e.HideBanner, e.HidePort = true, true
+	e.Binder = strictBinder{}
+	e.HTTPErrorHandler = s.fail
+	e.IPExtractor = echo.ExtractIPDirect()
+	e.Use(s.begin, s.observe)
+
+	doors := map[string][]echo.MiddlewareFunc{}
+	for operation, alternatives := range scopes {
+		if alternatives != nil {
+			doors[operation] = []echo.MiddlewareFunc{s.authorize(alternatives)}
+		}
+	}
+	RegisterHandlersWithOptions(e, NewStrictHandler(handlers{s}, nil), RegisterHandlersOptions{OperationMiddlewares: doors})
+	e.RouteNotFound("/api/*", echo.NotFoundHandler, s.authorize(nil))
+	return e
+}
+
+// ServeHTTP answers one request.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.echo.ServeHTTP(w, r) }
+
+// Serve answers requests on ln until ctx ends. Then it reports not ready,
+// takes no new connections, and lets what is under way finish for 20 seconds.
+func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
+	base, abandon := context.WithCancel(context.WithoutCancel(ctx))
+	defer abandon()
+	server := &http.Server{
+		Handler:           s,
+		ReadHeaderTimeout: headerTimeout,
+		ReadTimeout:       readTimeout,
+		WriteTimeout:      writeTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeader,
+		BaseContext:       func(net.Listener) context.Context { return base },
+		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- server.Serve(ln) }()
+	select {
+	case err := <-ended:
+		return fmt.Errorf("serve HTTP: %w", err)
+	case <-ctx.Done():
+	}
+	s.stopping.Store(true)
+	drain, cancel := context.WithTimeout(base, drainTimeout)
+	defer cancel()
+	if err := server.Shutdown(drain); err != nil {
+		abandon()
+		return errors.Join(fmt.Errorf("drain HTTP connections: %w", err), server.Close())
+	}
+	return nil
+}
