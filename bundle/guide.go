@@ -93,4 +93,4 @@ After the seal's entry come two blocks of 512 zero bytes and nothing else.
 
 // sealTypeLength is len(SealPayloadType), as the pre-authentication encoding
 // writes it; a test compares them.
-const sealTypeLength = "45"
+const sealTypeLength = "42"

@@ -1,0 +1,341 @@
+// Package bundletest makes small, honest bundles for tests, through the same
+// public functions the service uses, and takes them apart again so that a test
+// can spoil exactly one thing.
+package bundletest
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/stella-ops/exportcenter/bundle"
+	"github.com/stella-ops/exportcenter/signing"
+	"github.com/stella-ops/exportcenter/signing/keyfile"
+)
+
+// Shard is one payload file to make.
+type Shard struct {
+	Type  string // "advisories"
+	Key   string // boundary key; "" makes the first shard of its type
+	Lines []string
+}
+
+// Options say what to build. The zero value is a good small bundle.
+type Options struct {
+	RunID, Tenant, Project string
+	Shards                 []Shard        // nil = three documents in two shards
+	Signer                 signing.Signer // nil = Key(t, 1)
+	// Payload may change a payload file before it is described.
+	Payload func(path string, stored []byte) []byte
+	// Manifest, Provenance and Seal may change what will be encoded and signed.
+	Manifest   func(*bundle.Manifest)
+	Provenance func(*bundle.Provenance)
+	Seal       func(*bundle.Seal)
+	// Documents may change the encoded bytes of a manifest before they are signed.
+	Documents func(path string, encoded []byte) []byte
+	// PayloadType may change the payload type of the signature at path.
+	PayloadType func(path, payloadType string) string
+	// Entries may change the entries before checksums.txt is made of them.
+	Entries func(map[string][]byte)
+	// Checksums may change checksums.txt before the seal.
+	Checksums func([]byte) []byte
+}
+
+// Entry is one entry of an archive.
+type Entry struct {
+	Path string
+	Data []byte
+}
+
+// Bundle is a built bundle in pieces.
+type Bundle struct {
+	Manifest bundle.Manifest
+	Signer   signing.Signer
+	Entries  []Entry // in archive order
+}
+
+// Key makes the signing key number n: always the same one.
+func Key(t testing.TB, n byte, algorithm ...signing.Algorithm) signing.Signer {
+	t.Helper()
+	alg := signing.ECDSAP256
+	if len(algorithm) > 0 {
+		alg = algorithm[0]
+	}
+	key, err := keyfile.Generate(alg, rand.NewChaCha8([32]byte{0: n}))
+	require.NoError(t, err)
+	signer, err := signing.NewSigner(key)
+	require.NoError(t, err)
+	return signer
+}
+
+// Verifier gives the public half of signer.
+func Verifier(t testing.TB, signer signing.Signer) signing.Verifier {
+	t.Helper()
+	verifier, err := signing.ParsePublicKey(signer.PublicKeyPEM())
+	require.NoError(t, err)
+	return verifier
+}
+
+// Small are the documents of the zero Options.
+func Small() []Shard {
+	return []Shard{
+		{Type: "advisories", Lines: []string{`{"id":"GO-2026-0001","summary":"a"}`, `{"id":"GO-2026-0002"}`}},
+		{Type: "advisories", Key: "pkg:golang/example.org/b\nGO-2026-0003", Lines: []string{`{"id":"GO-2026-0003"}`}},
+	}
+}
+
+// Build makes a bundle and gives its bytes.
+func Build(t testing.TB, options Options) []byte {
+	t.Helper()
+	return New(t, options).Bytes(t)
+}
+
+// New makes a bundle in pieces.
+func New(t testing.TB, options Options) *Bundle {
+	t.Helper()
+	if options.Shards == nil {
+		options.Shards = Small()
+	}
+	if options.Signer == nil {
+		options.Signer = Key(t, 1)
+	}
+	b := &builder{t: t, o: options, entries: map[string][]byte{}}
+	b.payload()
+	b.documents()
+	b.signatures()
+	return b.seal()
+}
+
+type builder struct {
+	t          testing.TB
+	o          Options
+	contents   []bundle.Content
+	manifest   bundle.Manifest
+	export     []byte
+	provenance []byte
+	entries    map[string][]byte
+}
+
+func (b *builder) payload() {
+	for _, s := range b.o.Shards {
+		path := bundle.ShardPath(s.Type, s.Key, s.Key == "")
+		var stored bytes.Buffer
+		w, err := bundle.NewPayloadWriter(&stored)
+		require.NoError(b.t, err)
+		for _, line := range s.Lines {
+			require.NoError(b.t, w.WriteLine([]byte(line)))
+		}
+		info, err := w.Close()
+		require.NoError(b.t, err)
+		data := stored.Bytes()
+		if b.o.Payload != nil {
+			data = b.o.Payload(path, data)
+			info.Digest, info.Size = bundle.DigestOf(data), int64(len(data))
+		}
+		b.entries[path] = data
+		b.contents = append(b.contents, bundle.NewContent(path, info))
+	}
+}
+
+func (b *builder) documents() {
+	b.manifest = bundle.Manifest{
+		Schema: bundle.ManifestSchema, Version: bundle.ManifestVersion,
+		RunID: or(b.o.RunID, "019a0000-0000-7000-8000-000000000001"), Tenant: or(b.o.Tenant, "acme"), Project: b.o.Project,
+		Profile:     bundle.Profile{ID: "prof-json-raw", Kind: "json", Variant: "raw", Name: "json-raw", Revision: 1},
+		Selectors:   json.RawMessage(`{}`),
+		GeneratedAt: "2026-11-21T08:00:00Z",
+		Compression: bundle.EncoderCompression(),
+		Keys:        []bundle.Key{{KeyID: b.o.Signer.KeyID(), Algorithm: string(b.o.Signer.Algorithm())}},
+		Tool:        bundle.Tool{Name: "exportcenter", Version: "v0.0.0-test", Adapters: map[string]string{"json:raw": "1"}},
+	}
+	b.manifest.ExportID = b.manifest.RunID
+	require.NoError(b.t, b.manifest.SetContents(b.contents))
+	if b.o.Manifest != nil {
+		b.o.Manifest(&b.manifest)
+	}
+	b.export = b.encode(bundle.ManifestPath, b.manifest.Encode)
+
+	inputs := make([]bundle.Input, len(b.contents))
+	for i, c := range b.contents {
+		inputs[i] = bundle.Input{Name: "ledger/" + c.Path, Digest: bundle.DigestOf([]byte(c.Path))}
+	}
+	p := bundle.NewProvenance(b.manifest, bundle.DigestOf(b.export), json.RawMessage(`{}`), inputs)
+	if b.o.Provenance != nil {
+		b.o.Provenance(&p)
+	}
+	b.provenance = b.encode(bundle.ProvenancePath, p.Encode)
+	b.entries[bundle.ReadmePath] = bundle.Readme(b.manifest)
+	b.entries[bundle.GuidePath] = bundle.VerifyGuide(b.manifest)
+}
+
+func or(text, fallback string) string {
+	if text == "" {
+		return fallback
+	}
+	return text
+}
+
+func (b *builder) encode(path string, encode func() ([]byte, error)) []byte {
+	encoded, err := encode()
+	require.NoError(b.t, err)
+	if b.o.Documents != nil {
+		encoded = b.o.Documents(path, encoded)
+	}
+	b.entries[path] = encoded
+	return encoded
+}
+
+func (b *builder) typeOf(path, payloadType string) string {
+	if b.o.PayloadType != nil {
+		return b.o.PayloadType(path, payloadType)
+	}
+	return payloadType
+}
+
+func (b *builder) signatures() {
+	ctx, signer := context.Background(), b.o.Signer
+	sig, err := signer.Sign(ctx, b.export)
+	require.NoError(b.t, err)
+	b.entries[bundle.ManifestBundlePath], err = signing.EncodeMessageBundle(signer.KeyID(), bundle.DigestOf(b.export), sig)
+	require.NoError(b.t, err)
+	b.entries[bundle.ManifestEnvelopePath], err = signing.SignEnvelope(ctx, signer,
+		b.typeOf(bundle.ManifestEnvelopePath, bundle.ManifestPayloadType), b.export)
+	require.NoError(b.t, err)
+	b.entries[bundle.ProvenanceEnvelopePath], err = signing.SignEnvelope(ctx, signer,
+		b.typeOf(bundle.ProvenanceEnvelopePath, bundle.StatementPayloadType), b.provenance)
+	require.NoError(b.t, err)
+	statement := b.typeOf(bundle.ProvenanceBundlePath, bundle.StatementPayloadType)
+	sig, err = signer.Sign(ctx, signing.PAE(statement, b.provenance))
+	require.NoError(b.t, err)
+	b.entries[bundle.ProvenanceBundlePath], err = signing.EncodeDSSEBundle(statement, b.provenance, signer.KeyID(), sig)
+	require.NoError(b.t, err)
+}
+
+func (b *builder) seal() *Bundle {
+	if b.o.Entries != nil {
+		b.o.Entries(b.entries)
+	}
+	var listed []bundle.Listed
+	for path, data := range b.entries {
+		listed = append(listed, bundle.Listed{Path: path, Digest: bundle.DigestOf(data)})
+	}
+	checksums := bundle.Checksums(listed)
+	if b.o.Checksums != nil {
+		checksums = b.o.Checksums(checksums)
+	}
+	b.entries[bundle.ChecksumsPath] = checksums
+	built := &Bundle{Manifest: b.manifest, Signer: b.o.Signer}
+	for path, data := range b.entries {
+		built.Entries = append(built.Entries, Entry{path, data})
+	}
+	slices.SortFunc(built.Entries, func(x, y Entry) int {
+		if bundle.PathBefore(x.Path, y.Path) {
+			return -1
+		}
+		return 1
+	})
+	built.Seal(b.t, b.o.Signer, b.typeOf(bundle.SealPath, bundle.SealPayloadType), b.o.Seal)
+	return built
+}
+
+// Seal makes the last entry anew over the entries as they are.
+func (b *Bundle) Seal(t testing.TB, signer signing.Signer, payloadType string, change func(*bundle.Seal)) {
+	t.Helper()
+	b.Remove(bundle.SealPath)
+	hash, err := bundle.HashArchive(context.Background(), b.members(), b.open)
+	require.NoError(t, err)
+	digest, size := hash.Prefix()
+	seal := bundle.NewSeal(b.Manifest, digest, size)
+	if change != nil {
+		change(&seal)
+	}
+	payload, err := seal.Encode()
+	require.NoError(t, err)
+	envelope, err := signing.SignEnvelope(context.Background(), signer, payloadType, payload)
+	require.NoError(t, err)
+	b.Entries = append(b.Entries, Entry{bundle.SealPath, envelope})
+}
+
+// Remove takes out the entry at path.
+func (b *Bundle) Remove(path string) {
+	b.Entries = slices.DeleteFunc(b.Entries, func(e Entry) bool { return e.Path == path })
+}
+
+// Data gives the entry at path.
+func (b *Bundle) Data(t testing.TB, path string) []byte {
+	t.Helper()
+	for _, e := range b.Entries {
+		if e.Path == path {
+			return e.Data
+		}
+	}
+	t.Fatalf("bundle has no entry %s", path)
+	return nil
+}
+
+// Replace puts data in place of the entry at path.
+func (b *Bundle) Replace(t testing.TB, path string, data []byte) {
+	t.Helper()
+	for i := range b.Entries {
+		if b.Entries[i].Path == path {
+			b.Entries[i].Data = data
+			return
+		}
+	}
+	t.Fatalf("bundle has no entry %s", path)
+}
+
+// Bytes gives the archive, through the view a download uses.
+func (b *Bundle) Bytes(t testing.TB) []byte {
+	t.Helper()
+	view, err := bundle.NewView(b.members(), b.open)
+	require.NoError(t, err)
+	defer view.Close()
+	archive, err := io.ReadAll(view)
+	require.NoError(t, err)
+	return archive
+}
+
+// Raw gives the archive with the entries in the order they are in, in the one
+// header form but otherwise unchecked.
+func (b *Bundle) Raw(t testing.TB) []byte {
+	t.Helper()
+	var out bytes.Buffer
+	for _, e := range b.Entries {
+		header, err := bundle.Header(e.Path, int64(len(e.Data)))
+		require.NoError(t, err)
+		out.Write(header[:])
+		out.Write(e.Data)
+		out.Write(make([]byte, int(bundle.EntrySize(int64(len(e.Data))))-bundle.BlockSize-len(e.Data)))
+	}
+	out.Write(make([]byte, bundle.TrailerSize))
+	return out.Bytes()
+}
+
+func (b *Bundle) members() []bundle.Member {
+	var members []bundle.Member
+	for _, e := range b.Entries {
+		members = append(members, bundle.Member{Path: e.Path, Size: int64(len(e.Data)), Digest: bundle.DigestOf(e.Data)})
+	}
+	return members
+}
+
+func (b *Bundle) open(m bundle.Member) (bundle.Source, error) {
+	for _, e := range b.Entries {
+		if e.Path == m.Path {
+			return memory{bytes.NewReader(e.Data)}, nil
+		}
+	}
+	return nil, fmt.Errorf("no entry %s", m.Path)
+}
+
+type memory struct{ *bytes.Reader }
+
+func (memory) Close() error { return nil }

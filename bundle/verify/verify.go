@@ -1,0 +1,168 @@
+// Package verify opens a bundle offline and answers with a report that says
+// what was checked, against which key, and what failed.
+//
+// Trust comes from the caller, never from the bundle. A bundle is verified only
+// when every step below ended without a failure, and that is decided in one
+// place; a parse error, a missing entry, a panic or an interruption is a failure.
+//
+//	walk        every tar header in its one form, in order, exact trailer
+//	require     the entries every bundle has
+//	signatures  manifest, provenance and seal, by keys the caller trusts
+//	manifest    every field; the payload files in the archive are those it lists
+//	provenance  the statement is about this manifest and payload
+//	checksums   exactly the entries of the archive
+//	contents    digests of all entries; content, length and records of payload files
+//	seal        digest and length of all bytes before it
+//
+// Nothing of a signed document is believed before its signature was checked.
+// Payload files are streamed, so memory does not grow with the bundle.
+package verify
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"runtime"
+
+	"github.com/stella-ops/exportcenter/bundle"
+	"github.com/stella-ops/exportcenter/signing"
+)
+
+// Limits bound what a bundle may make the verifier hold in memory.
+type Limits struct {
+	// Document is the most bytes of an entry that is read as a whole.
+	Document int64
+	// Entries is the most entries an archive may have.
+	Entries int
+}
+
+// DefaultLimits allow about 30,000 payload files (30 GB of documents).
+func DefaultLimits() Limits {
+	return Limits{Document: signing.MaxEnvelope, Entries: 100_000}
+}
+
+// Option changes how a bundle is verified, never what is required of it.
+type Option func(*verifier)
+
+// WithLimits sets other limits.
+func WithLimits(l Limits) Option { return func(v *verifier) { v.limits = l } }
+
+// WithWorkers sets how many payload files are read at once; each takes about
+// 10 MiB.
+func WithWorkers(n int) Option { return func(v *verifier) { v.workers = max(1, n) } }
+
+// maxWorkers keeps the default within the memory promised for small bundles.
+const maxWorkers = 4
+
+// File verifies the bundle in a file. The error is nil only for a verified
+// bundle; otherwise it is an *Error, and the report says how far things went.
+func File(ctx context.Context, path string, trust Trust, options ...Option) (Report, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		failure := fail(ClassOther, ReasonUnreadable, "", "open %s: %v", path, err)
+		if errors.Is(err, fs.ErrNotExist) {
+			failure = fail(ClassAbsent, ReasonUnreadable, "", "%s does not exist", path)
+		}
+		return failed(Report{}, failure)
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		return failed(Report{}, fail(ClassOther, ReasonUnreadable, "", "look at %s: %v", path, err))
+	}
+	if !info.Mode().IsRegular() {
+		return failed(Report{}, fail(ClassOther, ReasonUnreadable, "", "%s is not a regular file", path))
+	}
+	return Reader(ctx, file, info.Size(), trust, options...)
+}
+
+// Reader verifies the bundle in the first size bytes of r, which must not
+// change meanwhile. Errors are as of File.
+func Reader(ctx context.Context, r io.ReaderAt, size int64, trust Trust, options ...Option) (Report, error) {
+	v := &verifier{
+		archive: r, size: size, trust: trust,
+		limits: DefaultLimits(), workers: min(runtime.GOMAXPROCS(0), maxWorkers),
+		report: Report{Status: StatusFailed, Checks: []Check{}, Signatures: []Signature{}},
+	}
+	for _, option := range options {
+		option(v)
+	}
+	if failure := v.run(ctx); failure != nil {
+		return failed(v.report, failure)
+	}
+	v.report.Status = StatusVerified // the only place
+	return v.report, nil
+}
+
+func failed(r Report, failure *Failure) (Report, error) {
+	r.Status, r.Failure = StatusFailed, failure
+	return r, &Error{Failure: *failure}
+}
+
+type verifier struct {
+	archive io.ReaderAt
+	size    int64
+	trust   Trust
+	limits  Limits
+	workers int
+	// before is called before each step; tests use it.
+	before func(step string)
+
+	entries   []entry
+	byPath    map[string]int
+	documents map[string][]byte
+	manifest  bundle.Manifest
+	seal      bundle.Seal
+	listed    map[string]bundle.Digest // by checksums.txt
+	prefix    bundle.Digest            // of the bytes before the seal's header
+	report    Report
+}
+
+type step struct {
+	name string
+	do   func(context.Context) *Failure
+}
+
+func (v *verifier) steps() []step {
+	return []step{
+		{"walk", v.walk},
+		{"require", v.require},
+		{"signatures", v.signatures},
+		{"manifest", v.checkManifest},
+		{"provenance", v.checkProvenance},
+		{"checksums", v.checkChecksums},
+		{"contents", v.checkContents},
+		{"seal", v.checkSeal},
+	}
+}
+
+// run takes every step until one fails. A panic is a failure.
+func (v *verifier) run(ctx context.Context) (failure *Failure) {
+	defer func() {
+		if p := recover(); p != nil {
+			failure = panicked(p)
+		}
+	}()
+	if len(v.trust) == 0 {
+		return fail(ClassAbsent, ReasonNoKey, "", "no trusted key was given, so nothing can be verified")
+	}
+	for _, s := range v.steps() {
+		if err := ctx.Err(); err != nil {
+			return fail(ClassOther, ReasonInterrupted, "", "interrupted before step %s: %v", s.name, err)
+		}
+		if v.before != nil {
+			v.before(s.name)
+		}
+		if failure := s.do(ctx); failure != nil {
+			return failure
+		}
+	}
+	return nil
+}
+
+func panicked(p any) *Failure {
+	return fail(ClassOther, ReasonInternal, "", "the verifier itself failed: %.300q", fmt.Sprint(p))
+}
