@@ -18,16 +18,17 @@ import (
 	"github.com/stella-ops/exportcenter/signing"
 )
 
-// desk is a stranger's folder: a file, what we signed of it, and cosign.
+// desk is a stranger's folder: a file, what we signed of it, and a program to
+// check it with.
 type desk struct {
-	dir, cosign string
+	dir, program string
 }
 
 // setUpDesk writes f, k.pub, f.sigstore.json (message bundle),
 // e.sigstore.json (DSSE bundle) and e.dsse.json (raw envelope).
 func setUpDesk(t *testing.T, s signing.Signer) desk {
 	t.Helper()
-	d := desk{dir: t.TempDir(), cosign: testkit.Tool(t, "cosign")}
+	d := desk{dir: t.TempDir(), program: testkit.Tool(t, "cosign")}
 	file := []byte("one exported file\n")
 	sum := sha256.Sum256(file)
 	statement := fmt.Appendf(nil, `{"_type":"https://in-toto.io/Statement/v1","predicate":{"buildDefinition":`+
@@ -65,10 +66,10 @@ func (d desk) get(t *testing.T, name string) []byte {
 	return text
 }
 
-// run gives cosign nothing but the folder: no home, and a proxy that answers
+// run gives the program nothing but the folder: no home, and a proxy that answers
 // nobody, so that a call home fails instead of helping.
 func (d desk) run(args string) (output string, err error) {
-	cmd := exec.Command(d.cosign, strings.Fields(args)...)
+	cmd := exec.Command(d.program, strings.Fields(args)...)
 	cmd.Dir = d.dir
 	cmd.Env = []string{"HOME=" + filepath.Join(d.dir, "home"), "HTTPS_PROXY=http://127.0.0.1:1", "HTTP_PROXY=http://127.0.0.1:1"}
 	out, err := cmd.CombinedOutput()
@@ -121,4 +122,29 @@ func (d desk) refusesAChange(t *testing.T, name string, at int, command string) 
 	out, err := d.run(command)
 	require.Error(t, err, "%s with byte %d changed: %s", name, at, out)
 	require.NotContains(t, out, "Verified OK")
+}
+
+// The page for other implementers checks a message bundle with openssl.
+func TestOpensslAcceptsTheSignatureInsideAMessageBundle(t *testing.T) {
+	openssl := testkit.Tool(t, "openssl")
+	for _, c := range []struct {
+		signer  signing.Signer
+		command string
+	}{
+		{ecdsaSigner(t), "dgst -sha256 -verify k.pub -signature f.sig f"},
+		{ed25519Signer(t), "pkeyutl -verify -pubin -inkey k.pub -rawin -in f -sigfile f.sig"},
+	} {
+		t.Run(string(c.signer.Algorithm()), func(t *testing.T) {
+			message := []byte("one exported file\n")
+			sig, err := c.signer.Sign(context.Background(), message)
+			require.NoError(t, err)
+			d := desk{dir: t.TempDir(), program: openssl}
+			d.put(t, "f", message)
+			d.put(t, "f.sig", sig)
+			d.put(t, "k.pub", c.signer.PublicKeyPEM())
+			out, err := d.run(c.command)
+			require.NoError(t, err, out)
+			d.refusesAChange(t, "f", 4, c.command)
+		})
+	}
 }
