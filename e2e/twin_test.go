@@ -1,0 +1,227 @@
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"io"
+	"log/slog"
+	mathrand "math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/testsuite"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/stella-ops/exportcenter/activities"
+	"github.com/stella-ops/exportcenter/adapters"
+	"github.com/stella-ops/exportcenter/adapters/jsonraw"
+	"github.com/stella-ops/exportcenter/bundle"
+	"github.com/stella-ops/exportcenter/export"
+	"github.com/stella-ops/exportcenter/internal/clock"
+	"github.com/stella-ops/exportcenter/ledger"
+	"github.com/stella-ops/exportcenter/ledger/osv"
+	"github.com/stella-ops/exportcenter/signing"
+	"github.com/stella-ops/exportcenter/storage"
+	"github.com/stella-ops/exportcenter/storage/files"
+	"github.com/stella-ops/exportcenter/storage/postgres"
+	"github.com/stella-ops/exportcenter/storage/postgres/pgtest"
+)
+
+// twin is what two runs over the same evidence must share: with run id and
+// clock fixed, everything.
+type twin struct{ Payload, Archive string }
+
+// Where a twin process writes its result, and how it is told to differ.
+const (
+	twinResult = "EXPORTCENTER_TWIN_RESULT"
+	twinSeed   = "EXPORTCENTER_TWIN_SEED"
+	twinBy     = "EXPORTCENTER_TWIN_IMPORTERS"
+)
+
+// TestSameBytesWhateverTheWorldLooksLike runs the same export in processes
+// that differ in everything that must not matter: order of import, number of
+// importers and processors, time zone and language.
+func TestSameBytesWhateverTheWorldLooksLike(t *testing.T) {
+	realCorpus(t)
+	want := startTwin(t)
+	for name, env := range map[string][]string{
+		"other order, one processor":    {twinSeed + "=1", "GOMAXPROCS=1", "TZ=Asia/Tokyo", "LANG=tr_TR.UTF-8", "LC_ALL=tr_TR.UTF-8"},
+		"two importers, two processors": {twinSeed + "=2", twinBy + "=2", "GOMAXPROCS=2", "TZ=America/St_Johns", "LANG=C", "LC_ALL=C"},
+		"four importers":                {twinSeed + "=3", twinBy + "=4", "TZ=UTC", "LANG=de_DE.UTF-8", "LC_ALL=de_DE.UTF-8"},
+	} {
+		t.Run(name, func(t *testing.T) { require.Equal(t, want, startTwin(t, env...)) })
+	}
+}
+
+// startTwin runs TestTwin in a process of its own, with its own PostgreSQL.
+func startTwin(t *testing.T, env ...string) twin {
+	t.Helper()
+	result := filepath.Join(t.TempDir(), "twin.json")
+	cmd := exec.Command(os.Args[0], "-test.run=^TestTwin$", "-test.count=1", "-test.v")
+	cmd.Env = append(append(os.Environ(), twinResult+"="+result), env...)
+	out, err := cmd.CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	raw, err := os.ReadFile(result)
+	require.NoError(t, err, "%s", out)
+	var got twin
+	require.NoError(t, json.Unmarshal(raw, &got))
+	require.NotEmpty(t, got.Archive)
+	return got
+}
+
+// TestTwin is one such run: real ledger, real rows, real blobs, the real
+// activities; only Temporal is the SDK's test environment.
+func TestTwin(t *testing.T) {
+	documents := readCorpus(t, realCorpus(t))
+	if seed := os.Getenv(twinSeed); seed != "" {
+		shuffler(t, seed).Shuffle(len(documents), func(i, j int) { documents[i], documents[j] = documents[j], documents[i] })
+	}
+	importers := 1
+	if by := os.Getenv(twinBy); by != "" {
+		var err error
+		importers, err = strconv.Atoi(by)
+		require.NoError(t, err)
+	}
+	got := runTwin(t, documents, importers)
+	t.Logf("payload %s, archive %s", got.Payload, got.Archive)
+	if path := os.Getenv(twinResult); path != "" {
+		raw, err := json.Marshal(got)
+		require.NoError(t, err)
+		require.NoError(t, os.WriteFile(path, raw, 0o644))
+	}
+}
+
+// The run id, the moment and the key that all twins share.
+var (
+	twinRef  = export.Ref{Tenant: "demo", RunID: "0190c0de-0000-7000-8000-000000000001"}
+	twinTime = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+)
+
+// twinKey is a published key: it protects nothing.
+func twinKey(t testing.TB) signing.Signer {
+	t.Helper()
+	key, err := ecdsa.ParseRawPrivateKey(elliptic.P256(), bytes.Repeat([]byte{7}, 32))
+	require.NoError(t, err)
+	signer, err := signing.NewSigner(key)
+	require.NoError(t, err)
+	return signer
+}
+
+func runTwin(t *testing.T, documents []ledger.Observation, importers int) twin {
+	t.Helper()
+	db := pgtest.New(t)
+	book := postgres.NewLedger(db.DB)
+	importAll(t, book, documents, importers)
+	objects, err := files.Open(t.TempDir(), clock.Fixed(twinTime), rand.Reader)
+	require.NoError(t, err)
+	runs := postgres.NewRuns(db.DB)
+	profile, ok := export.BuiltinProfile("json:raw")
+	require.True(t, ok)
+	_, _, err = runs.CreateRun(t.Context(), export.Run{Tenant: twinRef.Tenant, ID: twinRef.RunID,
+		ProfileID: profile.ID, ProfileRevision: profile.Revision, ProfileName: profile.Name, Kind: profile.Kind, Variant: profile.Variant,
+		RequestedBy: "twin", RequestedAt: twinTime, State: export.StatePending}, storage.Idempotency{})
+	require.NoError(t, err)
+	registry, err := adapters.NewRegistry(jsonraw.Adapter{})
+	require.NoError(t, err)
+	walk(t, &activities.Export{Ledger: book, Execution: postgres.NewExecution(db.DB), Objects: objects,
+		Signer: twinKey(t), Adapters: registry, Clock: clock.Fixed(twinTime), Log: slog.New(slog.DiscardHandler), Version: "twin"})
+
+	run, err := runs.GetRun(t.Context(), twinRef)
+	require.NoError(t, err)
+	require.Equal(t, export.StateSucceeded, run.State)
+	archive := hashArchive(t, runs, objects)
+	require.Equal(t, run.Result.ArchiveDigest, archive, "the row must name the archive that is served")
+	return twin{Payload: run.Result.PayloadDigest, Archive: archive}
+}
+
+// walk runs the phases in the SDK's activity environment.
+func walk(t *testing.T, exporting *activities.Export) {
+	t.Helper()
+	var suite testsuite.WorkflowTestSuite
+	env := suite.NewTestActivityEnvironment()
+	env.RegisterActivity(exporting)
+	for _, phase := range []any{exporting.Plan, exporting.Resolve, exporting.Adapt, exporting.Manifest, exporting.Sign, exporting.Distribute} {
+		_, err := env.ExecuteActivity(phase, activities.PhaseInput{Ref: twinRef})
+		require.NoError(t, err)
+	}
+	_, err := env.ExecuteActivity(exporting.EmitTimeline, activities.EmitTimelineInput{Ref: twinRef})
+	require.NoError(t, err)
+}
+
+// importAll imports documents by several importers at once, in batches.
+func importAll(t *testing.T, book *postgres.Ledger, documents []ledger.Observation, importers int) {
+	t.Helper()
+	batches := slices.Collect(slices.Chunk(documents, 500))
+	var next atomic.Int64
+	var group errgroup.Group
+	for range importers {
+		group.Go(func() error {
+			for i := next.Add(1) - 1; i < int64(len(batches)); i = next.Add(1) - 1 {
+				if _, err := book.Import(t.Context(), twinRef.Tenant, batches[i]); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	require.NoError(t, group.Wait())
+}
+
+// hashArchive hashes the archive as a download would deliver it.
+func hashArchive(t *testing.T, runs *postgres.Runs, objects *files.Store) string {
+	t.Helper()
+	entries, err := runs.Files(t.Context(), twinRef)
+	require.NoError(t, err)
+	members := make([]bundle.Member, len(entries))
+	for i, e := range entries {
+		members[i] = bundle.Member{Path: e.Path, Size: e.Size, Digest: e.Digest}
+	}
+	view, err := bundle.NewView(members, func(m bundle.Member) (bundle.Source, error) {
+		return objects.Open(context.Background(), twinRef.Tenant, m.Digest)
+	})
+	require.NoError(t, err)
+	defer view.Close()
+	sum := sha256.New()
+	_, err = io.Copy(sum, view)
+	require.NoError(t, err)
+	return "sha256:" + hex.EncodeToString(sum.Sum(nil))
+}
+
+// readCorpus parses the real evidence, each file a stream of its name.
+func readCorpus(t testing.TB, dir string) []ledger.Observation {
+	t.Helper()
+	paths, err := filepath.Glob(filepath.Join(dir, "*.jsonl.zst"))
+	require.NoError(t, err)
+	var all []ledger.Observation
+	for _, path := range paths {
+		stream := strings.TrimSuffix(filepath.Base(path), ".jsonl.zst")
+		eachLine(t, path, func(line []byte) {
+			o, err := osv.Parse(ledger.Entry{Stream: stream, File: path, Bytes: bytes.Clone(line)})
+			require.NoError(t, err)
+			all = append(all, o)
+		})
+	}
+	require.Len(t, all, corpusDocuments)
+	return all
+}
+
+func shuffler(t testing.TB, seed string) *mathrand.Rand {
+	t.Helper()
+	n, err := strconv.ParseUint(seed, 10, 64)
+	require.NoError(t, err)
+	return mathrand.New(mathrand.NewPCG(n, n))
+}
