@@ -1,0 +1,87 @@
+#!/bin/sh
+# Puts the foreign programs that tests and checks use into .tools/bin, in the
+# versions pinned here and in tools/go.mod, built from source by the Go
+# toolchain. A program that is there in the right version is left alone. What
+# could not be had is named at the end, and then the exit code is 0, or 1 with
+# REQUIRE_TOOLS=1. Nothing that `make demo` or `make test` needs comes from here.
+#
+#   tools/install.sh                  everything
+#   tools/install.sh staticcheck ...  only these
+set -eu
+cd "$(dirname "$0")/.."
+. tools/debian.sh
+
+bin=$PWD/.tools/bin
+export CGO_ENABLED=0 GOFLAGS="${GOFLAGS:--trimpath}"
+missing=""
+
+# has tells whether .tools/bin holds program $1 built from module $2 at version
+# $3. The program itself says so: its build information cannot go stale.
+has() {
+	[ -x "$bin/$1" ] && go version -m "$bin/$1" 2>/dev/null |
+		awk -v module="$2" -v version="$3" '($1 == "mod" || $1 == "dep") && $2 == module && $3 == version { found = 1 } END { exit !found }'
+}
+
+# build makes program $1 of module $2 at version $3 with the command that
+# follows, which gets the folder to build into as its last argument.
+build() {
+	program=$1 module=$2 version=$3
+	shift 3
+	if has "$program" "$module" "$version"; then
+		echo "$program $version is there"
+		return
+	fi
+	echo "building $program $version"
+	fresh=$PWD/.tools/build-$program.$$
+	began=$(date +%s)
+	mkdir -p "$bin" "$fresh"
+	if "$@" "$fresh" && mv "$fresh/$program" "$bin/$program"; then
+		echo "built $program $version in $(($(date +%s) - began)) s"
+	else
+		missing="$missing $program"
+	fi
+	rm -rf "$fresh"
+}
+
+# from_module builds package $1 as pinned in tools/go.mod.
+from_module() { (cd tools && go build -o "$2/" "$1"); }
+
+# alone builds package $1 by its own go.mod, as its authors release it. Its
+# weight would swamp the module of the small tools.
+alone() { GOBIN=$2 go install -ldflags='-s -w' "$1"; }
+
+# pinned prints the version of module $1 in tools/go.mod.
+pinned() { awk -v module="$1" '$1 == module && $2 ~ /^v/ { print $2; exit }' tools/go.mod; }
+
+small() { build "$1" "$2" "$(pinned "$2")" from_module "$2$3"; }
+
+# package asks Debian for program $1 in package $2.
+package() {
+	command -v "$1" >/dev/null 2>&1 || debian_install "$2" || missing="$missing $1"
+}
+
+install() {
+	case $1 in
+	oapi-codegen) small "$1" github.com/oapi-codegen/oapi-codegen/v2 /cmd/oapi-codegen ;;
+	staticcheck) small "$1" honnef.co/go/tools /cmd/staticcheck ;;
+	workflowcheck) small "$1" go.temporal.io/sdk/contrib/tools/workflowcheck "" ;;
+	cosign) build "$1" github.com/sigstore/cosign/v3 v3.1.3 alone github.com/sigstore/cosign/v3/cmd/cosign@v3.1.3 ;;
+	sha256sum) package "$1" coreutils ;;
+	zstd | jq | openssl) package "$1" "$1" ;;
+	*)
+		echo "tools/install.sh: no recipe for $1" >&2
+		missing="$missing $1"
+		;;
+	esac
+}
+
+[ $# -gt 0 ] || set -- zstd jq sha256sum openssl oapi-codegen staticcheck workflowcheck cosign
+for name in "$@"; do
+	install "$name"
+done
+
+if [ -n "$missing" ]; then
+	echo "could not be had:$missing" >&2
+	echo "tests that need them are skipped by name; with REQUIRE_TOOLS=1 they fail" >&2
+	[ "${REQUIRE_TOOLS:-}" != 1 ] || exit 1
+fi
