@@ -37,33 +37,44 @@ func Command(c Config) (*exec.Cmd, error) {
 	if err := acc.canReach(c.Data); err != nil {
 		return nil, err
 	}
-	if err := checkVersion(c.Data, bin); err != nil {
+	major, err := clusterVersion(c.Data, bin)
+	if err != nil {
 		return nil, err
 	}
 	if err := removeStalePID(c.Data); err != nil {
 		return nil, err
 	}
-	cmd := exec.Command(filepath.Join(bin, "postgres"), append([]string{"-D", c.Data}, c.settings()...)...)
+	cmd := exec.Command(filepath.Join(bin, "postgres"), append([]string{"-D", c.Data}, c.settings(major)...)...)
 	cmd.Dir = "/"
 	cmd.Env = childEnv(bin)
 	cmd.SysProcAttr = acc.attributes()
 	return cmd, nil
 }
 
-// checkVersion compares the cluster's major version with Debian's directory
-// name, so that an upgrade of the machine gives a sentence and not a log line.
-func checkVersion(data, bin string) error {
+// minVersion is the first with lz4 for TOAST.
+const minVersion = 14
+
+// clusterVersion is the cluster's major version. It is compared with that of
+// Debian's directory name, so that an upgrade of the machine gives a sentence
+// and not a line in a log.
+func clusterVersion(data, bin string) (int, error) {
 	raw, err := os.ReadFile(filepath.Join(data, "PG_VERSION"))
 	if err != nil {
-		return fmt.Errorf("%s holds no database cluster: %w", data, err)
+		return 0, fmt.Errorf("%s holds no database cluster: %w", data, err)
 	}
-	made := string(bytes.TrimSpace(raw))
-	have := filepath.Base(filepath.Dir(bin))
-	if _, err := strconv.Atoi(have); err == nil && have != made {
-		return fmt.Errorf("the database in %s was made by PostgreSQL %s, the programs in %s are version %s: "+
-			"install postgresql-%s or give its directory (PG_BIN)", data, made, bin, have, made)
+	made, err := strconv.Atoi(string(bytes.TrimSpace(raw)))
+	if err != nil {
+		return 0, fmt.Errorf("%s/PG_VERSION does not hold a version: %w", data, err)
 	}
-	return nil
+	if made < minVersion {
+		return 0, fmt.Errorf("the database in %s was made by PostgreSQL %d; %d or newer is needed", data, made, minVersion)
+	}
+	have, err := strconv.Atoi(filepath.Base(filepath.Dir(bin)))
+	if err == nil && have != made {
+		return 0, fmt.Errorf("the database in %s was made by PostgreSQL %d, the programs in %s are version %d: "+
+			"install postgresql-%d or give its directory (PG_BIN)", data, made, bin, have, made)
+	}
+	return made, nil
 }
 
 // removeStalePID removes postmaster.pid when no server of this cluster lives.

@@ -91,7 +91,8 @@ func (c Config) socketDir() string {
 // settings are chosen for one machine that imports and exports documents:
 // modest memory, TOAST in lz4 (the ledger's originals), no JIT (its warm-up
 // costs more than our queries), room for two pools and an embedded Temporal.
-func (c Config) settings() []string {
+// major is the cluster's version.
+func (c Config) settings(major int) []string {
 	s := map[string]string{
 		"listen_addresses":          "127.0.0.1",
 		"port":                      strconv.Itoa(c.Port),
@@ -115,10 +116,13 @@ func (c Config) settings() []string {
 		"log_min_error_statement":  "panic",
 		"log_parameter_max_length": "0",
 	}
+	if major >= 15 {
+		s["wal_compression"] = "lz4"
+	}
 	if c.Volatile {
 		maps.Copy(s, map[string]string{
 			"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off",
-			"shared_buffers": "64MB", "max_wal_size": "512MB",
+			"max_wal_size": "512MB",
 		})
 	}
 	maps.Copy(s, c.Settings)

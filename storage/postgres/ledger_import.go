@@ -71,7 +71,9 @@ const lockHead = `select seq from ledger_heads where tenant = $1 for update`
 
 // insertObservations runs under the head's lock. $16 says that an earlier
 // document of the same batch is a greater revision; $17 to $19 are the terms
-// as (position in the batch, axis, term).
+// as (position in the batch, axis, term). What is recorded is asked document
+// by document: the planner may make a NOT EXISTS one join with all of the
+// tenant's rows, and then every batch would read them all.
 const insertObservations = `
 with batch as (
   select * from unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::bytea[],
@@ -80,10 +82,10 @@ with batch as (
       subject, raw_bytes, canonical_bytes, ecosystems, products, aliases, beaten, n)
 ), fresh as (
   select b.* from batch b
-  where not exists (
-    select from ledger_observations o
+  where (
+    select true from ledger_observations o
     where o.tenant = $1 and o.project = b.project and o.kind = b.kind and o.upstream_id = b.upstream_id
-      and o.source = b.source and o.stream = b.stream and o.sha256 = b.sha256)
+      and o.source = b.source and o.stream = b.stream and o.sha256 = b.sha256 limit 1) is null
 ), numbered as (
   select f.*, h.seq + row_number() over (order by f.n) as seq,
     f.beaten or exists (
