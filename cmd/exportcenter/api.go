@@ -1,0 +1,73 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+
+	"github.com/spf13/cobra"
+
+	"github.com/stella-ops/exportcenter/frontend"
+	"github.com/stella-ops/exportcenter/internal/clock"
+	"github.com/stella-ops/exportcenter/internal/config"
+	"github.com/stella-ops/exportcenter/ledger/osv"
+	"github.com/stella-ops/exportcenter/storage/postgres"
+	"github.com/stella-ops/exportcenter/worker"
+)
+
+func apiCommand() *cobra.Command {
+	return service("api", "Serve the HTTP API", runAPI)
+}
+
+// runAPI serves until ctx ends, then lets open requests finish.
+func runAPI(ctx context.Context, cfg config.Config, log *slog.Logger) error {
+	stores, err := openParts(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	defer stores.close()
+	verifier, err := tokenVerifier(cfg.Auth)
+	if err != nil {
+		return err
+	}
+	temporal := temporalConfig(cfg)
+	client, err := worker.Lazy(temporal, quiet(log))
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	server, err := frontend.New(frontend.Config{
+		Runs:     postgres.NewRuns(stores.db),
+		Objects:  stores.objects,
+		Ledger:   postgres.NewLedger(stores.db),
+		Parse:    osv.Parse,
+		Starter:  &worker.Dispatcher{Client: client, TaskQueue: temporal.TaskQueue, Log: log},
+		Verifier: verifier,
+		Ready: []frontend.Check{
+			{Name: "database", Run: stores.db.Check},
+			{Name: "blobs", Run: stores.objects.Check},
+			{Name: "temporal", Run: func(ctx context.Context) error { return worker.Check(ctx, client) }},
+		},
+		Clock: clock.System,
+		IDs:   clock.NewID,
+		Log:   log,
+	})
+	if err != nil {
+		return err
+	}
+	listener, err := net.Listen("tcp", cfg.Listen)
+	if err != nil {
+		return fmt.Errorf("listen on %s: %w", cfg.Listen, err)
+	}
+	log.Info("serving", "address", listener.Addr().String())
+	return server.Serve(ctx, listener)
+}
+
+func tokenVerifier(cfg config.Auth) (frontend.Verifier, error) {
+	keys, err := frontend.NewKeySet(cfg.JWKS, clock.System)
+	if err != nil {
+		return nil, fmt.Errorf("auth.jwks: %w", err)
+	}
+	return frontend.NewJWTVerifier(frontend.JWTConfig{Issuer: cfg.Issuer, Audience: cfg.Audience, Keys: keys, Clock: clock.System})
+}

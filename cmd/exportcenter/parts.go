@@ -1,0 +1,87 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"fmt"
+	"log/slog"
+	"os"
+
+	"github.com/stella-ops/exportcenter/adapters"
+	"github.com/stella-ops/exportcenter/adapters/jsonraw"
+	"github.com/stella-ops/exportcenter/internal/clock"
+	"github.com/stella-ops/exportcenter/internal/config"
+	"github.com/stella-ops/exportcenter/signing"
+	"github.com/stella-ops/exportcenter/signing/keyfile"
+	"github.com/stella-ops/exportcenter/storage/files"
+	"github.com/stella-ops/exportcenter/storage/postgres"
+	"github.com/stella-ops/exportcenter/worker"
+)
+
+// parts are the concrete stores that api and worker share.
+type parts struct {
+	db      *postgres.DB
+	objects *files.Store
+}
+
+func openParts(ctx context.Context, cfg config.Config) (*parts, error) {
+	db, err := postgres.Open(ctx, postgres.Config{App: cfg.Database.App, Dispatch: cfg.Database.Dispatch})
+	if err != nil {
+		return nil, err
+	}
+	objects, err := files.Open(cfg.Blobs.Dir, clock.System, rand.Reader)
+	if err != nil {
+		db.Close()
+		return nil, fmt.Errorf("open blob store: %w", err)
+	}
+	return &parts{db: db, objects: objects}, nil
+}
+
+func (p *parts) close() {
+	p.objects.Close() //nolint:errcheck // nothing is written any more
+	p.db.Close()
+}
+
+// temporalConfig is the worker's view of the configuration.
+func temporalConfig(cfg config.Config) worker.Config {
+	return worker.Config{Address: cfg.Temporal.Address, Namespace: cfg.Temporal.Namespace, TaskQueue: cfg.Temporal.TaskQueue}
+}
+
+// loadSigner reads the signing key.
+func loadSigner(cfg config.Signing) (signing.Signer, error) {
+	var password []byte
+	if cfg.PasswordFile != "" {
+		raw, err := os.ReadFile(cfg.PasswordFile)
+		if err != nil {
+			return nil, fmt.Errorf("read the signing key's password: %w", err)
+		}
+		password = bytes.TrimRight(raw, "\r\n")
+	}
+	return keyfile.Load(cfg.Key, password)
+}
+
+// profileKinds are the adapters of this program. A new profile kind is a
+// folder in adapters and a line here.
+func profileKinds() (*adapters.Registry, error) {
+	return adapters.NewRegistry(
+		jsonraw.Adapter{},
+	)
+}
+
+// quiet drops what a library says below warnings.
+func quiet(log *slog.Logger) *slog.Logger {
+	return slog.New(&warnings{log.Handler()})
+}
+
+type warnings struct{ slog.Handler }
+
+func (w *warnings) Enabled(ctx context.Context, level slog.Level) bool {
+	return level >= slog.LevelWarn && w.Handler.Enabled(ctx, level)
+}
+
+func (w *warnings) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return &warnings{w.Handler.WithAttrs(attrs)}
+}
+
+func (w *warnings) WithGroup(name string) slog.Handler { return &warnings{w.Handler.WithGroup(name)} }

@@ -1,0 +1,67 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/stella-ops/exportcenter/activities"
+	"github.com/stella-ops/exportcenter/internal/clock"
+	"github.com/stella-ops/exportcenter/internal/config"
+	"github.com/stella-ops/exportcenter/storage/postgres"
+	"github.com/stella-ops/exportcenter/worker"
+)
+
+func workerCommand() *cobra.Command {
+	return service("worker", "Run exports: workflows and activities", runWorker)
+}
+
+// runWorker works until ctx ends, then lets running activities finish.
+func runWorker(ctx context.Context, cfg config.Config, log *slog.Logger) error {
+	stores, err := openParts(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	defer stores.close()
+	signer, err := loadSigner(cfg.Signing)
+	if err != nil {
+		return err
+	}
+	kinds, err := profileKinds()
+	if err != nil {
+		return err
+	}
+	temporal := temporalConfig(cfg)
+	client, err := worker.Dial(ctx, temporal, quiet(log))
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	exporting := &activities.Export{
+		Ledger:    postgres.NewLedger(stores.db),
+		Execution: postgres.NewExecution(stores.db),
+		Objects:   stores.objects,
+		Signer:    signer,
+		Adapters:  kinds,
+		Clock:     clock.System,
+		Log:       log,
+		Version:   version,
+	}
+	dispatcher := &worker.Dispatcher{Client: client, TaskQueue: temporal.TaskQueue, Waiting: postgres.NewDispatch(stores.db), Log: log}
+	log.Info("working", "queue", temporal.TaskQueue, "profiles", kinds.Labels(), "key", signer.KeyID())
+	return worker.Run(ctx, client, temporal, exporting, dispatcher, func() error { return announce(cfg.WorkerReady) })
+}
+
+// announce creates the file that says the worker polls.
+func announce(path string) error {
+	if path == "" {
+		return nil
+	}
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		return fmt.Errorf("announce the worker: %w", err)
+	}
+	return nil
+}
