@@ -14,7 +14,7 @@ debian_root() {
 
 # debian_apt runs apt-get without questions and waits for another apt-get.
 debian_apt() {
-	$(debian_root) env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 -qq "$@" >&2
+	$(debian_root) env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 -qq "$@" >/dev/null
 }
 
 # debian_install installs packages, or prints the exact command and fails.
