@@ -123,6 +123,9 @@ begin
     then
       raise exception 'the result of a run that has ended stays as it is' using errcode = 'check_violation';
     end if;
+    if new.event_seq <> old.event_seq and new.status = old.status then
+      raise exception 'a run that has ended has no more events' using errcode = 'check_violation';
+    end if;
   end if;
   if new.status = 'pending' and old.status <> 'pending' then
     raise exception 'a run that has started is not pending again' using errcode = 'check_violation';

@@ -1,0 +1,171 @@
+package postgres_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sort"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/stella-ops/exportcenter/bundle"
+	"github.com/stella-ops/exportcenter/export"
+	"github.com/stella-ops/exportcenter/storage"
+)
+
+func sorted(digests ...bundle.Digest) []bundle.Digest {
+	sort.Slice(digests, func(i, j int) bool { return digests[i].Hex() < digests[j].Hex() })
+	return digests
+}
+
+func TestDropBlobsLeavesWhatOthersNeed(t *testing.T) {
+	w := newWorld(t)
+	ctx := t.Context()
+	doomed, other := w.started(t, "acme", 1), w.started(t, "acme", 2)
+	claim, othersClaim := w.begin(t, doomed.Ref(), export.PhaseAdapt, 1), w.begin(t, other.Ref(), export.PhaseAdapt, 1)
+	for _, name := range []string{"own", "plan", "pinned by both", "file of the other"} {
+		require.NoError(t, w.exec.Pin(ctx, claim, digest(name), 1))
+		require.NoError(t, w.exec.Pin(ctx, claim, digest(name), 1), "again")
+	}
+	require.NoError(t, w.exec.Pin(ctx, othersClaim, digest("pinned by both"), 1))
+	require.NoError(t, w.exec.SaveFiles(ctx, othersClaim, []storage.File{{Path: "f", Digest: digest("file of the other"), Size: 1}}))
+	require.NoError(t, w.exec.SaveFiles(ctx, claim, []storage.File{{Path: "f", Digest: digest("own"), Size: 1}}))
+	require.NoError(t, w.exec.SavePlan(ctx, w.begin(t, doomed.Ref(), export.PhaseResolve, 1), digest("plan"), shards(2), at(101)))
+	require.NoError(t, w.exec.SaveShards(ctx, claim, packed(shards(2)), at(102)))
+
+	_, err := w.exec.DropBlobs(ctx, doomed.Ref())
+	require.ErrorIs(t, err, storage.ErrConflict, "under way")
+	w.finish(t, doomed.Ref(), failed(doomed))
+	marked, err := w.exec.DropBlobs(ctx, doomed.Ref())
+	require.NoError(t, err)
+	require.Equal(t, sorted(digest("own"), digest("plan")), marked)
+	again, err := w.exec.DropBlobs(ctx, doomed.Ref())
+	require.NoError(t, err)
+	require.Equal(t, marked, again, "a crash before the delete forgets nothing")
+	files, err := w.runs.Files(ctx, doomed.Ref())
+	require.NoError(t, err)
+	require.Empty(t, files)
+	_, _, err = w.exec.Plan(ctx, doomed.Ref())
+	require.ErrorIs(t, err, storage.ErrNotFound)
+	require.Len(t, mustFiles(t, w, other.Ref()), 1)
+
+	require.NoError(t, w.exec.ForgetBlobs(ctx, doomed.Ref(), append(marked, digest("pinned by both"))))
+	require.NoError(t, w.exec.ForgetBlobs(ctx, doomed.Ref(), marked))
+	left, err := w.exec.DropBlobs(ctx, doomed.Ref())
+	require.NoError(t, err)
+	require.Empty(t, left)
+	require.Equal(t, 2, value[int](t, w, "acme", "select count(*) from blobs where state = 'live'"))
+	require.Equal(t, 2, value[int](t, w, "acme", "select count(*) from blobs"))
+
+	w.finish(t, other.Ref(), succeeded(other))
+	_, err = w.exec.DropBlobs(ctx, other.Ref())
+	require.ErrorIs(t, err, storage.ErrConflict, "it has a bundle")
+}
+
+func mustFiles(t *testing.T, w world, ref export.Ref) []storage.File {
+	t.Helper()
+	files, err := w.runs.Files(t.Context(), ref)
+	require.NoError(t, err)
+	return files
+}
+
+func TestPinWaitsForADeletion(t *testing.T) {
+	w := newWorld(t)
+	doomed, next := w.started(t, "acme", 1), w.started(t, "acme", 2)
+	require.NoError(t, w.exec.Pin(t.Context(), w.begin(t, doomed.Ref(), export.PhaseAdapt, 1), digest("b"), 1))
+	w.finish(t, doomed.Ref(), aborted(doomed))
+	marked, err := w.exec.DropBlobs(t.Context(), doomed.Ref())
+	require.NoError(t, err)
+	require.Len(t, marked, 1)
+
+	claim := w.begin(t, next.Ref(), export.PhaseAdapt, 1)
+	short, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	require.ErrorIs(t, w.exec.Pin(short, claim, digest("b"), 1), context.DeadlineExceeded)
+
+	pinned := make(chan error, 1)
+	go func() { pinned <- w.exec.Pin(t.Context(), claim, digest("b"), 1) }()
+	select {
+	case err := <-pinned:
+		t.Fatalf("pinned a blob that is being deleted: %v", err)
+	case <-time.After(150 * time.Millisecond):
+	}
+	require.NoError(t, w.exec.ForgetBlobs(t.Context(), doomed.Ref(), marked))
+	require.NoError(t, <-pinned)
+	require.Equal(t, "live", value[string](t, w, "acme", "select state from blobs"))
+}
+
+// Runs that share blobs are cancelled while others put them: a blob that a
+// living run has pinned and published is never deleted.
+func TestPutAgainstDrop(t *testing.T) {
+	w := newWorld(t)
+	var mu sync.Mutex
+	there := map[bundle.Digest]bool{}
+	var dropped, kept atomic.Int64
+	life := func(n int) error {
+		run, _, err := w.runs.CreateRun(t.Context(), request("acme", n), storage.Idempotency{})
+		if err != nil {
+			return err
+		}
+		claim, _, err := w.exec.Begin(t.Context(), run.Ref(), export.PhaseAdapt, 1)
+		if err != nil {
+			return err
+		}
+		for i := range 4 {
+			d := digest(fmt.Sprint("shared", i))
+			if err := w.exec.Pin(t.Context(), claim, d, 1); err != nil {
+				return err
+			}
+			mu.Lock()
+			there[d] = true // publish
+			mu.Unlock()
+		}
+		mu.Lock()
+		for i := range 4 {
+			if !there[digest(fmt.Sprint("shared", i))] {
+				mu.Unlock()
+				return fmt.Errorf("run %d lost blob %d", n, i)
+			}
+		}
+		mu.Unlock()
+		kept.Add(1)
+		claim, _, err = w.exec.Begin(t.Context(), run.Ref(), export.PhaseEmitTimeline, 1)
+		if err != nil {
+			return err
+		}
+		if _, err := w.exec.Finish(t.Context(), claim, aborted(run)); err != nil {
+			return err
+		}
+		marked, err := w.exec.DropBlobs(t.Context(), run.Ref())
+		if err != nil {
+			return err
+		}
+		for _, d := range marked {
+			time.Sleep(time.Millisecond)
+			mu.Lock()
+			delete(there, d)
+			mu.Unlock()
+		}
+		dropped.Add(int64(len(marked)))
+		return w.exec.ForgetBlobs(t.Context(), run.Ref(), marked)
+	}
+	errs := make([]error, 6)
+	var group sync.WaitGroup
+	for g := range errs {
+		group.Go(func() {
+			for i := 0; i < 10 && errs[g] == nil; i++ {
+				errs[g] = life(g*100 + i + 1)
+			}
+		})
+	}
+	group.Wait()
+	require.NoError(t, errors.Join(errs...))
+	require.Empty(t, there, "the last one removed the rest")
+	require.Zero(t, value[int](t, w, "acme", "select count(*) from blobs"))
+	require.Zero(t, value[int](t, w, "acme", "select count(*) from blob_pins"))
+	t.Logf("%d runs found their blobs, %d deletions", kept.Load(), dropped.Load())
+}

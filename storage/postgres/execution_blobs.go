@@ -1,0 +1,160 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/stella-ops/exportcenter/bundle"
+	"github.com/stella-ops/exportcenter/export"
+	"github.com/stella-ops/exportcenter/storage"
+)
+
+// How long and how often Pin waits for a blob that is being deleted.
+const (
+	pinPatience = 5 * time.Second
+	pinPause    = 20 * time.Millisecond
+)
+
+// Pin keeps a blob from the collector. Between the mark of DropBlobs and
+// ForgetBlobs the blob may vanish at any moment, so Pin waits for the latter.
+func (e *Execution) Pin(ctx context.Context, c storage.Claim, digest bundle.Digest, size int64) error {
+	for waited := time.Duration(0); ; waited += pinPause {
+		pinned, err := e.tryPin(ctx, c, digest, size)
+		if err != nil || pinned {
+			return err
+		}
+		if waited >= pinPatience {
+			return &export.Error{Code: export.CodeUnavailable, Class: export.ClassTransient,
+				Message: fmt.Sprintf("blob %s is being deleted on behalf of a run that ended; try again", digest)}
+		}
+		if err := sleep(ctx, pinPause); err != nil {
+			return fmt.Errorf("pin blob %s: %w", digest, err)
+		}
+	}
+}
+
+// tryPin pins a blob unless it is being deleted. The lock on the blob's row
+// keeps DropBlobs from judging it before the pin is committed.
+func (e *Execution) tryPin(ctx context.Context, c storage.Claim, digest bundle.Digest, size int64) (pinned bool, err error) {
+	err = e.claimed(ctx, c, "pin blob", func(tx pgx.Tx, run export.Run) error {
+		project := projectColumn(run.Project)
+		batch := &pgx.Batch{}
+		batch.Queue(`insert into blobs (tenant, project, sha256, size, state) values ($1, $2, $3, $4, 'live') on conflict do nothing`,
+			run.Tenant, project, digest[:], size)
+		batch.Queue(`select state = 'live' from blobs where tenant = $1 and sha256 = $2 for share`, run.Tenant, digest[:])
+		batch.Queue(`
+			insert into blob_pins (tenant, project, sha256, run_id)
+			select b.tenant, $3, b.sha256, $4 from blobs b where b.tenant = $1 and b.sha256 = $2 and b.state = 'live'
+			on conflict do nothing`, run.Tenant, digest[:], project, run.ID)
+		results := tx.SendBatch(ctx, batch)
+		if _, err := results.Exec(); err != nil {
+			return errors.Join(err, results.Close())
+		}
+		err := results.QueryRow().Scan(&pinned)
+		if errors.Is(err, pgx.ErrNoRows) { // forgotten just now: the next try inserts it
+			err = nil
+		}
+		return errors.Join(err, results.Close())
+	})
+	return pinned && err == nil, err
+}
+
+// DropBlobs forgets plan, pins and files of a run that ended without a bundle
+// and marks the blobs that nobody else needs.
+func (e *Execution) DropBlobs(ctx context.Context, ref export.Ref) (marked []bundle.Digest, err error) {
+	err = e.afterEnd(ctx, ref, func(tx pgx.Tx) error {
+		if err := dropRows(ctx, tx, ref); err != nil {
+			return err
+		}
+		rows, err := tx.Query(ctx, `
+			select sha256 from blobs where tenant = $1 and deleting_for = $2 and state = 'deleting' order by sha256`,
+			ref.Tenant, ref.RunID)
+		if err != nil {
+			return err
+		}
+		marked, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (d bundle.Digest, err error) {
+			return d, row.Scan((*digestColumn)(&d))
+		})
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("drop blobs: %w", err)
+	}
+	return marked, nil
+}
+
+// dropRows removes what the run has and marks what is left alone. Each
+// statement sees what the ones before it did, and the locks of the first see
+// to it that no pin appears between the look and the mark.
+func dropRows(ctx context.Context, tx pgx.Tx, ref export.Ref) error {
+	var candidates [][]byte
+	rows, err := tx.Query(ctx, `
+		select b.sha256 from blobs b where b.tenant = $1 and b.sha256 in
+			(select p.sha256 from blob_pins p where p.tenant = $1 and p.run_id = $2)
+		order by b.sha256 for update of b`, ref.Tenant, ref.RunID)
+	if err != nil {
+		return err
+	}
+	if candidates, err = pgx.CollectRows(rows, pgx.RowTo[[]byte]); err != nil {
+		return err
+	}
+	for _, statement := range []string{
+		`delete from blob_pins where tenant = $1 and run_id = $2`,
+		`delete from export_files where tenant = $1 and run_id = $2`,
+		`update export_inputs set result_digest = null, result_size = null, result_records = null,
+			result_content_digest = null, result_content_size = null
+		where tenant = $1 and run_id = $2 and result_digest is not null`,
+		`update export_runs set plan_digest = null where tenant = $1 and id = $2 and plan_digest is not null`,
+	} {
+		if _, err := tx.Exec(ctx, statement, ref.Tenant, ref.RunID); err != nil {
+			return err
+		}
+	}
+	_, err = tx.Exec(ctx, `
+		update blobs b set state = 'deleting', deleting_for = $2
+		where b.tenant = $1 and b.sha256 = any($3) and b.state = 'live'
+			and not exists (select from blob_pins p where p.tenant = b.tenant and p.sha256 = b.sha256)
+			and not exists (select from export_files f where f.tenant = b.tenant and f.digest = b.sha256)`,
+		ref.Tenant, ref.RunID, candidates)
+	return err
+}
+
+// ForgetBlobs takes back the marks once the blobs are deleted.
+func (e *Execution) ForgetBlobs(ctx context.Context, ref export.Ref, digests []bundle.Digest) error {
+	raw := make([][]byte, len(digests))
+	for i := range digests {
+		raw[i] = digests[i][:]
+	}
+	err := e.afterEnd(ctx, ref, func(tx pgx.Tx) error {
+		_, err := tx.Exec(ctx, `
+			delete from blobs where tenant = $1 and deleting_for = $2 and state = 'deleting' and sha256 = any($3)`,
+			ref.Tenant, ref.RunID, raw)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("forget blobs: %w", err)
+	}
+	return nil
+}
+
+// afterEnd runs fn in a transaction that holds the row of a run which ended
+// without a bundle.
+func (e *Execution) afterEnd(ctx context.Context, ref export.Ref, fn func(tx pgx.Tx) error) error {
+	if !export.ValidRunID(ref.RunID) {
+		return absentRun(ref)
+	}
+	return e.db.WithTenant(ctx, ref.Tenant, func(tx pgx.Tx) error {
+		run, err := lockRun(ctx, tx, ref)
+		if err != nil {
+			return err
+		}
+		if !run.State.Terminal() || run.State.Downloadable() {
+			return fmt.Errorf("run %s is %s: %w", run.ID, run.State, storage.ErrConflict)
+		}
+		return fn(tx)
+	})
+}

@@ -1,0 +1,124 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/stella-ops/exportcenter/bundle"
+	"github.com/stella-ops/exportcenter/export"
+	"github.com/stella-ops/exportcenter/storage"
+)
+
+// SaveFiles records bundle entries by path.
+func (e *Execution) SaveFiles(ctx context.Context, c storage.Claim, files []storage.File) error {
+	n := len(files)
+	paths, payload, seen := make([]string, n), make([]bool, n), make(map[string]bool, n)
+	digests, contentDigests := make([][]byte, n), make([][]byte, n)
+	sizes, records, contentSizes := make([]int64, n), make([]int64, n), make([]int64, n)
+	for i, f := range files {
+		if seen[f.Path] {
+			return fmt.Errorf("save files: %s is given twice", f.Path)
+		}
+		seen[f.Path] = true
+		paths[i], payload[i] = f.Path, f.Payload
+		digests[i], sizes[i], records[i] = files[i].Digest[:], f.Size, f.Records
+		contentDigests[i], contentSizes[i] = files[i].ContentDigest[:], f.ContentSize
+	}
+	return e.claimed(ctx, c, "save files", func(tx pgx.Tx, run export.Run) error {
+		_, err := tx.Exec(ctx, `
+			insert into export_files as f
+				(tenant, project, run_id, path, digest, size, records, content_digest, content_size, payload)
+			select $1, $2, $3, * from unnest($4::text[], $5::bytea[], $6::bigint[], $7::bigint[], $8::bytea[], $9::bigint[], $10::boolean[])
+			on conflict (tenant, run_id, path) do update set digest = excluded.digest, size = excluded.size,
+				records = excluded.records, content_digest = excluded.content_digest,
+				content_size = excluded.content_size, payload = excluded.payload
+			where (f.digest, f.size, f.records, f.content_digest, f.content_size, f.payload) is distinct from
+				(excluded.digest, excluded.size, excluded.records, excluded.content_digest, excluded.content_size, excluded.payload)`,
+			run.Tenant, projectColumn(run.Project), run.ID, paths, digests, sizes, records, contentDigests, contentSizes, payload)
+		return err
+	})
+}
+
+// BundleFiles lists what SaveFiles recorded.
+func (e *Execution) BundleFiles(ctx context.Context, ref export.Ref) ([]storage.File, error) {
+	return bundleFiles(ctx, e.db, ref)
+}
+
+// bundleFiles lists a run's entries in archive order: bytewise by path, the
+// seal after everything (bundle.PathBefore).
+func bundleFiles(ctx context.Context, db *DB, ref export.Ref) ([]storage.File, error) {
+	if !export.ValidRunID(ref.RunID) {
+		return nil, absentRun(ref)
+	}
+	var files []storage.File
+	err := db.readTenant(ctx, ref.Tenant, func(tx pgx.Tx) error {
+		// One query: a run without files is a row of nulls, an absent run is none.
+		rows, err := tx.Query(ctx, `
+			select f.path, f.digest, f.size, f.records, f.content_digest, f.content_size, f.payload
+			from export_runs r left join export_files f on f.tenant = r.tenant and f.run_id = r.id
+			where r.tenant = $1 and r.id = $2 order by f.path = $3, f.path`, ref.Tenant, ref.RunID, bundle.SealPath)
+		if err != nil {
+			return err
+		}
+		files, err = collectFiles(ref, rows)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list files: %w", err)
+	}
+	return files, nil
+}
+
+func collectFiles(ref export.Ref, rows pgx.Rows) ([]storage.File, error) {
+	defer rows.Close()
+	var files []storage.File
+	found := false
+	for rows.Next() {
+		if found = true; rows.RawValues()[0] == nil {
+			continue
+		}
+		var f storage.File
+		err := rows.Scan(&f.Path, (*digestColumn)(&f.Digest), &f.Size, &f.Records,
+			(*digestColumn)(&f.ContentDigest), &f.ContentSize, &f.Payload)
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, f)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	if !found {
+		return nil, absentRun(ref)
+	}
+	return files, nil
+}
+
+// KeepSignature stores a signature before it is used; the first one stays.
+func (e *Execution) KeepSignature(ctx context.Context, c storage.Claim, s storage.StoredSignature) (storage.StoredSignature, error) {
+	kept := storage.StoredSignature{Artifact: s.Artifact, KeyID: s.KeyID, Message: s.Message}
+	err := e.claimed(ctx, c, "keep signature", func(tx pgx.Tx, run export.Run) error {
+		batch := &pgx.Batch{}
+		batch.Queue(`
+			insert into export_signatures (tenant, project, run_id, artifact, key_id, message, algorithm, signature)
+			values ($1, $2, $3, $4, $5, $6, $7, $8) on conflict do nothing`,
+			run.Tenant, projectColumn(run.Project), run.ID, s.Artifact, s.KeyID, s.Message[:], s.Algorithm, s.Signature)
+		batch.Queue(`
+			select algorithm, signature from export_signatures
+			where tenant = $1 and run_id = $2 and artifact = $3 and key_id = $4 and message = $5`,
+			run.Tenant, run.ID, s.Artifact, s.KeyID, s.Message[:])
+		results := tx.SendBatch(ctx, batch)
+		if _, err := results.Exec(); err != nil {
+			return errors.Join(err, results.Close())
+		}
+		err := results.QueryRow().Scan(&kept.Algorithm, &kept.Signature)
+		return errors.Join(err, results.Close())
+	})
+	if err != nil {
+		return storage.StoredSignature{}, err
+	}
+	return kept, nil
+}

@@ -1,0 +1,73 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/stella-ops/exportcenter/export"
+	"github.com/stella-ops/exportcenter/storage"
+)
+
+// Finish ends a run, once. Whoever comes second - a repeated activity, a
+// cancel that lost against the success - is told how it ended.
+func (e *Execution) Finish(ctx context.Context, c storage.Claim, o storage.Outcome) (run export.Run, err error) {
+	kind, err := checkOutcome(o)
+	if err != nil {
+		return run, fmt.Errorf("finish run: %w", err)
+	}
+	err = e.locked(ctx, c, "finish run", func(tx pgx.Tx, found export.Run, newest bool) error {
+		if run = found; run.State.Terminal() {
+			return nil
+		}
+		if !newest {
+			return outrun(c)
+		}
+		if o.State == export.StateAborted && run.Cancel == nil && o.Cancel != nil {
+			if run, err = recordCancel(ctx, tx, run, *o.Cancel); err != nil {
+				return err
+			}
+		}
+		if err := addEvents(ctx, tx, run, entry{kind: kind, phase: c.Phase, message: o.Message, at: o.At}); err != nil {
+			return err
+		}
+		if err := addTimeline(ctx, tx, run, o.At, o.Timeline...); err != nil {
+			return err
+		}
+		run, err = endRun(ctx, tx, run, o)
+		return err
+	})
+	return run, err
+}
+
+// checkOutcome gives the journal event of an end.
+func checkOutcome(o storage.Outcome) (export.EventType, error) {
+	if o.State == export.StateFailed && o.Failure == nil {
+		return "", fmt.Errorf("a run that failed needs its reason")
+	}
+	if o.At.IsZero() {
+		return "", fmt.Errorf("an end needs its time")
+	}
+	switch o.State {
+	case export.StateSucceeded:
+		return export.EventSucceeded, nil
+	case export.StateFailed:
+		return export.EventFailed, nil
+	case export.StateAborted:
+		return export.EventAborted, nil
+	}
+	return "", fmt.Errorf("a run cannot end %q", string(o.State))
+}
+
+func endRun(ctx context.Context, tx pgx.Tx, run export.Run, o storage.Outcome) (export.Run, error) {
+	var code, message, phase *string
+	if o.Failure != nil {
+		c, m, p := string(o.Failure.Code), storable(o.Failure.Message), string(o.Failure.Phase)
+		code, message, phase = &c, &m, &p
+	}
+	return scanRun(tx.QueryRow(ctx, `
+		update export_runs set status = $3, completed_at = $4, error_code = $5, error_message = $6, error_phase = $7
+		where tenant = $1 and id = $2 and status in ('pending', 'running', 'waiting') returning `+runColumns,
+		run.Tenant, run.ID, string(o.State), o.At, code, message, phase))
+}

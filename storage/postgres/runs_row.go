@@ -1,0 +1,151 @@
+package postgres
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/stella-ops/exportcenter/export"
+	"github.com/stella-ops/exportcenter/storage"
+)
+
+// noProject stands in rows for the project of a tenant that has none (CONTRACT
+// ruling 14).
+const noProject = "_"
+
+func projectColumn(project string) string {
+	if project == "" {
+		return noProject
+	}
+	return project
+}
+
+// runColumns are the columns of a runRow, in its order.
+const runColumns = `tenant, project, id, profile_id, profile_revision, profile_name, kind, variant,
+	selectors, options, labels, requested_by, requested_at,
+	status, as_of, started_at, completed_at, error_code, error_message, error_phase,
+	cancel_requested_at, cancel_by, cancel_reason,
+	shards, shards_done, records, records_done, bytes, bytes_done,
+	manifest_digest, payload_digest, rerun_hash, archive_digest, archive_bytes, signatures`
+
+// runRow is a row of export_runs as it is read.
+type runRow struct {
+	run                       export.Run
+	project                   string
+	startedAt, completedAt    *time.Time
+	errCode, errText, errStep *string
+	cancelAt                  *time.Time
+	cancelBy, cancelReason    *string
+}
+
+// targets are where the runColumns are scanned to.
+func (r *runRow) targets() []any {
+	run := &r.run
+	return []any{
+		&run.Tenant, &r.project, &run.ID,
+		&run.ProfileID, &run.ProfileRevision, &run.ProfileName, &run.Kind, &run.Variant,
+		&run.Selectors, &run.Options, &run.Labels, &run.RequestedBy, &run.RequestedAt,
+		&run.State, &run.AsOf, &r.startedAt, &r.completedAt, &r.errCode, &r.errText, &r.errStep,
+		&r.cancelAt, &r.cancelBy, &r.cancelReason,
+		&run.Progress.Shards, &run.Progress.ShardsDone, &run.Progress.Records, &run.Progress.RecordsDone,
+		&run.Progress.Bytes, &run.Progress.BytesDone,
+		&run.Result.ManifestDigest, &run.Result.PayloadDigest, &run.Result.RerunHash,
+		&run.Result.ArchiveDigest, &run.Result.ArchiveBytes, &run.Result.Signatures,
+	}
+}
+
+// finish gives the run, with absent things absent and times in UTC.
+func (r *runRow) finish() export.Run {
+	run := r.run
+	if r.project != noProject {
+		run.Project = r.project
+	}
+	if len(run.Labels) == 0 {
+		run.Labels = nil
+	}
+	if len(run.Result.Signatures) == 0 {
+		run.Result.Signatures = nil
+	}
+	run.RequestedAt = run.RequestedAt.UTC()
+	run.StartedAt = timeOf(r.startedAt)
+	run.CompletedAt = timeOf(r.completedAt)
+	if r.errCode != nil {
+		run.Failure = &export.Failure{Code: export.Code(*r.errCode), Message: textOf(r.errText), Phase: export.Phase(textOf(r.errStep))}
+	}
+	if r.cancelAt != nil {
+		run.Cancel = &export.Cancellation{By: textOf(r.cancelBy), Reason: textOf(r.cancelReason), At: r.cancelAt.UTC()}
+	}
+	return run
+}
+
+func timeOf(t *time.Time) time.Time {
+	if t == nil {
+		return time.Time{}
+	}
+	return t.UTC()
+}
+
+func textOf(s *string) string {
+	if s == nil {
+		return ""
+	}
+	return *s
+}
+
+// scanRun reads a row that begins with runColumns, then more.
+func scanRun(row pgx.Row, more ...any) (export.Run, error) {
+	var r runRow
+	if err := row.Scan(append(r.targets(), more...)...); err != nil {
+		return export.Run{}, err
+	}
+	return r.finish(), nil
+}
+
+// absentRun is the answer for a run that this tenant does not have, whoever
+// else may have it.
+func absentRun(ref export.Ref) error {
+	return &export.Error{
+		Code: export.CodeRunNotFound, Class: export.ClassPermanent,
+		Message: fmt.Sprintf("there is no run %.80q", ref.RunID),
+		Err:     storage.ErrNotFound,
+	}
+}
+
+// readRun reads a run.
+func readRun(ctx context.Context, tx pgx.Tx, ref export.Ref) (export.Run, error) {
+	return oneRun(ref, tx.QueryRow(ctx, "select "+runColumns+" from export_runs where tenant = $1 and id = $2", ref.Tenant, ref.RunID))
+}
+
+const lockRunSQL = "select " + runColumns + " from export_runs where tenant = $1 and id = $2 for no key update"
+
+// lockRun reads a run and keeps every other writer of it away until the
+// transaction ends. It comes before all other locks, and what is read after it
+// must be read by a later statement: only that one sees what the previous
+// holder committed.
+func lockRun(ctx context.Context, tx pgx.Tx, ref export.Ref) (export.Run, error) {
+	return oneRun(ref, tx.QueryRow(ctx, lockRunSQL, ref.Tenant, ref.RunID))
+}
+
+func oneRun(ref export.Ref, row pgx.Row) (export.Run, error) {
+	run, err := scanRun(row)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return export.Run{}, absentRun(ref)
+	}
+	return run, err
+}
+
+// jsonColumn encodes v for a jsonb column; a nil map or slice becomes empty.
+func jsonColumn(v any, empty string) ([]byte, error) {
+	raw, err := json.Marshal(v)
+	if err != nil {
+		return nil, fmt.Errorf("encode column: %w", err)
+	}
+	if string(raw) == "null" {
+		return []byte(empty), nil
+	}
+	return raw, nil
+}
