@@ -17,7 +17,7 @@ type keySigner struct {
 // NewSigner makes a Signer of an *ecdsa.PrivateKey on P-256 or an
 // ed25519.PrivateKey. It is deterministic: the same message gives the same
 // bytes, on every machine and after every restart, which is what makes an
-// archive reproducible.
+// archive reproducible. Several goroutines may use it at once.
 func NewSigner(key crypto.Signer) (Signer, error) {
 	s := keySigner{}
 	switch k := key.(type) {
