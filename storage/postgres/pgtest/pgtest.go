@@ -25,7 +25,8 @@ type Database struct {
 
 const template = "exportcenter_template"
 
-var passwords = postgres.Passwords{Owner: "owner-test", App: "app-test", Dispatch: "dispatch-test"}
+// Passwords of the roles on test clusters.
+var Passwords = postgres.Passwords{Owner: "owner-test", App: "app-test", Dispatch: "dispatch-test"}
 
 var prepared struct {
 	sync.Mutex // CREATE DATABASE ... TEMPLATE wants the template for itself
@@ -88,9 +89,9 @@ func create(t testing.TB, from string) *Database {
 
 func database(pg *testkit.PG, name string) *Database {
 	d := &Database{
-		Owner:    pg.DSN(postgres.OwnerRole, passwords.Owner, name),
-		App:      pg.DSN(postgres.AppRole, passwords.App, name),
-		Dispatch: pg.DSN(postgres.DispatchRole, passwords.Dispatch, name),
+		Owner:    pg.DSN(postgres.OwnerRole, Passwords.Owner, name),
+		App:      pg.DSN(postgres.AppRole, Passwords.App, name),
+		Dispatch: pg.DSN(postgres.DispatchRole, Passwords.Dispatch, name),
 		Admin:    pg.DSN("postgres", "test", name),
 	}
 	d.Config = postgres.Config{App: d.App, Dispatch: d.Dispatch}
@@ -99,7 +100,7 @@ func database(pg *testkit.PG, name string) *Database {
 
 func prepare(pg *testkit.PG) error {
 	ctx := context.Background()
-	if err := postgres.Bootstrap(ctx, pg.AdminDSN(), template, passwords); err != nil {
+	if err := postgres.Bootstrap(ctx, pg.AdminDSN(), template, Passwords); err != nil {
 		return err
 	}
 	return postgres.Migrate(ctx, database(pg, template).Owner)

@@ -1,0 +1,7 @@
+package postgres
+
+// For tests in postgres_test.
+var (
+	MigrateDown = migrateDown
+	Classify    = classify
+)
