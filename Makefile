@@ -1,0 +1,63 @@
+# `make` alone prints the targets. Everything is built by the Go toolchain;
+# `make demo` and `make test` fetch PostgreSQL from Debian when it is missing.
+
+export CGO_ENABLED := 0
+export GOFLAGS := -trimpath -buildvcs=false
+
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS := -X main.version=$(VERSION)
+COUNT ?= 3
+SEED ?= 1
+DOCS ?= 100000
+
+.DEFAULT_GOAL := help
+.PHONY: help build demo up test tools check bench torture generate clean programs postgres
+
+help: ## print this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: programs bin/exportcenter-temporal ## bin/exportcenter, bin/stella and what `up` starts
+
+demo: build postgres ## build, start, import, export, download, verify, stop; KEEP=1 keeps it running
+	@tools/demo.sh
+
+up: build postgres ## build and run everything on .data until Ctrl-C
+	@exec bin/exportcenter up --data .data
+
+# Tests of the house start the built programs. devserver, a module of its own,
+# is tested through them; its own tests would link the whole cluster again.
+test: postgres build ## all tests; needs nothing running
+	go test ./... -count=1
+
+tools: ## foreign programs, pinned, into .tools/bin; names what cannot be had
+	@tools/install.sh
+
+check: ## formatting, vet, staticcheck, workflowcheck, house test, generated files
+	@tools/check.sh
+	cd devserver && go vet ./...
+
+bench: ## go test's benchmarks of every package; DOCS=n documents where it matters
+	DOCS=$(DOCS) go test -run '^$$' -bench . -benchmem ./...
+
+torture: postgres build ## the kill and bit-flip tests again and again; COUNT=n SEED=n
+	SEED=$(SEED) go test -count=$(COUNT) -timeout 4h -run 'Kill|Flip|Cut|Twin' ./bundle/... ./e2e ./internal/...
+
+generate: ## write generated code again
+	@tools/install.sh oapi-codegen
+	go generate ./frontend/... ./client/...
+
+clean: ## remove what was built; data and tools stay
+	rm -rf bin build
+
+# The Go toolchain knows by itself what of these is up to date.
+programs:
+	go build -ldflags '$(LDFLAGS)' -o bin/ ./cmd/exportcenter ./cmd/stella
+
+# The embedded Temporal cluster takes minutes from nothing and seconds to link,
+# so it is built only when its own folder changes.
+bin/exportcenter-temporal: $(wildcard devserver/*.go) devserver/go.mod devserver/go.sum
+	@echo "building the embedded Temporal cluster (some minutes the first time)"
+	cd devserver && go build -ldflags '-s -w' -o ../$@ .
+
+postgres:
+	@tools/postgres.sh >/dev/null
