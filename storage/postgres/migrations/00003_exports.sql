@@ -48,7 +48,7 @@ create table export_runs (
   requested_by     text not null,
   requested_at     timestamptz not null,
   -- where it stands
-  status           text not null check (status in
+  status           text collate "C" not null check (status in
     ('pending', 'running', 'waiting', 'succeeded', 'partial', 'failed', 'aborted', 'expired')),
   as_of            bigint not null default 0 check (as_of >= 0),
   started_at       timestamptz,
@@ -83,7 +83,7 @@ create table export_runs (
   check ((error_code is not null) = (error_message is not null)),
   check (error_code is not null or status <> 'failed'),
   check ((cancel_requested_at is null) = (cancel_by is null) and (cancel_by is null) = (cancel_reason is null))
-);
+) with (fillfactor = 70); -- progress rewrites a row often: leave room for it on its page
 create index export_runs_newest on export_runs (tenant, requested_at desc, id desc);
 create index export_runs_by_status on export_runs (tenant, status, requested_at desc, id desc);
 create index export_runs_by_profile on export_runs (tenant, profile_id, requested_at desc, id desc);
