@@ -127,10 +127,10 @@ type ImportRecord struct {
 	// Bytes The document in base64 (RFC 4648 section 4), at most 64 MiB of it.
 	Bytes []byte `json:"bytes"`
 
-	// Entry Which part of the file
+	// Entry Which part of the file, for messages only.
 	Entry string `json:"entry,omitempty,omitzero"`
 
-	// File Where the bytes came from
+	// File Where the bytes came from, for messages only.
 	File      string `json:"file,omitempty,omitzero"`
 	MediaType string `json:"mediaType,omitempty,omitzero"`
 

@@ -1,6 +1,9 @@
 package frontend
 
 import (
+	"encoding/json"
+	"errors"
+	"fmt"
 	"io"
 	"mime"
 	"net/http"
@@ -36,9 +39,23 @@ func (strictBinder) Bind(target any, c echo.Context) error {
 		return err
 	}
 	if err := bundle.UnmarshalStrict(raw, target); err != nil {
-		return export.Errorf(export.CodeValidation, "the body is not valid: %v", err)
+		return export.Errorf(export.CodeValidation, "the body is not valid: %v", inWords(err))
 	}
 	return nil
+}
+
+// inWords replaces what encoding/json says of a value of the wrong type, which
+// names our Go types, by the field and the kind of value it wants.
+func inWords(err error) error {
+	var wrong *json.UnmarshalTypeError
+	if !errors.As(err, &wrong) {
+		return err
+	}
+	field := wrong.Field
+	if field == "" {
+		field = "document"
+	}
+	return fmt.Errorf("%s: a %s does not fit here", field, wrong.Value)
 }
 
 // badBody words a body that could not be read to its end.

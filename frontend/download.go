@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -99,7 +100,7 @@ func (a archiveResponse) VisitDownloadRunResponse(w http.ResponseWriter) error {
 
 	content := &watchedContent{ReadSeeker: a.view}
 	out := &rangeWriter{patientWriter: newPatientWriter(w)}
-	http.ServeContent(out, a.call.request, "", a.run.RequestedAt.UTC().Truncate(time.Second), content)
+	http.ServeContent(out, knownRangeUnit(a.call.request), "", a.run.RequestedAt.UTC().Truncate(time.Second), content)
 	if content.failure != nil {
 		a.server.log.LogAttrs(a.call.request.Context(), slog.LevelError, "download broken off",
 			slog.String("tenant", a.run.Tenant), slog.String("runId", a.run.ID),
@@ -112,6 +113,17 @@ func (a archiveResponse) VisitDownloadRunResponse(w http.ResponseWriter) error {
 			fmt.Sprintf("the archive has %d bytes; no range asked for begins within", a.view.Size()))
 	}
 	return nil
+}
+
+// knownRangeUnit drops a Range header of a unit other than bytes, which a
+// server must ignore (RFC 9110 section 14.2) and ServeContent does not.
+func knownRangeUnit(r *http.Request) *http.Request {
+	if strings.HasPrefix(r.Header.Get("Range"), "bytes=") {
+		return r
+	}
+	r = r.Clone(r.Context())
+	r.Header.Del("Range")
+	return r
 }
 
 // setDigestHeaders names the whole representation: ETag (RFC 9110 section

@@ -92,7 +92,7 @@ func decodeRecord(line []byte) (ledger.Entry, error) {
 		Bytes     *[]byte `json:"bytes"`
 	}
 	if err := bundle.UnmarshalStrict(line, &record); err != nil {
-		return ledger.Entry{}, fmt.Errorf("the record is not valid: %w", err)
+		return ledger.Entry{}, fmt.Errorf("the record is not valid: %w", inWords(err))
 	}
 	entry := ledger.Entry{Source: record.Source, Stream: record.Stream,
 		File: shortened(record.File), Name: shortened(record.Entry)}
