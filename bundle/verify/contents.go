@@ -97,7 +97,7 @@ func (v *verifier) hashArchive(ctx context.Context) *Failure {
 // stream copies the archive's bytes from one offset to another.
 func (v *verifier) stream(ctx context.Context, from, to int64, w io.Writer) *Failure {
 	section := io.NewSectionReader(v.archive, from, to-from)
-	n, err := io.CopyBuffer(struct{ io.Writer }{w}, interruptible{ctx, section}, make([]byte, 256<<10))
+	n, err := copyAll(w, interruptible{ctx, section})
 	if err == nil && n < to-from {
 		err = io.ErrUnexpectedEOF
 	}
@@ -108,6 +108,15 @@ func (v *verifier) stream(ctx context.Context, from, to int64, w io.Writer) *Fai
 		return unreadable(err)
 	}
 	return nil
+}
+
+var buffers = sync.Pool{New: func() any { return new([128 << 10]byte) }}
+
+// copyAll is io.Copy with a buffer that is used again.
+func copyAll(w io.Writer, r io.Reader) (int64, error) {
+	buffer := buffers.Get().(*[128 << 10]byte)
+	defer buffers.Put(buffer)
+	return io.CopyBuffer(struct{ io.Writer }{w}, struct{ io.Reader }{r}, buffer[:])
 }
 
 // interruptible stops reading when its context ends.
@@ -163,7 +172,7 @@ func readContent(r io.Reader, limit int64) (bundle.PayloadInfo, error) {
 	}
 	defer content.Close()
 	lines := &lineMeter{hash: sha256.New(), limit: limit}
-	if _, err := io.CopyBuffer(lines, struct{ io.Reader }{content}, make([]byte, 64<<10)); err != nil {
+	if _, err := copyAll(lines, content); err != nil {
 		return bundle.PayloadInfo{}, err
 	}
 	if lines.last != '\n' {

@@ -1,0 +1,148 @@
+package verify_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/stella-ops/exportcenter/bundle/bundletest"
+	"github.com/stella-ops/exportcenter/bundle/verify"
+	"github.com/stella-ops/exportcenter/signing"
+)
+
+// spread calls do for 0 to n-1 on all cores.
+func spread(n int, do func(i int)) {
+	var next atomic.Int64
+	var wait sync.WaitGroup
+	for range runtime.GOMAXPROCS(0) {
+		wait.Go(func() {
+			for i := next.Add(1) - 1; i < int64(n); i = next.Add(1) - 1 {
+				do(int(i))
+			}
+		})
+	}
+	wait.Wait()
+}
+
+// outcome counts what became of spoiled bundles.
+type outcome struct {
+	mu       sync.Mutex
+	accepted []int
+	internal []int
+	reasons  map[verify.Reason]int
+}
+
+func (o *outcome) add(i int, report verify.Report, err error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	var failure *verify.Error
+	switch {
+	case err == nil || report.Status != verify.StatusFailed || !errors.As(err, &failure) || failure.ExitCode() == 0:
+		o.accepted = append(o.accepted, i)
+	case failure.Reason == verify.ReasonInternal:
+		o.internal = append(o.internal, i)
+	default:
+		o.reasons[failure.Reason]++
+	}
+}
+
+// remembering is a key that does not check the same signature of the same
+// message twice: most spoiled bundles carry signatures that were not touched.
+type remembering struct {
+	signing.Verifier
+	good  map[[sha256.Size]byte]bool
+	learn bool // still learning, so not yet shared between goroutines
+}
+
+func (r *remembering) Verify(message, sig []byte) error {
+	pair := sha256.Sum256(append([]byte{byte(len(sig))}, append(sig[:len(sig):len(sig)], message...)...))
+	if r.good[pair] {
+		return nil
+	}
+	err := r.Verifier.Verify(message, sig)
+	if err == nil && r.learn {
+		r.good[pair] = true
+	}
+	return err
+}
+
+// learn verifies the good bundle and gives a trust that remembers its signatures.
+func learn(t *testing.T, archive []byte, signer signing.Signer) verify.Trust {
+	t.Helper()
+	key := &remembering{bundletest.Verifier(t, signer), map[[sha256.Size]byte]bool{}, true}
+	trust := verify.Trust{key}
+	_, err := verify.Reader(context.Background(), bytes.NewReader(archive), int64(len(archive)), trust)
+	require.NoError(t, err)
+	require.Len(t, key.good, 4) // the provenance's two are over the same bytes
+	key.learn = false
+	return trust
+}
+
+// TestEveryBitFlip flips every single bit of a small bundle: none may be
+// accepted, none may end in a panic (TRUST V1).
+func TestEveryBitFlip(t *testing.T) {
+	signer := bundletest.Key(t, 1)
+	archive := bundletest.Build(t, bundletest.Options{Signer: signer})
+	trust := learn(t, archive, signer)
+	step := 1
+	if testing.Short() {
+		step = 61
+	}
+	flips := len(archive) * 8 / step
+	result := outcome{reasons: map[verify.Reason]int{}}
+	began := time.Now()
+	copies := sync.Pool{New: func() any { c := bytes.Clone(archive); return &c }}
+	spread(flips, func(i int) {
+		bit := i * step
+		c := copies.Get().(*[]byte)
+		defer copies.Put(c)
+		(*c)[bit/8] ^= 1 << (bit % 8)
+		report, err := verify.Reader(context.Background(), bytes.NewReader(*c), int64(len(*c)), trust, verify.WithWorkers(1))
+		result.add(bit, report, err)
+		(*c)[bit/8] ^= 1 << (bit % 8)
+	})
+	t.Logf("%d flips in %s: %d accepted, %d panics; %v", flips, time.Since(began).Round(time.Millisecond),
+		len(result.accepted), len(result.internal), result.reasons)
+	require.Empty(t, result.accepted, "bits that are not load-bearing")
+	require.Empty(t, result.internal, "bits that make the verifier panic")
+}
+
+// TestTruncatedAtEveryByte cuts a bundle at every byte: never verified.
+func TestTruncatedAtEveryByte(t *testing.T) {
+	signer := bundletest.Key(t, 1)
+	archive := bundletest.Build(t, bundletest.Options{Signer: signer})
+	trust := verify.Trust{bundletest.Verifier(t, signer)}
+	result := outcome{reasons: map[verify.Reason]int{}}
+	spread(len(archive), func(n int) {
+		report, err := verify.Reader(context.Background(), bytes.NewReader(archive[:n]), int64(n), trust, verify.WithWorkers(1))
+		result.add(n, report, err)
+	})
+	t.Logf("%d lengths: %v", len(archive), result.reasons)
+	require.Empty(t, result.accepted)
+	require.Empty(t, result.internal)
+	require.Equal(t, map[verify.Reason]int{verify.ReasonTruncated: len(archive)}, result.reasons)
+}
+
+// TestShrinkingFile: the size was right when it was asked, the bytes are gone.
+func TestShrinkingFile(t *testing.T) {
+	signer := bundletest.Key(t, 1)
+	archive := bundletest.Build(t, bundletest.Options{Signer: signer})
+	trust := verify.Trust{bundletest.Verifier(t, signer)}
+	result := outcome{reasons: map[verify.Reason]int{}}
+	spread(len(archive)/16, func(i int) {
+		short := bytes.NewReader(archive[:i*16])
+		report, err := verify.Reader(context.Background(), short, int64(len(archive)), trust, verify.WithWorkers(1))
+		result.add(i, report, err)
+	})
+	require.Empty(t, result.accepted)
+	require.Empty(t, result.internal)
+	require.Equal(t, map[verify.Reason]int{verify.ReasonTruncated: len(archive) / 16}, result.reasons)
+}
