@@ -2,6 +2,7 @@ package frontend
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -53,7 +54,7 @@ func (r *lineReader) read() ([]byte, error) {
 	long := false
 	for {
 		part, err := r.in.ReadSlice('\n')
-		if len(r.line)+len(part) > r.limit+1 {
+		if len(r.line)+len(part) > r.limit+len("\r\n") {
 			long = true
 		}
 		if !long {
@@ -70,13 +71,10 @@ func (r *lineReader) read() ([]byte, error) {
 }
 
 func (r *lineReader) whole(long bool) ([]byte, error) {
-	if long {
+	line := bytes.TrimRight(r.line, "\r\n")
+	if long || len(line) > r.limit {
 		r.line = nil // do not keep the memory of a hostile line
 		return nil, errLongLine
-	}
-	line := r.line
-	for len(line) > 0 && (line[len(line)-1] == '\n' || line[len(line)-1] == '\r') {
-		line = line[:len(line)-1]
 	}
 	return line, nil
 }

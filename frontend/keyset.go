@@ -6,6 +6,7 @@ import (
 	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rsa"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -189,16 +190,16 @@ func (k *KeySet) load(ctx context.Context) ([]publicKey, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read key set: %w", err)
 	}
-	set, err := jwk.Parse(raw)
-	if err != nil {
+	var set struct {
+		Keys []json.RawMessage `json:"keys"`
+	}
+	if err := json.Unmarshal(raw, &set); err != nil {
 		return nil, fmt.Errorf("read key set: %w", err)
 	}
 	var keys []publicKey
-	for i := range set.Len() {
-		if key, ok := set.Key(i); ok {
-			if usable, ok := usableKey(key); ok {
-				keys = append(keys, usable)
-			}
+	for _, member := range set.Keys {
+		if usable, ok := usableKey(member); ok {
+			keys = append(keys, usable)
 		}
 	}
 	if len(keys) == 0 {
@@ -207,10 +208,15 @@ func (k *KeySet) load(ctx context.Context) ([]publicKey, error) {
 	return keys, nil
 }
 
-// usableKey takes public signature keys of the kinds we accept. Shared secrets
-// and private keys do not belong into a key set and are passed over.
-func usableKey(key jwk.Key) (publicKey, bool) {
+// usableKey takes public signature keys of the kinds we accept. Everything
+// else is passed over: one key of a kind we do not know must not lock out all.
+// Shared secrets and private keys do not belong into a key set.
+func usableKey(raw []byte) (publicKey, bool) {
 	var found publicKey
+	key, err := jwk.ParseKey(raw)
+	if err != nil {
+		return found, false
+	}
 	found.id, _ = key.KeyID()
 	if alg, ok := key.Algorithm(); ok {
 		found.algorithm = alg.String()
