@@ -7,19 +7,20 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/stella-ops/exportcenter/bundle"
 	"github.com/stella-ops/exportcenter/export"
 	"github.com/stella-ops/exportcenter/storage"
 	"github.com/stella-ops/exportcenter/storage/postgres"
 )
 
-// while runs change in a transaction that holds the run's row, starts each
-// write so that it waits for that row, commits, and gives what the writes say.
-func while(t *testing.T, w world, ref export.Ref, change string, args []any, writes ...func() error) []error {
+// while takes a lock in a transaction, starts each write so that it waits for
+// that lock, runs change, commits, and gives what the writes say.
+func while(t *testing.T, w world, lock, change string, args []any, writes ...func() error) []error {
 	t.Helper()
 	holder := connect(t, w.Admin)
 	tx, err := holder.Begin(t.Context())
 	require.NoError(t, err)
-	_, err = tx.Exec(t.Context(), "select from export_runs where tenant = $1 and id = $2 for no key update", ref.Tenant, ref.RunID)
+	_, err = tx.Exec(t.Context(), lock, args...)
 	require.NoError(t, err)
 	said := make([]chan error, len(writes))
 	for i, write := range writes {
@@ -32,7 +33,7 @@ func while(t *testing.T, w world, ref export.Ref, change string, args []any, wri
 		err := watcher.QueryRow(t.Context(), `select count(*) from pg_stat_activity
 			where datname = current_database() and wait_event_type = 'Lock'`).Scan(&waiting)
 		return err == nil && waiting == len(writes)
-	}, 10*time.Second, 5*time.Millisecond, "the writes wait for the run's row")
+	}, 10*time.Second, 5*time.Millisecond, "the writes wait for the lock")
 	_, err = tx.Exec(t.Context(), change, args...)
 	require.NoError(t, err)
 	require.NoError(t, tx.Commit(t.Context()))
@@ -42,6 +43,8 @@ func while(t *testing.T, w world, ref export.Ref, change string, args []any, wri
 	}
 	return errs
 }
+
+const lockRow = "select from export_runs where tenant = $1 and id = $2 for no key update"
 
 // A write that waited for the row while a newer attempt began, or while the
 // run ended, must see that. (A claim read by the statement that waits would
@@ -55,7 +58,7 @@ func TestAWriteThatWaitedSeesWhatItWaitedFor(t *testing.T) {
 			w := newWorld(t)
 			ref := w.started(t, "acme", 1).Ref()
 			claim := w.begin(t, ref, export.PhaseAdapt, 1)
-			errs := while(t, w, ref, change, []any{ref.Tenant, ref.RunID},
+			errs := while(t, w, lockRow, change, []any{ref.Tenant, ref.RunID},
 				func() error { return w.exec.SaveFiles(t.Context(), claim, []storage.File{{Path: "late"}}) },
 				func() error {
 					return w.exec.AddEvent(t.Context(), claim, "", export.Event{Type: export.EventAdapterStart, At: at(1)})
@@ -75,13 +78,29 @@ func TestAWriteThatWaitedSeesWhatItWaitedFor(t *testing.T) {
 func TestACancelThatWaitedSeesTheEnd(t *testing.T) {
 	w := newWorld(t)
 	ref := w.started(t, "acme", 1).Ref()
-	errs := while(t, w, ref, "update export_runs set status = 'succeeded', completed_at = now() where tenant = $1 and id = $2",
+	errs := while(t, w, lockRow, "update export_runs set status = 'succeeded', completed_at = now() where tenant = $1 and id = $2",
 		[]any{ref.Tenant, ref.RunID}, func() error {
 			_, err := w.runs.RequestCancel(t.Context(), ref, export.Cancellation{By: "a", Reason: "b", At: at(1)})
 			return err
 		})
 	require.ErrorIs(t, errs[0], storage.ErrConflict)
 	require.Nil(t, w.get(t, ref).Cancel)
+}
+
+// A pin that is about to commit when DropBlobs looks keeps its blob.
+func TestADropThatWaitedSeesThePin(t *testing.T) {
+	w := newWorld(t)
+	doomed, next := w.started(t, "acme", 1), w.started(t, "acme", 2)
+	require.NoError(t, w.exec.Pin(t.Context(), w.begin(t, doomed.Ref(), export.PhaseAdapt, 1), digest("b"), 1))
+	w.finish(t, doomed.Ref(), aborted(doomed))
+	b := digest("b")
+	var marked []bundle.Digest
+	errs := while(t, w, "select from blobs where tenant = 'acme' and sha256 = $1 and $2::text <> '' for share",
+		"insert into blob_pins (tenant, project, sha256, run_id) values ('acme', '_', $1, $2)", []any{b[:], next.ID},
+		func() (err error) { marked, err = w.exec.DropBlobs(t.Context(), doomed.Ref()); return err })
+	require.NoError(t, errs[0])
+	require.Empty(t, marked)
+	require.Equal(t, "live", value[string](t, w, "acme", "select state from blobs"))
 }
 
 // Of two attempts that write at once, the newer wins and the older stops.
