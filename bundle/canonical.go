@@ -53,7 +53,8 @@ func AppendCanonical(dst, raw []byte) ([]byte, error) {
 
 // canonizer reads in once and writes out as it goes. Members of the objects
 // that are still open are remembered by their position in out; an object whose
-// members did not come in order is put in order when it closes.
+// members did not come in order is put in order when it ends, a large one in a
+// last pass, so that the work stays in proportion to the document.
 type canonizer struct {
 	in      []byte
 	pos     int
@@ -62,6 +63,8 @@ type canonizer struct {
 	members []member
 	keys    []byte // decoded forms of keys that need escapes in out
 	scratch []byte
+	moves   []move   // objects to put in order at the end
+	kept    []member // their members
 }
 
 var canonizers = sync.Pool{New: func() any { return new(canonizer) }}
@@ -72,8 +75,9 @@ const keepScratch = 1 << 20
 func (c *canonizer) release() {
 	c.in, c.out, c.pos, c.depth = nil, nil, 0, 0
 	c.members, c.keys, c.scratch = c.members[:0], c.keys[:0], c.scratch[:0]
-	if cap(c.members)*memberSize > keepScratch {
-		c.members = nil
+	c.moves, c.kept = c.moves[:0], c.kept[:0]
+	if (cap(c.members)+cap(c.kept)+cap(c.moves))*memberSize > keepScratch {
+		c.members, c.kept, c.moves = nil, nil, nil
 	}
 	if cap(c.keys) > keepScratch {
 		c.keys = nil
@@ -103,6 +107,7 @@ func (c *canonizer) document() error {
 	if c.skip(); c.pos < len(c.in) {
 		return c.fail(c.pos, "data after the document")
 	}
+	c.settle()
 	return nil
 }
 

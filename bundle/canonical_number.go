@@ -9,6 +9,11 @@ import (
 // every JSON reader, holds exactly together with its neighbours: 2^53.
 const maxInteger = 1 << 53
 
+// plainBelow is where ECMAScript begins to write an exponent. A number between
+// 2^53 and this, however it was spelled, would be written as an integer that
+// number refuses: canonical forms would not be canonical forms.
+const plainBelow = 1e21
+
 // number reads a number and writes its one spelling (RFC 8785 section 3.2.2.3,
 // which is ECMAScript's).
 func (c *canonizer) number() error {
@@ -49,6 +54,9 @@ func (c *canonizer) number() error {
 	if err != nil {
 		return c.fail(start, "number does not fit a 64-bit float")
 	}
+	if abs := math.Abs(f); abs > maxInteger && abs < plainBelow {
+		return c.fail(start, "number that is written as an integer beyond 2^53; write it as a string")
+	}
 	c.out = appendNumber(c.out, f)
 	return nil
 }
@@ -80,7 +88,7 @@ func appendNumber(dst []byte, f float64) []byte {
 	if f == 0 {
 		return append(dst, '0')
 	}
-	if abs := math.Abs(f); abs >= 1e-6 && abs < 1e21 {
+	if abs := math.Abs(f); abs >= 1e-6 && abs < plainBelow {
 		return strconv.AppendFloat(dst, f, 'f', -1, 64)
 	}
 	dst = strconv.AppendFloat(dst, f, 'e', -1, 64)

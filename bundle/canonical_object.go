@@ -1,10 +1,6 @@
 package bundle
 
-import (
-	"bytes"
-	"slices"
-	"unsafe"
-)
+import "unsafe"
 
 // member is one member of an open object, by its positions in canonizer.out.
 // 32 bits suffice: MaxDocumentBytes of input never write 4 GiB.
@@ -14,6 +10,8 @@ type member struct {
 	keyAt      uint32 // offset in canonizer.keys plus 1, 0 if the key has no escapes
 	keyLen     uint32 // of the decoded key in canonizer.keys
 	at         uint32 // of the key in the input, for messages
+	firstMove  uint32 // moves inside the value: from here
+	endMove    uint32 // to here
 }
 
 const memberSize = int(unsafe.Sizeof(member{}))
@@ -26,7 +24,7 @@ func (c *canonizer) object() error {
 		c.leave('}')
 		return nil
 	}
-	first, keys, body := len(c.members), len(c.keys), len(c.out)
+	first, keys, body, moves := len(c.members), len(c.keys), len(c.out), len(c.moves)
 	sorted := true
 	for {
 		inOrder, err := c.member(first)
@@ -45,7 +43,7 @@ func (c *canonizer) object() error {
 		break
 	}
 	if !sorted {
-		if err := c.reorder(first, body); err != nil {
+		if err := c.reorder(first, body, moves); err != nil {
 			return err
 		}
 	}
@@ -60,7 +58,7 @@ func (c *canonizer) member(first int) (inOrder bool, err error) {
 	if c.skip() != '"' {
 		return false, c.unexpected("a key")
 	}
-	m := member{start: uint32(len(c.out)), at: uint32(c.pos)}
+	m := member{start: uint32(len(c.out)), at: uint32(c.pos), firstMove: uint32(len(c.moves))}
 	escaped, err := c.text()
 	if err != nil {
 		return false, err
@@ -89,7 +87,7 @@ func (c *canonizer) member(first int) (inOrder bool, err error) {
 	if err := c.value(); err != nil {
 		return false, err
 	}
-	c.members[at].end = uint32(len(c.out))
+	c.members[at].end, c.members[at].endMove = uint32(len(c.out)), uint32(len(c.moves))
 	return inOrder, nil
 }
 
@@ -102,27 +100,6 @@ func (c *canonizer) key(m *member) []byte {
 
 func (c *canonizer) duplicate(at uint32, key []byte) error {
 	return c.fail(int(at), "duplicate key %.80q", key)
-}
-
-// reorder sorts the members from first on and writes them again, in order,
-// from body on. Their total length does not change.
-func (c *canonizer) reorder(first, body int) error {
-	open := c.members[first:]
-	slices.SortFunc(open, func(a, b member) int { return compareUTF16(c.key(&a), c.key(&b)) })
-	for i := 1; i < len(open); i++ {
-		if bytes.Equal(c.key(&open[i-1]), c.key(&open[i])) {
-			return c.duplicate(max(open[i-1].at, open[i].at), c.key(&open[i]))
-		}
-	}
-	c.scratch = append(c.scratch[:0], c.out[body:]...)
-	c.out = c.out[:body]
-	for i := range open {
-		if i > 0 {
-			c.out = append(c.out, ',')
-		}
-		c.out = append(c.out, c.scratch[int(open[i].start)-body:int(open[i].end)-body]...)
-	}
-	return nil
 }
 
 // compareUTF16 orders valid UTF-8 texts by their UTF-16 code units (RFC 8785
