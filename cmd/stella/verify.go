@@ -1,0 +1,155 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/stella-ops/exportcenter/bundle/verify"
+)
+
+const verifyHelp = `Verify a bundle offline.
+
+Every byte of FILE is held against its manifest, checksums, signatures and seal.
+The keys to trust come from --key, from the *.pub files of --trust, or from the
+directory named by STELLA_TRUST; never from the bundle.
+
+Exit codes:
+  0  verified: every check passed
+  2  content differs: a file, a header, a digest, the order or length of the archive
+  3  a signature or its key: not valid, or not by a trusted key
+  4  something required is absent: the file, an entry, a signature, a trusted key
+  5  anything else, usage included`
+
+// verifyFailure is an error of this command that is not about the bundle.
+type verifyFailure struct {
+	err  error
+	code int
+}
+
+func (f verifyFailure) Error() string { return f.err.Error() }
+func (f verifyFailure) Unwrap() error { return f.err }
+func (f verifyFailure) ExitCode() int { return f.code }
+
+func verifyUsage(err error) error {
+	return verifyFailure{err, verify.ClassOther.ExitCode()}
+}
+
+type verifyFlags struct {
+	key, trust, format string
+}
+
+// verifyCommand is "stella verify": it needs no server and opens no socket.
+func verifyCommand() *cobra.Command {
+	var flags verifyFlags
+	command := &cobra.Command{
+		Use:   "verify FILE --key PUB | --trust DIR",
+		Short: "Verify a bundle offline",
+		Long:  verifyHelp,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return verifyUsage(fmt.Errorf("verify takes one FILE, not %d", len(args)))
+			}
+			return nil
+		},
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		RunE: func(command *cobra.Command, args []string) error {
+			if flags.key == "" && flags.trust == "" {
+				flags.trust = os.Getenv("STELLA_TRUST")
+			}
+			return runVerify(command.Context(), command.OutOrStdout(), args[0], flags)
+		},
+	}
+	command.Flags().StringVar(&flags.key, "key", "", "public key to trust (PEM)")
+	command.Flags().StringVar(&flags.trust, "trust", "", "directory whose *.pub files are the keys to trust")
+	command.Flags().StringVar(&flags.format, "format", "table", "table or json")
+	command.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return verifyUsage(err) })
+	return command
+}
+
+func runVerify(ctx context.Context, out io.Writer, file string, flags verifyFlags) error {
+	if ctx == nil {
+		ctx = context.Background()
+	}
+	if flags.format != "table" && flags.format != "json" {
+		return verifyUsage(fmt.Errorf("--format %q: want table or json", flags.format))
+	}
+	if flags.key == "" && flags.trust == "" {
+		return verifyUsage(errors.New("no key to trust: give --key PUB or --trust DIR, or set STELLA_TRUST"))
+	}
+	trust, err := verify.LoadTrust(flags.key, flags.trust)
+	if err != nil {
+		code := verify.ClassSignature // a file that is no key
+		if errors.Is(err, verify.ErrNoKeys) || errors.Is(err, os.ErrNotExist) {
+			code = verify.ClassAbsent
+		}
+		return verifyFailure{err, code.ExitCode()}
+	}
+	report, verdict := verify.File(ctx, file, trust)
+	if err := printReport(out, file, report, flags.format); err != nil {
+		// A report that nobody can read must not look like a success.
+		return verifyUsage(errors.Join(fmt.Errorf("print the report: %w", err), verdict))
+	}
+	return verdict
+}
+
+func printReport(out io.Writer, file string, report verify.Report, format string) error {
+	if format == "json" {
+		encoder := json.NewEncoder(out)
+		encoder.SetIndent("", "  ")
+		return encoder.Encode(report)
+	}
+	var lines []string
+	add := func(name, format string, args ...any) {
+		lines = append(lines, fmt.Sprintf("  %-10s ", name)+fmt.Sprintf(format, args...)+"\n")
+	}
+	if report.Status == verify.StatusVerified {
+		lines = append(lines, fmt.Sprintf("VERIFIED %q\n", file))
+	} else {
+		lines = append(lines, fmt.Sprintf("NOT VERIFIED %q\n", file))
+	}
+	if f := report.Failure; f != nil {
+		add("failure", "%s (%s)", f.Class, f.Reason)
+		if f.Path != "" {
+			add("entry", "%q", f.Path)
+		}
+		add("why", "%s", f.Message)
+	}
+	if report.RunID != "" {
+		add("run", "%s of tenant %s", report.RunID, report.Tenant)
+		add("documents", "%d in %d files", report.Records, report.Files)
+		add("payload", "%s", report.PayloadDigest)
+	}
+	if report.ArchiveDigest != "" {
+		add("archive", "%s", report.ArchiveDigest)
+	}
+	for _, s := range report.Signatures {
+		if s.OK {
+			add("signed", "%s by %s (%s), in %s", s.Artifact, s.KeyID, s.Algorithm, s.Path)
+		} else {
+			add("NOT signed", "%s, in %s", s.Artifact, s.Path)
+		}
+	}
+	add("checks", "%d passed, %d failed", count(report.Checks, true), count(report.Checks, false))
+	for _, line := range lines {
+		if _, err := io.WriteString(out, line); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func count(checks []verify.Check, ok bool) (n int) {
+	for _, c := range checks {
+		if c.OK == ok {
+			n++
+		}
+	}
+	return n
+}
