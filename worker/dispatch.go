@@ -55,12 +55,13 @@ func (d *Dispatcher) start(ctx context.Context, ref export.Ref, profileID string
 	return nil
 }
 
-// CancelRun tells the workflow of a run to end. The request is in the run's
-// row already; the signal makes it heard at once.
-func (d *Dispatcher) CancelRun(ctx context.Context, ref export.Ref, cancel export.Cancellation) error {
+// CancelRun tells the workflow of a run to end. Who asked and why is in the
+// run's row already; the signal makes it heard at once.
+func (d *Dispatcher) CancelRun(ctx context.Context, ref export.Ref) error {
 	ctx, stop := context.WithTimeout(ctx, callTimeout)
 	defer stop()
-	err := d.Client.SignalWorkflow(ctx, export.RunWorkflowID(ref), "", workflows.CancelSignal, cancel)
+	err := d.Client.SignalWorkflow(ctx, export.RunWorkflowID(ref), "", workflows.CancelSignal,
+		export.Cancellation{By: "the API", Reason: "as the run's row says"})
 	var absent *serviceerror.NotFound
 	if err != nil && !errors.As(err, &absent) {
 		return fmt.Errorf("signal workflow of run %s: %w", ref.RunID, err)
@@ -120,7 +121,7 @@ func (d *Dispatcher) deliverOne(ctx context.Context, w storage.Waiting) error {
 		}
 	}
 	if w.Cancel {
-		return d.CancelRun(ctx, w.Ref, export.Cancellation{By: "request", Reason: "see the run"})
+		return d.CancelRun(ctx, w.Ref)
 	}
 	return nil
 }

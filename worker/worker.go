@@ -61,7 +61,7 @@ func Lazy(cfg Config, log *slog.Logger) (client.Client, error) {
 
 // Run works until ctx ends, then drains: running activities get stopTimeout.
 // ready is called once the worker polls.
-func Run(ctx context.Context, c client.Client, cfg Config, exporting *activities.Export, dispatcher *Dispatcher, ready func()) error {
+func Run(ctx context.Context, c client.Client, cfg Config, exporting *activities.Export, dispatcher *Dispatcher, ready func() error) error {
 	activitySlots := cfg.Activities
 	if activitySlots == 0 {
 		activitySlots = 8
@@ -77,8 +77,18 @@ func Run(ctx context.Context, c client.Client, cfg Config, exporting *activities
 	if err := w.Start(); err != nil {
 		return fmt.Errorf("start worker: %w", err)
 	}
-	ready()
+	defer w.Stop()
+	if err := ready(); err != nil {
+		return err
+	}
 	dispatcher.Loop(ctx)
-	w.Stop()
+	return nil
+}
+
+// Check proves that Temporal answers; for readiness.
+func Check(ctx context.Context, c client.Client) error {
+	if _, err := c.CheckHealth(ctx, &client.CheckHealthRequest{}); err != nil {
+		return fmt.Errorf("temporal: %w", err)
+	}
 	return nil
 }
