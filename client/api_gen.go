@@ -19,19 +19,19 @@ import (
 
 // Defines values for HealthStatus.
 const (
-	Failing  HealthStatus = "failing"
-	Ok       HealthStatus = "ok"
-	Stopping HealthStatus = "stopping"
+	HealthStatusFailing  HealthStatus = "failing"
+	HealthStatusOk       HealthStatus = "ok"
+	HealthStatusStopping HealthStatus = "stopping"
 )
 
 // Valid indicates whether the value is a known member of the HealthStatus enum.
 func (e HealthStatus) Valid() bool {
 	switch e {
-	case Failing:
+	case HealthStatusFailing:
 		return true
-	case Ok:
+	case HealthStatusOk:
 		return true
-	case Stopping:
+	case HealthStatusStopping:
 		return true
 	default:
 		return false
@@ -40,34 +40,34 @@ func (e HealthStatus) Valid() bool {
 
 // Defines values for RunStatus.
 const (
-	Aborted   RunStatus = "aborted"
-	Expired   RunStatus = "expired"
-	Failed    RunStatus = "failed"
-	Partial   RunStatus = "partial"
-	Pending   RunStatus = "pending"
-	Running   RunStatus = "running"
-	Succeeded RunStatus = "succeeded"
-	Waiting   RunStatus = "waiting"
+	RunStatusAborted   RunStatus = "aborted"
+	RunStatusExpired   RunStatus = "expired"
+	RunStatusFailed    RunStatus = "failed"
+	RunStatusPartial   RunStatus = "partial"
+	RunStatusPending   RunStatus = "pending"
+	RunStatusRunning   RunStatus = "running"
+	RunStatusSucceeded RunStatus = "succeeded"
+	RunStatusWaiting   RunStatus = "waiting"
 )
 
 // Valid indicates whether the value is a known member of the RunStatus enum.
 func (e RunStatus) Valid() bool {
 	switch e {
-	case Aborted:
+	case RunStatusAborted:
 		return true
-	case Expired:
+	case RunStatusExpired:
 		return true
-	case Failed:
+	case RunStatusFailed:
 		return true
-	case Partial:
+	case RunStatusPartial:
 		return true
-	case Pending:
+	case RunStatusPending:
 		return true
-	case Running:
+	case RunStatusRunning:
 		return true
-	case Succeeded:
+	case RunStatusSucceeded:
 		return true
-	case Waiting:
+	case RunStatusWaiting:
 		return true
 	default:
 		return false
@@ -125,10 +125,10 @@ type ImportRecord struct {
 	// Bytes The document in base64 (RFC 4648 section 4), at most 64 MiB of it.
 	Bytes []byte `json:"bytes"`
 
-	// Entry Which part of the file
+	// Entry Which part of the file, for messages only.
 	Entry string `json:"entry,omitempty,omitzero"`
 
-	// File Where the bytes came from
+	// File Where the bytes came from, for messages only.
 	File      string `json:"file,omitempty,omitzero"`
 	MediaType string `json:"mediaType,omitempty,omitzero"`
 

@@ -12,21 +12,21 @@ const checkTimeout = 2 * time.Second
 
 // Live answers as long as the process can answer at all.
 func (h handlers) Live(context.Context, LiveRequestObject) (LiveResponseObject, error) {
-	return Live200JSONResponse{Status: Ok, Checks: []HealthCheck{}}, nil
+	return Live200JSONResponse{Status: HealthStatusOk, Checks: []HealthCheck{}}, nil
 }
 
 // Ready runs all checks at once. Names and verdicts go out, reasons to the log.
 func (h handlers) Ready(ctx context.Context, _ ReadyRequestObject) (ReadyResponseObject, error) {
-	report := Health{Status: Ok, Checks: h.runChecks(ctx)}
+	report := Health{Status: HealthStatusOk, Checks: h.runChecks(ctx)}
 	for _, check := range report.Checks {
 		if !check.Ok {
-			report.Status = Failing
+			report.Status = HealthStatusFailing
 		}
 	}
 	if h.stopping.Load() {
-		report.Status = Stopping
+		report.Status = HealthStatusStopping
 	}
-	if report.Status != Ok {
+	if report.Status != HealthStatusOk {
 		return Ready503JSONResponse(report), nil
 	}
 	return Ready200JSONResponse(report), nil

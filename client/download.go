@@ -1,0 +1,181 @@
+package client
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"net/http"
+	"strconv"
+
+	"github.com/stella-ops/exportcenter/bundle"
+)
+
+// ErrDigest is wrapped when bytes that came are not the bytes that were
+// promised. Whatever was written must be thrown away.
+var ErrDigest = errors.New("the bytes differ from their digest")
+
+// maxStored bounds manifests, provenance and documents read into memory.
+const maxStored = 256 << 20
+
+// Archive is a bundle that was downloaded completely.
+type Archive struct {
+	Digest string // "sha256:<hex>" of all bytes
+	Bytes  int64
+}
+
+// Download writes the bundle of a run to w and checks it against the digest
+// the server promised. A broken connection is taken up again where it broke.
+// On an error what was written is not a bundle.
+func (c *Client) Download(ctx context.Context, id string, w io.Writer) (Archive, error) {
+	d := &download{client: c, id: id, out: w, sum: sha256.New()}
+	for failures := 0; ; {
+		before := d.written
+		err := d.part(ctx)
+		if err == nil {
+			return d.finish()
+		}
+		if failures++; d.written > before {
+			failures = 0
+		}
+		if failures == attempts || !Temporary(err) || ctx.Err() != nil {
+			return Archive{}, fmt.Errorf("download run %s: %w", id, err)
+		}
+		if err := sleep(ctx, firstPause<<(2*failures)); err != nil {
+			return Archive{}, fmt.Errorf("download run %s: %w", id, err)
+		}
+	}
+}
+
+// download is one archive on its way.
+type download struct {
+	client  *Client
+	id      string
+	out     io.Writer
+	sum     hash.Hash
+	written int64
+	digest  bundle.Digest // promised by the first answer
+	length  int64
+	tag     string
+}
+
+// part asks for what is missing and writes what comes.
+func (d *download) part(ctx context.Context) error {
+	params := &DownloadRunParams{}
+	wanted := http.StatusOK
+	if d.written > 0 {
+		from := "bytes=" + strconv.FormatInt(d.written, 10) + "-"
+		params.Range, params.IfRange = &from, &d.tag
+		wanted = http.StatusPartialContent
+	}
+	resp, err := d.client.api.DownloadRun(ctx, d.id, params)
+	if resp, err = expect(resp, err, http.StatusOK, http.StatusPartialContent); err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != wanted {
+		return errors.New("the archive changed on the server while it was downloaded")
+	}
+	if err := d.promise(resp.Header); err != nil {
+		return err
+	}
+	written, err := io.Copy(io.MultiWriter(d.out, d.sum), &connectionReader{resp.Body})
+	d.written += written
+	if err == nil && d.written < d.length {
+		err = &connectionError{io.ErrUnexpectedEOF}
+	}
+	return err
+}
+
+// promise reads what the server says the whole archive is, and holds it to
+// what it said before.
+func (d *download) promise(h http.Header) error {
+	digest, err := bundle.ParseDigest(h.Get("X-Export-Digest"))
+	if err != nil {
+		return fmt.Errorf("the server does not say what the archive is: X-Export-Digest: %w", err)
+	}
+	length, err := strconv.ParseInt(h.Get("X-Export-Length"), 10, 64)
+	if err != nil || length < 0 {
+		return errors.New("the server does not say how long the archive is: X-Export-Length")
+	}
+	if d.written > 0 && (digest != d.digest || length != d.length) {
+		return errors.New("the archive changed on the server while it was downloaded")
+	}
+	d.digest, d.length, d.tag = digest, length, h.Get("ETag")
+	return nil
+}
+
+func (d *download) finish() (Archive, error) {
+	got := bundle.Digest(d.sum.Sum(nil))
+	if d.written != d.length || got != d.digest {
+		return Archive{}, fmt.Errorf("download run %s: %w: promised %s with %d bytes, got %s with %d",
+			d.id, ErrDigest, d.digest, d.length, got, d.written)
+	}
+	return Archive{Digest: got.String(), Bytes: d.written}, nil
+}
+
+// connectionReader marks what goes wrong with the connection, to tell it from
+// what goes wrong with the file that is written.
+type connectionReader struct{ r io.Reader }
+
+func (c *connectionReader) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) {
+		err = &connectionError{err}
+	}
+	return n, err
+}
+
+// Manifest gives the signed manifest of a run, byte for byte.
+func (c *Client) Manifest(ctx context.Context, id string) ([]byte, error) {
+	return repeated(ctx, func() ([]byte, error) {
+		resp, err := c.api.GetManifest(ctx, id, nil)
+		return stored(resp, err, "manifest of run "+id)
+	})
+}
+
+// Provenance gives the signed provenance of a run, byte for byte.
+func (c *Client) Provenance(ctx context.Context, id string) ([]byte, error) {
+	return repeated(ctx, func() ([]byte, error) {
+		resp, err := c.api.GetProvenance(ctx, id, nil)
+		return stored(resp, err, "provenance of run "+id)
+	})
+}
+
+// Original gives the bytes of an imported document by their digest.
+func (c *Client) Original(ctx context.Context, digest string) ([]byte, error) {
+	want, err := bundle.ParseDigest(digest)
+	if err != nil {
+		return nil, err
+	}
+	raw, err := repeated(ctx, func() ([]byte, error) {
+		resp, err := c.api.GetDocument(ctx, digest, nil)
+		return stored(resp, err, "document "+digest)
+	})
+	if err == nil && bundle.DigestOf(raw) != want {
+		return nil, fmt.Errorf("document %s: %w", digest, ErrDigest)
+	}
+	return raw, err
+}
+
+// stored reads bytes and checks them against the digest in their tag.
+func stored(resp *http.Response, err error, what string) ([]byte, error) {
+	if resp, err = expect(resp, err, http.StatusOK); err != nil {
+		return nil, fmt.Errorf("%s: %w", what, err)
+	}
+	defer resp.Body.Close()
+	raw, err := io.ReadAll(io.LimitReader(resp.Body, maxStored+1))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", what, &connectionError{err})
+	}
+	if len(raw) > maxStored {
+		return nil, fmt.Errorf("%s: larger than %d bytes", what, maxStored)
+	}
+	if resp.Header.Get("ETag") != `"`+bundle.DigestOf(raw).String()+`"` {
+		return nil, fmt.Errorf("%s: %w", what, ErrDigest)
+	}
+	return raw, nil
+}
+

@@ -1,0 +1,138 @@
+package client
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"time"
+)
+
+const (
+	firstPause = 50 * time.Millisecond
+	lastPause  = 2 * time.Second
+	// attempts is how often a call that may be repeated is made.
+	attempts = 4
+	// waitPatience is how long WaitRun bears a server that does not answer.
+	waitPatience = 60 * time.Second
+)
+
+// Ended reports whether the run has reached its end.
+func (r Run) Ended() bool {
+	switch r.Status {
+	case RunStatusPending, RunStatusRunning, RunStatusWaiting:
+		return false
+	}
+	return true
+}
+
+// CreateRun asks for an export. With an idempotency key, chosen freely, the
+// call is repeated when the answer is lost, and makes one run only.
+func (c *Client) CreateRun(ctx context.Context, req RunRequest, idempotencyKey string) (Run, error) {
+	params := &CreateRunParams{}
+	if idempotencyKey == "" {
+		return c.createRun(ctx, params, req)
+	}
+	params.IdempotencyKey = &idempotencyKey
+	return repeated(ctx, func() (Run, error) { return c.createRun(ctx, params, req) })
+}
+
+func (c *Client) createRun(ctx context.Context, params *CreateRunParams, req RunRequest) (Run, error) {
+	var run Run
+	resp, err := c.api.CreateRun(ctx, params, req)
+	if resp, err = expect(resp, err, http.StatusAccepted); err != nil {
+		return run, fmt.Errorf("create run: %w", err)
+	}
+	return run, decode(resp, &run)
+}
+
+// GetRun gives the state of a run.
+func (c *Client) GetRun(ctx context.Context, id string) (Run, error) {
+	return repeated(ctx, func() (Run, error) { return c.getRun(ctx, id) })
+}
+
+func (c *Client) getRun(ctx context.Context, id string) (Run, error) {
+	var run Run
+	resp, err := c.api.GetRun(ctx, id, nil)
+	if resp, err = expect(resp, err, http.StatusOK); err != nil {
+		return run, fmt.Errorf("get run %s: %w", id, err)
+	}
+	return run, decode(resp, &run)
+}
+
+// WaitRun asks for the run until it has ended, more and more rarely, and gives
+// each state to seen (which may be nil). It bears a minute without answers.
+func (c *Client) WaitRun(ctx context.Context, id string, seen func(Run)) (Run, error) {
+	pause, silent := firstPause, time.Duration(0)
+	for {
+		run, err := c.getRun(ctx, id)
+		switch {
+		case err == nil:
+			silent = 0
+			if seen != nil {
+				seen(run)
+			}
+			if run.Ended() {
+				return run, nil
+			}
+		case !Temporary(err) || ctx.Err() != nil || silent >= waitPatience:
+			return run, err
+		default:
+			silent += pause
+		}
+		if err := sleep(ctx, pause); err != nil {
+			return run, fmt.Errorf("wait for run %s: %w", id, err)
+		}
+		pause = min(pause*3/2, lastPause)
+	}
+}
+
+// ListRuns gives a page of runs, newest first.
+func (c *Client) ListRuns(ctx context.Context, params ListRunsParams) (RunPage, error) {
+	return repeated(ctx, func() (RunPage, error) {
+		var page RunPage
+		resp, err := c.api.ListRuns(ctx, &params)
+		if resp, err = expect(resp, err, http.StatusOK); err != nil {
+			return page, fmt.Errorf("list runs: %w", err)
+		}
+		return page, decode(resp, &page)
+	})
+}
+
+// CancelRun asks a run to end. Asking twice is asking once.
+func (c *Client) CancelRun(ctx context.Context, id, reason string) (Run, error) {
+	return repeated(ctx, func() (Run, error) {
+		var run Run
+		resp, err := c.api.CancelRun(ctx, id, nil, CancelRequest{Reason: reason})
+		if resp, err = expect(resp, err, http.StatusAccepted); err != nil {
+			return run, fmt.Errorf("cancel run %s: %w", id, err)
+		}
+		return run, decode(resp, &run)
+	})
+}
+
+// repeated makes a call that may be made twice, again while it fails in a way
+// that may go away.
+func repeated[T any](ctx context.Context, call func() (T, error)) (T, error) {
+	pause := firstPause
+	for n := 1; ; n++ {
+		result, err := call()
+		if err == nil || n == attempts || !Temporary(err) || ctx.Err() != nil {
+			return result, err
+		}
+		if sleep(ctx, pause) != nil {
+			return result, err
+		}
+		pause *= 4
+	}
+}
+
+func sleep(ctx context.Context, pause time.Duration) error {
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
+}
