@@ -99,73 +99,83 @@ func TestPinWaitsForADeletion(t *testing.T) {
 	require.Equal(t, "live", value[string](t, w, "acme", "select state from blobs"))
 }
 
+// shelf stands for the blob store of TestPutAgainstDrop.
+type shelf struct {
+	world
+	mu            sync.Mutex
+	there         map[bundle.Digest]bool
+	kept, dropped atomic.Int64
+}
+
+func (s *shelf) set(d bundle.Digest, there bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.there[d] = there; !there {
+		delete(s.there, d)
+	}
+}
+
+func (s *shelf) has(d bundle.Digest) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.there[d]
+}
+
+// life is a run that puts the blobs all runs share, looks for them, and is cancelled.
+func (s *shelf) life(ctx context.Context, n int) error {
+	run, _, err := s.runs.CreateRun(ctx, request("acme", n), storage.Idempotency{})
+	if err != nil {
+		return err
+	}
+	claim, _, err := s.exec.Begin(ctx, run.Ref(), export.PhaseEmitTimeline, 1)
+	if err != nil {
+		return err
+	}
+	for i := range 4 {
+		d := digest(fmt.Sprint("shared", i))
+		if err := s.exec.Pin(ctx, claim, d, 1); err != nil {
+			return err
+		}
+		s.set(d, true)
+	}
+	for i := range 4 {
+		if !s.has(digest(fmt.Sprint("shared", i))) {
+			return fmt.Errorf("run %d lost blob %d", n, i)
+		}
+	}
+	s.kept.Add(1)
+	if _, err := s.exec.Finish(ctx, claim, aborted(run)); err != nil {
+		return err
+	}
+	marked, err := s.exec.DropBlobs(ctx, run.Ref())
+	if err != nil {
+		return err
+	}
+	for _, d := range marked {
+		time.Sleep(time.Millisecond) // a late delete
+		s.set(d, false)
+	}
+	s.dropped.Add(int64(len(marked)))
+	return s.exec.ForgetBlobs(ctx, run.Ref(), marked)
+}
+
 // Runs that share blobs are cancelled while others put them: a blob that a
 // living run has pinned and published is never deleted.
 func TestPutAgainstDrop(t *testing.T) {
-	w := newWorld(t)
-	var mu sync.Mutex
-	there := map[bundle.Digest]bool{}
-	var dropped, kept atomic.Int64
-	life := func(n int) error {
-		run, _, err := w.runs.CreateRun(t.Context(), request("acme", n), storage.Idempotency{})
-		if err != nil {
-			return err
-		}
-		claim, _, err := w.exec.Begin(t.Context(), run.Ref(), export.PhaseAdapt, 1)
-		if err != nil {
-			return err
-		}
-		for i := range 4 {
-			d := digest(fmt.Sprint("shared", i))
-			if err := w.exec.Pin(t.Context(), claim, d, 1); err != nil {
-				return err
-			}
-			mu.Lock()
-			there[d] = true // publish
-			mu.Unlock()
-		}
-		mu.Lock()
-		for i := range 4 {
-			if !there[digest(fmt.Sprint("shared", i))] {
-				mu.Unlock()
-				return fmt.Errorf("run %d lost blob %d", n, i)
-			}
-		}
-		mu.Unlock()
-		kept.Add(1)
-		claim, _, err = w.exec.Begin(t.Context(), run.Ref(), export.PhaseEmitTimeline, 1)
-		if err != nil {
-			return err
-		}
-		if _, err := w.exec.Finish(t.Context(), claim, aborted(run)); err != nil {
-			return err
-		}
-		marked, err := w.exec.DropBlobs(t.Context(), run.Ref())
-		if err != nil {
-			return err
-		}
-		for _, d := range marked {
-			time.Sleep(time.Millisecond)
-			mu.Lock()
-			delete(there, d)
-			mu.Unlock()
-		}
-		dropped.Add(int64(len(marked)))
-		return w.exec.ForgetBlobs(t.Context(), run.Ref(), marked)
-	}
+	s := &shelf{world: newWorld(t), there: map[bundle.Digest]bool{}}
 	errs := make([]error, 6)
 	var group sync.WaitGroup
 	for g := range errs {
 		group.Go(func() {
 			for i := 0; i < 10 && errs[g] == nil; i++ {
-				errs[g] = life(g*100 + i + 1)
+				errs[g] = s.life(t.Context(), g*100+i+1)
 			}
 		})
 	}
 	group.Wait()
 	require.NoError(t, errors.Join(errs...))
-	require.Empty(t, there, "the last one removed the rest")
-	require.Zero(t, value[int](t, w, "acme", "select count(*) from blobs"))
-	require.Zero(t, value[int](t, w, "acme", "select count(*) from blob_pins"))
-	t.Logf("%d runs found their blobs, %d deletions", kept.Load(), dropped.Load())
+	require.Empty(t, s.there, "the last one removed the rest")
+	require.Zero(t, value[int](t, s.world, "acme", "select count(*) from blobs"))
+	require.Zero(t, value[int](t, s.world, "acme", "select count(*) from blob_pins"))
+	t.Logf("%d runs found their blobs, %d deletions", s.kept.Load(), s.dropped.Load())
 }
