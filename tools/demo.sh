@@ -15,11 +15,14 @@ up=
 
 say() { printf '\n== %s\n' "$*"; }
 
+# stop ends what was started and waits for it; its exit code is that of `up`.
 stop() {
+	local code=0
 	[ -n "$up" ] || return 0
 	kill -TERM "$up" 2>/dev/null || true
-	wait "$up" || true
+	wait "$up" || code=$?
 	up=
+	return "$code"
 }
 
 # failed shows what everybody said last; whatever was started ends.
@@ -28,7 +31,7 @@ failed() {
 	trap - EXIT
 	[ "$code" -ne 0 ] || code=1
 	printf '\nThe demo failed. The ends of the logs:\n' >&2
-	stop
+	stop || true
 	for log in "$work"/up.log "$data"/logs/*.log; do
 		[ -f "$log" ] || continue
 		printf -- '--- %s\n' "$log" >&2

@@ -26,7 +26,7 @@ func acquire(path string) (*lock, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open lock: %w", err)
 	}
-	if err := unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+	if err := flock(file); err != nil {
 		defer file.Close()
 		if !errors.Is(err, unix.EWOULDBLOCK) {
 			return nil, fmt.Errorf("lock %s: %w", path, err)
@@ -40,6 +40,19 @@ func acquire(path string) (*lock, error) {
 		return nil, err
 	}
 	return l, nil
+}
+
+// flock tries for a second: the kernel drops the lock of a killed holder only
+// when the last of its threads is gone, a moment after its children are.
+func flock(file *os.File) error {
+	var err error
+	for range 20 {
+		if err = unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB); !errors.Is(err, unix.EWOULDBLOCK) {
+			return err
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	return err
 }
 
 const unknownHolder = "unknown"
