@@ -1,6 +1,7 @@
 package postgres_test
 
 import (
+	"context"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -68,12 +69,18 @@ func importAll(t testing.TB, store ledger.Store, tenant string, all []ledger.Obs
 
 func current(t testing.TB, store ledger.Store, tenant string, seq int64, sel export.Selectors) []ledger.Row {
 	t.Helper()
+	rows, err := listCurrent(t.Context(), store, tenant, seq, sel)
+	require.NoError(t, err)
+	return rows
+}
+
+func listCurrent(ctx context.Context, store ledger.Store, tenant string, seq int64, sel export.Selectors) ([]ledger.Row, error) {
 	var rows []ledger.Row
-	require.NoError(t, store.Current(t.Context(), tenant, "", seq, sel, func(r ledger.Row) error {
+	err := store.Current(ctx, tenant, "", seq, sel, func(r ledger.Row) error {
 		rows = append(rows, r)
 		return nil
-	}))
-	return rows
+	})
+	return rows, err
 }
 
 func TestLedgerHoldsTheRealCorpus(t *testing.T) {

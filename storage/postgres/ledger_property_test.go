@@ -137,7 +137,14 @@ func importTogether(t *testing.T, store ledger.Store, tenant string, w evidence)
 				if err != nil {
 					return err
 				}
-				first, second := current(t, store, tenant, seq, export.Selectors{}), current(t, store, tenant, seq, export.Selectors{})
+				first, err := listCurrent(t.Context(), store, tenant, seq, export.Selectors{})
+				if err != nil {
+					return err
+				}
+				second, err := listCurrent(t.Context(), store, tenant, seq, export.Selectors{})
+				if err != nil {
+					return err
+				}
 				if !slices.Equal(first, second) {
 					return fmt.Errorf("two reads as of %d differ", seq)
 				}
@@ -148,9 +155,10 @@ func importTogether(t *testing.T, store ledger.Store, tenant string, w evidence)
 			return nil
 		})
 	}
-	require.NoError(t, importers.Wait())
+	importErr := importers.Wait()
 	stop()
 	require.NoError(t, readers.Wait())
+	require.NoError(t, importErr)
 	t.Logf("%d revisions, %d entries, read as of %d sequences meanwhile", len(w.revisions), counts.Read, len(seen))
 	return seen, counts
 }
