@@ -83,8 +83,11 @@ func (d *download) part(ctx context.Context) error {
 	}
 	written, err := io.Copy(io.MultiWriter(d.out, d.sum), &connectionReader{resp.Body})
 	d.written += written
-	if err == nil && d.written < d.length {
-		err = &connectionError{io.ErrUnexpectedEOF}
+	switch {
+	case err == nil && d.written < d.length:
+		return &connectionError{io.ErrUnexpectedEOF}
+	case d.written >= d.length && Temporary(err):
+		return nil // everything is there, whatever the connection does now
 	}
 	return err
 }

@@ -32,8 +32,10 @@ func (c *Client) ImportDocuments(ctx context.Context, records iter.Seq2[ImportRe
 		sent <- err
 	}()
 	summary, err := c.importBody(ctx, body, rejected)
-	body.CloseWithError(errAnswered) // stops the sender when the answer ended first
-	if sendErr := <-sent; sendErr != nil && !errors.Is(sendErr, errAnswered) {
+	body.Close() // stops the sender when the answer ended first
+	sendErr := <-sent
+	var own *recordsError
+	if errors.As(sendErr, &own) || err == nil {
 		err = sendErr
 	}
 	if err != nil {
@@ -42,8 +44,12 @@ func (c *Client) ImportDocuments(ctx context.Context, records iter.Seq2[ImportRe
 	return summary, nil
 }
 
-// errAnswered is what the sender sees when nobody reads it any more.
-var errAnswered = errors.New("the answer is complete")
+// recordsError is an error of the caller's records, which explains whatever
+// the connection says afterwards.
+type recordsError struct{ err error }
+
+func (r *recordsError) Error() string { return r.err.Error() }
+func (r *recordsError) Unwrap() error { return r.err }
 
 func sendRecords(w io.Writer, records iter.Seq2[ImportRecord, error]) error {
 	buffered := bufio.NewWriterSize(w, 64<<10)
@@ -51,7 +57,7 @@ func sendRecords(w io.Writer, records iter.Seq2[ImportRecord, error]) error {
 	lines.SetEscapeHTML(false)
 	for record, err := range records {
 		if err != nil {
-			return err
+			return &recordsError{err}
 		}
 		if err := lines.Encode(record); err != nil {
 			return err
