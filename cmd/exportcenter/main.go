@@ -35,7 +35,7 @@ func rootCommand() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(upCommand(), apiCommand(), workerCommand(), migrateCommand(), tokenCommand(), initCommand())
+	root.AddCommand(upCommand(), apiCommand(), workerCommand(), migrateCommand(), tokenCommand(), initCommand(), healthCommand())
 	return root
 }
 

@@ -78,6 +78,7 @@ func (b *box) writeConfigs() error {
 // That program lives in a module of its own; this file is all they share.
 type temporalConfig struct {
 	Postgres         temporalPostgres  `json:"postgres"`
+	ListenHost       string            `json:"listenHost,omitempty"` // docker-compose.yml sets it; here it is loopback
 	FrontendPort     int               `json:"frontendPort"`
 	UIPort           int               `json:"uiPort"`
 	Namespace        string            `json:"namespace"`
