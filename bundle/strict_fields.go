@@ -47,6 +47,7 @@ func checkMembers(d *json.Decoder, t reflect.Type, path string) error {
 		}
 		name, _ := token.(string)
 		var inner reflect.Type
+		at := path + ".*"
 		switch {
 		case t == nil:
 		case t.Kind() == reflect.Struct:
@@ -54,10 +55,11 @@ func checkMembers(d *json.Decoder, t reflect.Type, path string) error {
 			if inner, known = fieldsOf(t)[name]; !known {
 				return fmt.Errorf("%s: unknown field %.80q", path, name)
 			}
+			at = path + "." + name
 		case t.Kind() == reflect.Map:
 			inner = t.Elem()
 		}
-		if err := checkFields(d, inner, path+"."+name); err != nil {
+		if err := checkFields(d, inner, at); err != nil {
 			return err
 		}
 	}
