@@ -21,11 +21,18 @@ import (
 var version = "dev"
 
 func main() {
-	if err := rootCommand().Execute(); err != nil {
-		fmt.Fprintln(os.Stderr, "exportcenter:", err)
-		os.Exit(1)
+	err := rootCommand().Execute()
+	if err == nil {
+		return
 	}
+	if !errors.As(err, &logged{}) {
+		fmt.Fprintln(os.Stderr, "exportcenter:", err)
+	}
+	os.Exit(1)
 }
+
+// logged marks an error that is in the process's log already.
+type logged struct{ error }
 
 func rootCommand() *cobra.Command {
 	root := &cobra.Command{
@@ -82,7 +89,7 @@ func service(name, short string, run func(ctx context.Context, cfg config.Config
 			log := serviceLog(name)
 			if err := run(ctx, cfg, log); err != nil && !errors.Is(err, context.Canceled) {
 				log.Error("ended", "error", err.Error())
-				return err
+				return logged{err}
 			}
 			log.Info("stopped")
 			return nil

@@ -31,7 +31,7 @@ func migrateCommand() *cobra.Command {
 			log := serviceLog("migrate")
 			if err := migrate(ctx, cfg, admin); err != nil {
 				log.Error("database is not up to date", "error", err.Error())
-				return err
+				return logged{err}
 			}
 			log.Info("database is up to date")
 			return nil

@@ -69,6 +69,9 @@ func open(o Options) (*box, error) {
 	if err := programs(o); err != nil {
 		return nil, err
 	}
+	if _, _, err := splitListen(o.Listen); err != nil {
+		return nil, err
+	}
 	l, err := makeLayout(o.Data)
 	if err != nil {
 		return nil, err
