@@ -1,0 +1,209 @@
+package main
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/stella-ops/exportcenter/client"
+	"github.com/stella-ops/exportcenter/export"
+)
+
+func exportCommand() *cobra.Command {
+	var c connection
+	command := group("export", "Run exports and fetch their bundles", "Run exports and fetch their bundles.\n\n"+exitCodesHelp)
+	c.addFlags(command)
+	command.AddCommand(exportRunCommand(&c), exportListCommand(&c), exportStatusCommand(&c),
+		exportCancelCommand(&c), exportDownloadCommand(&c))
+	return command
+}
+
+func exportListCommand(c *connection) *cobra.Command {
+	var status, profile, cursor string
+	var limit int
+	var f *format
+	command := leaf("list", "List runs, newest first", cobra.NoArgs, func(command *cobra.Command, _ []string) error {
+		opened, err := c.open()
+		if err != nil {
+			return err
+		}
+		params := client.ListRunsParams{Limit: &limit}
+		if status != "" {
+			params.Status = (*client.RunStatus)(&status)
+		}
+		if profile != "" {
+			params.Profile = &profile
+		}
+		if cursor != "" {
+			params.Cursor = &cursor
+		}
+		page, err := opened.ListRuns(command.Context(), params)
+		if err != nil {
+			return err
+		}
+		if f.json() {
+			return printJSON(command.OutOrStdout(), page)
+		}
+		rows := [][]string{{"RUN", "STATUS", "PROFILE", "REQUESTED", "BYTES"}}
+		for _, run := range page.Runs {
+			size := ""
+			if run.ArchiveBytes > 0 {
+				size = strconv.FormatInt(run.ArchiveBytes, 10)
+			}
+			rows = append(rows, []string{run.RunID, string(run.Status), run.Profile.Kind + ":" + run.Profile.Variant,
+				run.RequestedAt.UTC().Format(time.RFC3339), size})
+		}
+		if page.NextCursor != "" {
+			rows = append(rows, []string{"more: --cursor " + page.NextCursor})
+		}
+		return printTable(command.OutOrStdout(), rows)
+	})
+	flags := command.Flags()
+	flags.StringVar(&status, "status", "", "only runs in this state")
+	flags.StringVar(&profile, "profile", "", "only runs of this profile")
+	flags.IntVar(&limit, "limit", 50, "at most this many, 1 to 200")
+	flags.StringVar(&cursor, "cursor", "", "continue a list")
+	f = addFormat(command)
+	return command
+}
+
+func exportStatusCommand(c *connection) *cobra.Command {
+	var f *format
+	command := leaf("status RUN", "Show a run, its digests and how to verify its signatures", oneRun,
+		func(command *cobra.Command, args []string) error {
+			opened, err := c.open()
+			if err != nil {
+				return err
+			}
+			run, err := opened.GetRun(command.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			if f.json() {
+				return printJSON(command.OutOrStdout(), run)
+			}
+			return printTable(command.OutOrStdout(), statusRows(run))
+		})
+	f = addFormat(command)
+	return command
+}
+
+// oneRun takes one run id; whatever else was typed never becomes part of a
+// path or a file name.
+func oneRun(command *cobra.Command, args []string) error {
+	if err := cobra.ExactArgs(1)(command, args); err != nil {
+		return err
+	}
+	if !export.ValidRunID(args[0]) {
+		return fmt.Errorf("%q is not a run id (a lower-case UUID)", args[0])
+	}
+	return nil
+}
+
+// statusRows are the lines of "export status": what is known, nothing else.
+func statusRows(run client.Run) [][]string {
+	var rows [][]string
+	add := func(name, value string) {
+		if value != "" {
+			rows = append(rows, []string{name, value})
+		}
+	}
+	add("run", run.RunID)
+	add("status", string(run.Status))
+	add("profile", fmt.Sprintf("%s:%s (revision %d)", run.Profile.Kind, run.Profile.Variant, run.Profile.Revision))
+	add("project", run.Project)
+	add("requested", run.RequestedAt.UTC().Format(time.RFC3339)+" by "+run.RequestedBy)
+	if !run.CompletedAt.IsZero() {
+		add("completed", run.CompletedAt.UTC().Format(time.RFC3339))
+	}
+	add("documents", fmt.Sprintf("%d of %d", run.Progress.RecordsDone, run.Progress.Records))
+	if run.Error != nil {
+		add("error", fmt.Sprintf("%s: %s (phase %s)", run.Error.Code, run.Error.Message, run.Error.Phase))
+	}
+	if run.Cancellation != nil {
+		add("cancel", fmt.Sprintf("asked for by %s: %s", run.Cancellation.By, run.Cancellation.Reason))
+	}
+	add("payload", run.PayloadDigest)
+	add("rerun hash", run.RerunHash)
+	add("manifest", run.ManifestDigest)
+	add("archive", run.ArchiveDigest)
+	if run.ArchiveBytes > 0 {
+		add("bytes", strconv.FormatInt(run.ArchiveBytes, 10))
+	}
+	for _, s := range run.Signatures {
+		add("signed", s.Artifact+" by "+s.KeyID)
+		add("  verify", s.Verify)
+	}
+	return rows
+}
+
+func exportCancelCommand(c *connection) *cobra.Command {
+	var reason string
+	var f *format
+	command := leaf("cancel RUN", "Ask a run to end", oneRun, func(command *cobra.Command, args []string) error {
+		opened, err := c.open()
+		if err != nil {
+			return err
+		}
+		run, err := opened.CancelRun(command.Context(), args[0], reason)
+		if err != nil {
+			return err
+		}
+		if f.json() {
+			return printJSON(command.OutOrStdout(), run)
+		}
+		return printTable(command.OutOrStdout(), [][]string{{"run " + run.RunID + " is asked to end; it was " + string(run.Status)}})
+	})
+	command.Flags().StringVar(&reason, "reason", "", "why; it is kept with the run")
+	f = addFormat(command)
+	return command
+}
+
+// selectKeys are the keys of --select, each with the member it fills.
+var selectKeys = map[string]func(*client.Selectors) *[]string{
+	"kind":      func(s *client.Selectors) *[]string { return &s.Kinds },
+	"source":    func(s *client.Selectors) *[]string { return &s.Sources },
+	"ecosystem": func(s *client.Selectors) *[]string { return &s.Ecosystems },
+}
+
+const selectKeyList = "ecosystem, kind, source"
+
+// parseSelect reads the values of --select. Values of one key are
+// alternatives; a value is taken as it is, equals signs and commas included.
+func parseSelect(values []string) (client.Selectors, error) {
+	var s client.Selectors
+	for _, value := range values {
+		key, wanted, found := strings.Cut(value, "=")
+		member, known := selectKeys[key]
+		switch {
+		case !found:
+			return s, inputErrorf("--select %q: want key=value with one of the keys %s", value, selectKeyList)
+		case !known:
+			return s, inputErrorf("--select %q: unknown key %q; the keys are %s", value, key, selectKeyList)
+		case wanted == "":
+			return s, inputErrorf("--select %q: the value is empty", value)
+		}
+		list := member(&s)
+		*list = append(*list, wanted)
+	}
+	return s, nil
+}
+
+// parseLabels reads the values of --label.
+func parseLabels(values []string) (client.Labels, error) {
+	labels := client.Labels{}
+	for _, value := range values {
+		key, text, found := strings.Cut(value, "=")
+		if !found || key == "" {
+			return nil, inputErrorf("--label %q: want key=value", value)
+		}
+		if _, twice := labels[key]; twice {
+			return nil, inputErrorf("--label %q: the key %q is there twice", value, key)
+		}
+		labels[key] = text
+	}
+	return labels, nil
+}

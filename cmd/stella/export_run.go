@@ -1,0 +1,144 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"github.com/stella-ops/exportcenter/client"
+	"github.com/stella-ops/exportcenter/internal/clock"
+)
+
+// runFlags are what "export run" can be told.
+type runFlags struct {
+	selects, labels []string
+	allowEmpty      bool
+	wait            bool
+	output          string
+	key             string
+	format          *format
+}
+
+// runResult is what "export run" prints.
+type runResult struct {
+	RunID         string `json:"runId"`
+	Status        string `json:"status"`
+	PayloadDigest string `json:"payloadDigest"`
+	RerunHash     string `json:"rerunHash"`
+	ArchiveDigest string `json:"archiveDigest"`
+}
+
+func exportRunCommand(c *connection) *cobra.Command {
+	var flags runFlags
+	command := leaf("run PROFILE", "Run an export", cobra.ExactArgs(1), func(command *cobra.Command, args []string) error {
+		request, err := flags.request(args[0])
+		if err != nil {
+			return err
+		}
+		opened, err := c.open()
+		if err != nil {
+			return err
+		}
+		return runExport(command, opened, request, flags)
+	})
+	command.Long = `Run an export of PROFILE, for example json:raw.
+
+Without --wait the command ends once the run is recorded. --select narrows what
+is taken; its keys are ` + selectKeyList + `:
+
+  stella export run json:raw --select kind=advisory --select ecosystem=npm --output npm.tar
+
+` + exitCodesHelp
+	f := command.Flags()
+	f.StringArrayVar(&flags.selects, "select", nil, "key=value, may be given often")
+	f.StringArrayVar(&flags.labels, "label", nil, "key=value kept with the run, may be given often")
+	f.BoolVar(&flags.allowEmpty, "allow-empty", false, "let a run that selects nothing succeed")
+	f.BoolVar(&flags.wait, "wait", false, "wait for the end of the run")
+	f.StringVar(&flags.output, "output", "", "wait, and write the bundle to this file")
+	f.StringVar(&flags.key, "idempotency-key", "", "the same key and request give the same run again")
+	flags.format = addFormat(command)
+	return command
+}
+
+func (f runFlags) request(profile string) (client.RunRequest, error) {
+	selectors, err := parseSelect(f.selects)
+	if err != nil {
+		return client.RunRequest{}, err
+	}
+	labels, err := parseLabels(f.labels)
+	if err != nil {
+		return client.RunRequest{}, err
+	}
+	return client.RunRequest{ProfileID: profile, Selectors: selectors, Labels: labels,
+		Options: client.RunOptions{AllowEmpty: f.allowEmpty}}, nil
+}
+
+func runExport(command *cobra.Command, c *client.Client, request client.RunRequest, flags runFlags) error {
+	ctx := command.Context()
+	// A key of our own lets the client repeat a request whose answer was lost.
+	run, err := c.CreateRun(ctx, request, firstOf(flags.key, clock.NewID()))
+	if err != nil {
+		return err
+	}
+	if flags.wait || flags.output != "" {
+		if run, err = waitForRun(ctx, c, run.RunID, command.ErrOrStderr()); err != nil {
+			return err
+		}
+		if flags.output != "" && hasBundle(run) {
+			if _, err := downloadTo(ctx, c, run.RunID, flags.output, command.ErrOrStderr()); err != nil {
+				return err
+			}
+		}
+	}
+	if err := printRun(command.OutOrStdout(), run, flags.format); err != nil {
+		return fmt.Errorf("print the result: %w", err)
+	}
+	return runOutcome(run)
+}
+
+func hasBundle(run client.Run) bool {
+	return run.Status == client.RunStatusSucceeded || run.Status == client.RunStatusPartial
+}
+
+func waitForRun(ctx context.Context, c *client.Client, id string, errOut io.Writer) (client.Run, error) {
+	shown := startProgress(errOut)
+	defer shown.stop()
+	run, err := c.WaitRun(ctx, id, func(run client.Run) {
+		shown.say("run %s is %s: %d of %d documents packed", run.RunID, run.Status, run.Progress.RecordsDone, run.Progress.Records)
+	})
+	if errors.Is(err, context.Canceled) {
+		return run, fmt.Errorf("not waiting any more; the run goes on, see: stella export status %s", id)
+	}
+	return run, err
+}
+
+// runOutcome is the error of a run that did not end well.
+func runOutcome(run client.Run) error {
+	switch {
+	case !run.Ended() || run.Status == client.RunStatusSucceeded:
+		return nil
+	case run.Error != nil:
+		return fmt.Errorf("run %s ended %s: %s: %s (phase %s)", run.RunID, run.Status, run.Error.Code, run.Error.Message, run.Error.Phase)
+	case run.Cancellation != nil:
+		return fmt.Errorf("run %s ended %s: %s asked for it: %s", run.RunID, run.Status, run.Cancellation.By, run.Cancellation.Reason)
+	}
+	return fmt.Errorf("run %s ended %s", run.RunID, run.Status)
+}
+
+func printRun(out io.Writer, run client.Run, f *format) error {
+	result := runResult{RunID: run.RunID, Status: string(run.Status), PayloadDigest: run.PayloadDigest,
+		RerunHash: run.RerunHash, ArchiveDigest: run.ArchiveDigest}
+	if f.json() {
+		return printJSON(out, result)
+	}
+	rows := [][]string{{"run", result.RunID}, {"status", result.Status}}
+	for _, row := range [][]string{{"payload", result.PayloadDigest}, {"rerun hash", result.RerunHash}, {"archive", result.ArchiveDigest}} {
+		if row[1] != "" {
+			rows = append(rows, row)
+		}
+	}
+	return printTable(out, rows)
+}

@@ -1,0 +1,118 @@
+package main
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/stretchr/testify/require"
+
+	"github.com/stella-ops/exportcenter/client"
+	"github.com/stella-ops/exportcenter/export"
+	"github.com/stella-ops/exportcenter/frontend"
+	"github.com/stella-ops/exportcenter/frontend/frontendtest"
+	"github.com/stella-ops/exportcenter/ledger/osv"
+)
+
+func TestMain(m *testing.M) { testscript.Main(m, map[string]func(){"stella": main}) }
+
+// The scripts talk to the real frontend over stores in memory. Runs end by
+// themselves, the way their label "end" says.
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata/script",
+		Setup: func(env *testscript.Env) error {
+			w := newWorld(t)
+			env.Setenv("STELLA_SERVER", w.URL)
+			env.Setenv("STELLA_TOKEN", w.Token(t, "acme"))
+			env.Setenv("STELLA_TENANT", "acme")
+			env.Setenv("FOREIGN_TOKEN", w.Token(t, "globex"))
+			env.Setenv("READ_TOKEN", w.Issuer.Token(t, "acme", "export:read"))
+			run, archive := w.Finish(t, w.Run("acme", export.StateRunning))
+			env.Setenv("FINISHED", run.ID)
+			env.Setenv("PENDING", w.Run("acme", export.StatePending).ID)
+			env.Setenv("EXPIRED", w.Run("acme", export.StateExpired).ID)
+			return os.WriteFile(filepath.Join(env.WorkDir, "expected.tar"), archive, 0o600)
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"status": checkStatus},
+	})
+}
+
+// checkStatus runs a command and checks its exit code: status 2 stella ...
+func checkStatus(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: status code command...")
+	}
+	err := ts.Exec(args[1], args[2:]...)
+	got := "0"
+	if err != nil {
+		got = strings.TrimPrefix(err.Error(), "exit status ")
+	}
+	if got != args[0] {
+		ts.Fatalf("exit code %s, want %s", got, args[0])
+	}
+}
+
+func newWorld(t *testing.T) *frontendtest.World {
+	var w *frontendtest.World
+	w = frontendtest.New(t, func(c *frontend.Config) { c.Parse = osv.Parse })
+	w.Starter.OnStart = func(run export.Run) {
+		go func() {
+			time.Sleep(100 * time.Millisecond)
+			run, _ := w.Runs.GetRun(context.Background(), run.Ref())
+			switch run.Labels["end"] {
+			case "":
+				w.Finish(t, run)
+			case "failed":
+				run.State, run.Failure = export.StateFailed, &export.Failure{Code: export.CodeEmptySelection,
+					Message: "nothing was selected", Phase: export.PhaseResolve}
+				w.Runs.Put(run, nil)
+			case "aborted":
+				run.State, run.Cancel = export.StateAborted, &export.Cancellation{By: "ops@acme", Reason: "maintenance", At: time.Now()}
+				w.Runs.Put(run, nil)
+			}
+		}()
+	}
+	return w
+}
+
+func TestExitCodes(t *testing.T) {
+	for status, code := range map[int]int{400: 2, 401: 3, 403: 3, 404: 4, 409: 2, 410: 4, 413: 2, 415: 2, 416: 2, 422: 2,
+		429: 10, 500: 1, 502: 10, 503: 10, 504: 10, 307: 1} {
+		require.Equal(t, code, exitCode(&client.Problem{Status: status}), status)
+	}
+	require.Equal(t, 5, exitCode(&client.Problem{Status: 403, Code: "ERR_EXPORT_017"}))
+	require.Equal(t, 0, exitCode(nil))
+	require.Equal(t, 1, exitCode(context.Canceled))
+}
+
+func TestPrintable(t *testing.T) {
+	for in, want := range map[string]string{
+		"plain": "plain", "ünïcode ✓": "ünïcode ✓", "\x1b[31mred": `\x1b[31mred`, "a\nb": `a\nb`, "\xff": `\xff`, "a\"\x07": `a"\a`, "\u202e": `\u202e`,
+	} {
+		require.Equal(t, want, printable(in))
+	}
+}
+
+func FuzzParseSelect(f *testing.F) {
+	for _, seed := range []string{"kind=advisory", "ecosystem=a=b,c", "source=", "=", "", "kind", "Kind=x", "ecosystem=\x00"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, value string) {
+		s, err := parseSelect([]string{value})
+		if err != nil {
+			if exitCode(err) != exitInput {
+				t.Fatalf("%q: exit code %d", value, exitCode(err))
+			}
+			return
+		}
+		all := append(append(append([]string{}, s.Kinds...), s.Sources...), s.Ecosystems...)
+		if len(all) != 1 || !strings.HasSuffix(value, "="+all[0]) {
+			t.Fatalf("%q became %q", value, all)
+		}
+	})
+}

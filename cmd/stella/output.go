@@ -1,0 +1,160 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"text/tabwriter"
+	"time"
+	"unicode"
+
+	"github.com/spf13/cobra"
+)
+
+// format is the value of --format.
+type format string
+
+func addFormat(command *cobra.Command) *format {
+	f := format("table")
+	command.Flags().Var(&f, "format", "table or json")
+	return &f
+}
+
+// String, Set and Type make format a flag.
+func (f *format) String() string { return string(*f) }
+
+// Type implements pflag.Value.
+func (f *format) Type() string { return "table|json" }
+
+// Set implements pflag.Value.
+func (f *format) Set(value string) error {
+	if value != "table" && value != "json" {
+		return fmt.Errorf("want table or json")
+	}
+	*f = format(value)
+	return nil
+}
+
+func (f *format) json() bool { return *f == "json" }
+
+func printJSON(out io.Writer, value any) error {
+	encoder := json.NewEncoder(out)
+	encoder.SetIndent("", "  ")
+	encoder.SetEscapeHTML(false)
+	return encoder.Encode(value)
+}
+
+// printTable writes rows in columns. What comes from elsewhere is made
+// printable: a document's name must not drive the reader's terminal.
+func printTable(out io.Writer, rows [][]string) error {
+	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	for _, row := range rows {
+		for i, cell := range row {
+			row[i] = printable(cell)
+		}
+		fmt.Fprintln(table, strings.Join(row, "\t"))
+	}
+	return table.Flush()
+}
+
+// printable escapes everything that is not a printable character.
+func printable(s string) string {
+	if !strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) || r == unicode.ReplacementChar }) {
+		return s
+	}
+	quoted := strconv.QuoteToGraphic(s)
+	return strings.ReplaceAll(quoted[1:len(quoted)-1], `\"`, `"`)
+}
+
+// progress shows on a terminal how far a long command is; elsewhere it is
+// silent.
+type progress struct {
+	out  io.Writer
+	text atomic.Pointer[string]
+	done chan struct{}
+	gone chan struct{}
+}
+
+const progressPause = 200 * time.Millisecond
+
+// startProgress begins to show what say says.
+func startProgress(out io.Writer) *progress {
+	p := &progress{out: out, done: make(chan struct{}), gone: make(chan struct{})}
+	file, ok := out.(*os.File)
+	if !ok || !isTerminal(file) {
+		close(p.gone)
+		return p
+	}
+	go p.show()
+	return p
+}
+
+func isTerminal(f *os.File) bool {
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}
+
+func (p *progress) show() {
+	defer close(p.gone)
+	tick := time.NewTicker(progressPause)
+	defer tick.Stop()
+	for {
+		select {
+		case <-p.done:
+			fmt.Fprint(p.out, "\r\x1b[K")
+			return
+		case <-tick.C:
+			if text := p.text.Load(); text != nil {
+				fmt.Fprintf(p.out, "\r\x1b[K%s", printable(*text))
+			}
+		}
+	}
+}
+
+// say sets the text to show.
+func (p *progress) say(format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
+	p.text.Store(&text)
+}
+
+// stop clears the line.
+func (p *progress) stop() {
+	close(p.done)
+	<-p.gone
+}
+
+// writeAtomically gives write a temporary file and makes it path only when all
+// of it is on the disk: path is never half a file.
+func writeAtomically(path string, write func(io.Writer) error) (err error) {
+	temp, err := os.CreateTemp(filepath.Dir(path), ".stella-*.partial")
+	if err != nil {
+		return inputErrorf("write %s: %w", path, err)
+	}
+	defer func() {
+		if err != nil {
+			temp.Close()
+			os.Remove(temp.Name())
+		}
+	}()
+	if err := write(temp); err != nil {
+		return err
+	}
+	if err := temp.Chmod(0o644); err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	if err := temp.Sync(); err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	if err := temp.Close(); err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	if err := os.Rename(temp.Name(), path); err != nil {
+		return inputErrorf("write %s: %w", path, err)
+	}
+	return nil
+}
