@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"reflect"
 	"testing"
 	"unicode/utf8"
 
@@ -87,6 +88,30 @@ func FuzzReadHeader(f *testing.F) {
 			if _, allowed := tokenAlgorithms[header.Algorithm]; !allowed {
 				t.Fatalf("algorithm %q let through", header.Algorithm)
 			}
+		}
+	})
+}
+
+// The fast reader of plain records accepts nothing that the strict decoder
+// refuses, and reads the same.
+func FuzzPlainRecord(f *testing.F) {
+	for _, seed := range []string{
+		`{"source":"osv","bytes":"e30="}`, `{"bytes":"e30=","entry":"ü"}`, `{"bytes":"e31="}`, `{"bytes":""}`,
+		`{"file":"a","file":"","bytes":"e30="}`, `{"bytes":"e30=",}`, `{,"bytes":"e30="}`, `{"bytes":"e30="}}`, `{}`,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, line []byte) {
+		fast, plain := plainRecord(line)
+		if !plain {
+			return
+		}
+		var strict importRecord
+		if err := bundle.UnmarshalStrict(line, &strict); err != nil {
+			t.Fatalf("%q is refused by the strict decoder: %v", line, err)
+		}
+		if !reflect.DeepEqual(fast, strict) {
+			t.Fatalf("%q: read %v, want %v", line, fast, strict)
 		}
 	})
 }

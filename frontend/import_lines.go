@@ -6,9 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"unicode/utf8"
 
-	"github.com/stella-ops/exportcenter/bundle"
 	"github.com/stella-ops/exportcenter/ledger"
 )
 
@@ -16,7 +14,6 @@ const (
 	// maxImportLine has room for a document of ledger.MaxDocument in base64
 	// and the names around it.
 	maxImportLine = (ledger.MaxDocument+2)/3*4 + 64<<10
-	maxNameText   = 4096
 )
 
 // errLongLine is the reason of a line that was passed over unread.
@@ -77,40 +74,4 @@ func (r *lineReader) whole(long bool) ([]byte, error) {
 		return nil, errLongLine
 	}
 	return line, nil
-}
-
-// decodeRecord reads one line of an import.
-func decodeRecord(line []byte) (ledger.Entry, error) {
-	var record struct {
-		Source    string  `json:"source"`
-		Stream    string  `json:"stream"`
-		File      string  `json:"file"`
-		Entry     string  `json:"entry"`
-		MediaType string  `json:"mediaType"`
-		Bytes     *[]byte `json:"bytes"`
-	}
-	if err := bundle.UnmarshalStrict(line, &record); err != nil {
-		return ledger.Entry{}, fmt.Errorf("the record is not valid: %w", inWords(err))
-	}
-	entry := ledger.Entry{Source: record.Source, Stream: record.Stream,
-		File: shortened(record.File), Name: shortened(record.Entry)}
-	if record.Bytes == nil {
-		return entry, errors.New("the record has no bytes")
-	}
-	if entry.Bytes = *record.Bytes; len(entry.Bytes) > ledger.MaxDocument {
-		return entry, fmt.Errorf("the document has %d bytes, at most %d are allowed", len(entry.Bytes), ledger.MaxDocument)
-	}
-	return entry, nil
-}
-
-// shortened bounds a name that comes back in messages only.
-func shortened(name string) string {
-	if len(name) <= maxNameText {
-		return name
-	}
-	cut := maxNameText
-	for cut > 0 && !utf8.RuneStart(name[cut]) {
-		cut--
-	}
-	return name[:cut]
 }
