@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"encoding/json"
+	"fmt"
 	"path/filepath"
 	"syscall"
 	"testing"
@@ -32,20 +33,28 @@ func TestKilledInTheMiddleOfARun(t *testing.T) {
 	h.must(t, &twin, "export", "run", "json:raw", "--wait")
 	require.Equal(t, "succeeded", twin.Status)
 
+	undisturbed := h.waitEnd(t, twin.RunID)
+	took := undisturbed.CompletedAt.Sub(undisturbed.StartedAt)
+
 	for _, victim := range []string{"worker", "api", "temporal", "postgres", "up"} {
-		t.Run(victim, func(t *testing.T) { h.killDuringRun(t, victim, twin) })
+		for _, moment := range []float64{0, 0.35, 0.7} {
+			t.Run(fmt.Sprintf("%s at %.0f %%", victim, 100*moment), func(t *testing.T) {
+				h.killDuringRun(t, victim, twin, time.Duration(moment*float64(took)))
+			})
+		}
 	}
 }
 
 // tries bounds how often a kill may miss the run.
 const tries = 10
 
-func (h *house) killDuringRun(t *testing.T, victim string, twin exported) {
+// killDuringRun kills victim about wait after a run has started.
+func (h *house) killDuringRun(t *testing.T, victim string, twin exported, wait time.Duration) {
 	for try := range tries {
 		var run exported
 		h.must(t, &run, "export", "run", "json:raw")
 		h.waitStatus(t, run.RunID, "running")
-		time.Sleep(time.Duration(try) * 15 * time.Millisecond) // another moment of the run each time
+		time.Sleep(wait - wait*time.Duration(try)/tries) // earlier each time it misses
 		killed := h.kill(t, victim)
 		h.waitReady(t, time.Minute)
 		status := h.waitEnd(t, run.RunID)
