@@ -38,7 +38,7 @@ func TestErrorsBecomeProblems(t *testing.T) {
 	}{
 		"unknown error":   {func() error { return errors.New(secret) }, 500, "ERR_EXPORT_INTERNAL"},
 		"panic":           {func() error { panic(secret) }, 500, "ERR_EXPORT_INTERNAL"},
-		"nil panic":       {func() error { var m map[string]int; m["x"] = 1; return nil }, 500, "ERR_EXPORT_INTERNAL"},
+		"runtime panic":   {func() error { return []error{}[len(t.Name())] }, 500, "ERR_EXPORT_INTERNAL"},
 		"not found":       {func() error { return fmt.Errorf("%s: %w", secret, storage.ErrNotFound) }, 404, "ERR_EXPORT_003"},
 		"conflict":        {func() error { return fmt.Errorf("%s: %w", secret, storage.ErrConflict) }, 409, "ERR_EXPORT_009"},
 		"corrupt":         {func() error { return fmt.Errorf("%s: %w", secret, storage.ErrCorrupt) }, 500, "ERR_EXPORT_INTERNAL"},

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"strings"
@@ -58,8 +60,7 @@ func checkStatus(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 func newWorld(t *testing.T) *frontendtest.World {
-	var w *frontendtest.World
-	w = frontendtest.New(t, func(c *frontend.Config) { c.Parse = osv.Parse })
+	w := frontendtest.New(t, func(c *frontend.Config) { c.Parse = osv.Parse })
 	w.Starter.OnStart = func(run export.Run) {
 		go func() {
 			time.Sleep(100 * time.Millisecond)
@@ -78,6 +79,31 @@ func newWorld(t *testing.T) *frontendtest.World {
 		}()
 	}
 	return w
+}
+
+// Every real advisory passes the whole way from file to ledger.
+func TestImportOfRealAdvisories(t *testing.T) {
+	data := filepath.Join("..", "..", "..", "shared", "data", "osv")
+	if _, err := os.Stat(data); err != nil {
+		t.Skipf("no real advisories at %s", data)
+	}
+	w := newWorld(t)
+	t.Setenv("STELLA_SERVER", w.URL)
+	t.Setenv("STELLA_TOKEN", w.Token(t, "acme"))
+	t.Setenv("STELLA_TENANT", "acme")
+	var out bytes.Buffer
+	command := rootCommand()
+	command.SetArgs([]string{"ledger", "import", "--format", "json", data})
+	command.SetOut(&out)
+	err := command.ExecuteContext(t.Context())
+	var result importResult
+	require.NoError(t, json.Unmarshal(out.Bytes(), &result), "%v", err)
+	require.Equal(t, result.Read, result.Accepted+result.Unchanged+result.Superseded+result.Rejected)
+	require.GreaterOrEqual(t, result.Accepted+result.Unchanged+result.Superseded, int64(8993))
+	for _, r := range result.Rejections {
+		t.Logf("rejected %s %s: %s", r.File, r.Entry, r.Reason)
+	}
+	require.Equal(t, result.Rejected > 0, exitCode(err) == exitInput)
 }
 
 func TestExitCodes(t *testing.T) {
