@@ -159,7 +159,10 @@ func (c *counter) Read(p []byte) (int, error) {
 	return n, err
 }
 
-var errTooLong = errors.New("content is longer than the manifest says")
+var (
+	errTooLong   = errors.New("content is longer than the manifest says")
+	errEmptyLine = errors.New("content has an empty line")
+)
 
 // readContent reads the lines of a payload file, at most limit bytes.
 func readContent(r io.Reader, limit int64) (bundle.PayloadInfo, error) {
@@ -168,11 +171,11 @@ func readContent(r io.Reader, limit int64) (bundle.PayloadInfo, error) {
 		return bundle.PayloadInfo{}, err
 	}
 	defer content.Close()
-	lines := &lineMeter{hash: sha256.New(), limit: limit}
+	lines := &lineMeter{hash: sha256.New(), limit: limit, last: '\n'}
 	if _, err := copyAll(lines, content); err != nil {
 		return bundle.PayloadInfo{}, err
 	}
-	if lines.last != '\n' {
+	if lines.n == 0 || lines.last != '\n' {
 		return bundle.PayloadInfo{}, errors.New("the last line has no line feed")
 	}
 	return bundle.PayloadInfo{
@@ -193,11 +196,15 @@ func (m *lineMeter) Write(p []byte) (int, error) {
 	if m.n += int64(len(p)); m.n > m.limit {
 		return 0, errTooLong
 	}
+	if len(p) == 0 {
+		return 0, nil
+	}
+	if m.last == '\n' && p[0] == '\n' || bytes.Contains(p, []byte("\n\n")) {
+		return 0, errEmptyLine
+	}
 	m.hash.Write(p)
 	m.records += int64(bytes.Count(p, []byte{'\n'}))
-	if len(p) > 0 {
-		m.last = p[len(p)-1]
-	}
+	m.last = p[len(p)-1]
 	return len(p), nil
 }
 

@@ -58,6 +58,12 @@ func payloadMutations() []mutation {
 		payload("bomb", verify.ReasonContentSize, func([]byte) []byte { return compress(make([]byte, 64<<20)) }),
 		payload("other lines", verify.ReasonContent, func(b []byte) []byte { return compress(bytes.ToLower(decompress(b))) }),
 		payload("no line feed at the end", verify.ReasonFrame, func(b []byte) []byte { c := decompress(b); return compress(c[:len(c)-1]) }),
+		payload("empty line", verify.ReasonFrame, func(b []byte) []byte { c := decompress(b); return compress(append([]byte("\n"), c[1:]...)) }),
+		payload("empty line at the end", verify.ReasonFrame, func(b []byte) []byte {
+			c := decompress(b)
+			c[len(c)-2] = '\n'
+			return compress(c)
+		}),
 		content("fewer records", verify.ReasonRecords, func(c *bundle.Content) { c.Records-- }),
 		content("fewer bytes", verify.ReasonContentSize, func(c *bundle.Content) { c.ContentBytes-- }),
 		content("more bytes", verify.ReasonContentSize, func(c *bundle.Content) { c.ContentBytes++ }),

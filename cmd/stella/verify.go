@@ -26,18 +26,9 @@ Exit codes:
   4  something required is absent: the file, an entry, a signature, a trusted key
   5  anything else, usage included`
 
-// verifyFailure is an error of this command that is not about the bundle.
-type verifyFailure struct {
-	err  error
-	code int
-}
-
-func (f verifyFailure) Error() string { return f.err.Error() }
-func (f verifyFailure) Unwrap() error { return f.err }
-func (f verifyFailure) ExitCode() int { return f.code }
-
+// verifyUsage is an error of this command that is not about the bundle.
 func verifyUsage(err error) error {
-	return verifyFailure{err, verify.ClassOther.ExitCode()}
+	return &exitError{err, verify.ClassOther.ExitCode()}
 }
 
 type verifyFlags struct {
@@ -89,7 +80,7 @@ func runVerify(ctx context.Context, out io.Writer, file string, flags verifyFlag
 		if errors.Is(err, verify.ErrNoKeys) || errors.Is(err, os.ErrNotExist) {
 			code = verify.ClassAbsent
 		}
-		return verifyFailure{err, code.ExitCode()}
+		return &exitError{err, code.ExitCode()}
 	}
 	report, verdict := verify.File(ctx, file, trust)
 	if err := printReport(out, file, report, flags.format); err != nil {
