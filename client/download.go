@@ -181,4 +181,3 @@ func stored(resp *http.Response, err error, what string) ([]byte, error) {
 	}
 	return raw, nil
 }
-

@@ -16,7 +16,7 @@ import (
 const (
 	defaultPage  = 50
 	maxPage      = 200
-	startTimeout = 5 * time.Second
+	startTimeout = 3 * time.Second
 )
 
 // CreateRun records a run and tells the workers. The record is the promise:
