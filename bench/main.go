@@ -1,0 +1,85 @@
+// Command bench measures a whole run against the machine's own limit: the
+// programs that users run, on documents like theirs, beside what PostgreSQL,
+// zstd and sha256sum alone need for the same bytes on the same machine at the
+// same time. docs/benchmarks.md says what each row means.
+//
+// It runs the built programs (`make build`), on a temporary directory that it
+// removes, and ends by their process id what it started.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"runtime"
+	"syscall"
+
+	"github.com/stella-ops/exportcenter/internal/clock"
+)
+
+// options of one measurement.
+type options struct {
+	documents int    // how many
+	seed      uint64 // which
+	bin       string // where the built programs are
+	corpus    string // real advisories, when they are there
+	sample    string // else these are replicated
+	out       string // the JSON file
+}
+
+func main() {
+	// The kernel ends what we start when the thread that started it ends:
+	// that is this thread, for the life of the program.
+	runtime.LockOSThread()
+	var o options
+	flag.IntVar(&o.documents, "docs", 100000, "how many documents")
+	flag.Uint64Var(&o.seed, "seed", 1, "which documents")
+	flag.StringVar(&o.bin, "bin", "bin", "directory of the built programs")
+	flag.StringVar(&o.corpus, "corpus", "../shared/data/osv", "directory of real advisories (.jsonl.zst)")
+	flag.StringVar(&o.sample, "sample", "ledger/sample/osv", "directory of advisories used without -corpus")
+	flag.StringVar(&o.out, "out", "build/bench.json", "the table as JSON")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := run(ctx, o)
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, o options) (err error) {
+	if o.documents < 1 {
+		return errors.New("-docs must be at least 1")
+	}
+	machine := describeMachine() // before we load it ourselves
+	dir, err := os.MkdirTemp("", "exportcenter-bench-")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	if err := os.Chmod(dir, 0o755); err != nil { // PostgreSQL drops root and must get in
+		return err
+	}
+	docs, err := writeDocuments(dir, o)
+	if err != nil {
+		return fmt.Errorf("write documents: %w", err)
+	}
+	h, err := startHouse(ctx, o.bin, dir)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, h.stop()) }()
+
+	b := &bench{house: h, tools: findTools(), docs: docs, dir: dir, now: clock.System}
+	if err := b.measure(ctx); err != nil {
+		return fmt.Errorf("%w\n%s", err, h.lastWords())
+	}
+	if err := writeJSON(o.out, b.rows); err != nil {
+		return err
+	}
+	return b.print(os.Stdout, machine)
+}
