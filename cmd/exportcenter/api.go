@@ -27,7 +27,13 @@ func runAPI(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 		return err
 	}
 	defer stores.close()
-	verifier, err := tokenVerifier(cfg.Auth)
+	keys, err := frontend.NewKeySet(cfg.Auth.JWKS, clock.System)
+	if err != nil {
+		return fmt.Errorf("auth.jwks: %w", err)
+	}
+	verifier, err := frontend.NewJWTVerifier(frontend.JWTConfig{
+		Issuer: cfg.Auth.Issuer, Audience: cfg.Auth.Audience, Keys: keys, Clock: clock.System,
+	})
 	if err != nil {
 		return err
 	}
@@ -47,6 +53,7 @@ func runAPI(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 		Ready: []frontend.Check{
 			{Name: "database", Run: stores.db.Check},
 			{Name: "blobs", Run: stores.objects.Check},
+			{Name: "keys", Run: keys.Check},
 			{Name: "temporal", Run: func(ctx context.Context) error { return worker.Check(ctx, client) }},
 		},
 		Clock: clock.System,
@@ -62,12 +69,4 @@ func runAPI(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 	}
 	log.Info("serving", "address", listener.Addr().String())
 	return server.Serve(ctx, listener)
-}
-
-func tokenVerifier(cfg config.Auth) (frontend.Verifier, error) {
-	keys, err := frontend.NewKeySet(cfg.JWKS, clock.System)
-	if err != nil {
-		return nil, fmt.Errorf("auth.jwks: %w", err)
-	}
-	return frontend.NewJWTVerifier(frontend.JWTConfig{Issuer: cfg.Issuer, Audience: cfg.Audience, Keys: keys, Clock: clock.System})
 }
