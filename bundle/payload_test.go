@@ -308,3 +308,19 @@ func BenchmarkPayloadWriter(b *testing.B) {
 		}
 	}
 }
+
+func ExamplePayloadWriter() {
+	var stored bytes.Buffer
+	w, err := bundle.NewPayloadWriter(&stored)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	if err := w.WriteLine([]byte(`{"id":`), []byte(`"GO-2026-0001"}`)); err != nil {
+		fmt.Println(err)
+		return
+	}
+	info, err := w.Close()
+	fmt.Println(info.Records, info.ContentSize, info.Digest == bundle.DigestOf(stored.Bytes()), err)
+	// Output: 1 22 true <nil>
+}

@@ -33,9 +33,7 @@ func TestFormatPageNamesWhatTheCodeNames(t *testing.T) {
 		bundle.PayloadSubject, bundle.EncoderCompression().Frames, bundle.EncoderCompression().Codec,
 		string(verify.ClassContent), string(verify.ClassSignature), string(verify.ClassAbsent), string(verify.ClassOther),
 		verify.StatusVerified, verify.StatusFailed)
-	for _, reason := range reasons(t) {
-		words = append(words, reason)
-	}
+	words = append(words, reasons(t)...)
 	for _, word := range words {
 		require.True(t, strings.Contains(page, "`"+word+"`"), "docs/formats/bundle.md does not name %q", word)
 	}

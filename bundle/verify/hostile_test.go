@@ -180,6 +180,37 @@ func TestManyShards(t *testing.T) {
 	}
 }
 
+// TestMemoryDoesNotGrowWithTheBundle: 128 times the content, the same memory.
+func TestMemoryDoesNotGrowWithTheBundle(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short")
+	}
+	line := `{"x":"` + strings.Repeat("evidence ", 100_000) + `"}`
+	signer := bundletest.Key(t, 1)
+	allocated := func(shards int) uint64 {
+		var all []bundletest.Shard
+		for i := range shards {
+			s := bundletest.Shard{Type: "sboms", Lines: []string{line, line}}
+			if i > 0 {
+				s.Key = fmt.Sprint(i)
+			}
+			all = append(all, s)
+		}
+		archive := bundletest.Build(t, bundletest.Options{Signer: signer, Shards: all})
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		report, err := check(t, archive, signer)
+		runtime.ReadMemStats(&after)
+		require.NoError(t, err)
+		require.EqualValues(t, 2*shards, report.Records)
+		return after.TotalAlloc - before.TotalAlloc
+	}
+	allocated(2) // fills the pools
+	one, many := allocated(1), allocated(128)
+	t.Logf("1.8 MB of content: %d KiB allocated in all; 230 MB: %d KiB", one>>10, many>>10)
+	require.Less(t, many, uint64(128<<20))
+}
+
 // TestEmptySelection: a bundle without payload files is valid and says so.
 func TestEmptySelection(t *testing.T) {
 	signer := bundletest.Key(t, 1)

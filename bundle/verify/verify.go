@@ -160,6 +160,30 @@ func (v *verifier) run(ctx context.Context) (failure *Failure) {
 			return failure
 		}
 	}
+	return v.settled()
+}
+
+// signaturesRequired: two of the manifest, two of the provenance, the seal.
+const signaturesRequired = 5
+
+// settled makes sure that the report says what a success means. It can only
+// fail when a step above is at fault.
+func (v *verifier) settled() *Failure {
+	good := 0
+	for _, s := range v.report.Signatures {
+		if s.OK && s.KeyID != "" {
+			good++
+		}
+	}
+	bad := 0
+	for _, c := range v.report.Checks {
+		if !c.OK {
+			bad++
+		}
+	}
+	if good != signaturesRequired || bad > 0 || v.report.ArchiveDigest == "" {
+		return fail(ClassOther, ReasonInternal, "", "%d of %d signatures are good and %d checks failed", good, signaturesRequired, bad)
+	}
 	return nil
 }
 
