@@ -6,7 +6,7 @@ export GOFLAGS := -trimpath -buildvcs=false
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -X main.version=$(VERSION)
-COUNT ?= 3
+COUNT ?= 20
 SEED ?= 1
 DOCS ?= 100000
 
@@ -36,11 +36,15 @@ check: ## formatting, vet, staticcheck, workflowcheck, house test, generated fil
 	@tools/check.sh
 	cd devserver && go vet ./...
 
-bench: ## go test's benchmarks of every package; DOCS=n documents where it matters
-	DOCS=$(DOCS) go test -run '^$$' -bench . -benchmem ./...
+bench: postgres build ## a whole run beside the machine's own limit, also build/bench.json; DOCS=n
+	@go run ./bench -docs $(DOCS) -out build/bench.json
 
-torture: postgres build ## the kill and bit-flip tests again and again; COUNT=n SEED=n
-	SEED=$(SEED) go test -count=$(COUNT) -timeout 4h -run 'Kill|Flip|Cut|Twin' ./bundle/... ./e2e ./internal/...
+torture: postgres build ## kills at random moments; the last line has six loss counters; COUNT=n SEED=n
+	@mkdir -p build && rm -f build/torture.json
+	@code=0; go test ./bundle/verify -count=1 -run 'Flip|Truncated|Mutations' || code=1; \
+	COUNT=$(COUNT) SEED=$(SEED) TORTURE_RESULT=$(CURDIR)/build/torture.json \
+	go test -tags torture ./e2e -count=1 -v -timeout 48h -run '^TestTorture$$' || code=1; \
+	cat build/torture.json; exit $$code
 
 generate: ## write generated code again
 	@tools/install.sh oapi-codegen

@@ -65,6 +65,7 @@ var house = map[string]room{
 	"bundle/bundletest":       {testRoom, "honest bundles to break"},
 	"frontend/frontendtest":   {testRoom, "in-memory stores behind a real frontend"},
 	"e2e":                     {testRoom, "the whole house, with real parts"},
+	"bench":                   {testRoom, "measures a whole run against the machine's own limit"},
 }
 
 // neverCarried lists what a program must not link, even through others, and

@@ -45,8 +45,9 @@ func writeDocuments(dir string, o options) (documents, error) {
 		return d, err
 	}
 	out := bufio.NewWriterSize(file, 1<<20)
-	order := rand.New(rand.NewPCG(o.seed, o.seed)).Perm(o.documents)
-	for _, n := range order {
+	chance := rand.New(rand.NewPCG(o.seed, o.seed))
+	chance.Shuffle(len(originals), func(i, j int) { originals[i], originals[j] = originals[j], originals[i] })
+	for _, n := range chance.Perm(o.documents) {
 		line := originals[n%len(originals)].replica(n / len(originals))
 		d.bytes += int64(len(line)) + 1
 		out.Write(line)     //nolint:errcheck // Flush tells
@@ -57,7 +58,7 @@ func writeDocuments(dir string, o options) (documents, error) {
 
 // readOriginals reads the real advisories when they are there, else our own.
 func readOriginals(o options) ([]original, string, error) {
-	if paths, _ := filepath.Glob(filepath.Join(o.corpus, "*.jsonl.zst")); len(paths) > 0 {
+	if paths, _ := filepath.Glob(filepath.Join(o.corpus, "*.jsonl.zst")); o.corpus != "" && len(paths) > 0 {
 		all, err := readPacked(paths)
 		return all, fmt.Sprintf("%d real advisories", len(all)), err
 	}
