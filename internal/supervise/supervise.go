@@ -16,6 +16,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/stella-ops/exportcenter/internal/clock"
 )
 
 // The pause before a dead child is started again doubles from shortest to
@@ -71,24 +73,30 @@ func (c *Child) run() {
 	runtime.LockOSThread() // see the package comment
 	defer runtime.UnlockOSThread()
 	defer close(c.done)
-	pause := shortest
+	var pause time.Duration
 	for {
-		settling := time.NewTimer(settled)
+		born := clock.System()
 		err := c.live()
 		if c.stopRequested() {
 			return
 		}
-		if !settling.Stop() { // it went off: the child lived long enough
-			pause = shortest
-		}
+		pause = pauseAfter(pause, clock.System().Sub(born))
 		c.onExit(Exit{Child: c.spec.Name, Reason: reason(err), Again: pause})
 		select {
 		case <-c.stopping:
 			return
 		case <-time.After(pause):
 		}
-		pause = min(2*pause, longest)
 	}
+}
+
+// pauseAfter is the pause after a life of this length, when the one before it
+// was last (0 = there was none).
+func pauseAfter(last, lived time.Duration) time.Duration {
+	if last == 0 || lived >= settled {
+		return shortest
+	}
+	return min(2*last, longest)
 }
 
 // live starts the child once and returns when it has ended.

@@ -45,6 +45,16 @@ func TestAChildThatDiesIsStartedAgain(t *testing.T) {
 	require.Equal(t, "born\nborn", Tail(log, 2))
 }
 
+func TestThePauseGrowsUntilAChildHasLivedLongEnough(t *testing.T) {
+	var pause time.Duration
+	for _, want := range []time.Duration{1, 2, 4, 8, 16, 32, 50, 50} { // tenths of a second
+		pause = pauseAfter(pause, settled-1)
+		require.Equal(t, want*shortest, pause)
+	}
+	require.Equal(t, shortest, pauseAfter(longest, settled))
+	require.Equal(t, 2*shortest, pauseAfter(shortest, 0))
+}
+
 func TestAKilledChildIsStartedAgain(t *testing.T) {
 	exits := make(chan Exit, 10)
 	c := Start(Spec{Name: "long", Command: shell("exec sleep 60"), Log: filepath.Join(t.TempDir(), "log"),
