@@ -165,7 +165,7 @@ func quoted(s string) string {
 
 var (
 	otherNames = regexp.MustCompile(`CVE-\d{4}-\d+|GHSA(-[0-9a-z]{4}){3}`)
-	versions   = regexp.MustCompile(`"\d{1,6}\.`)
+	versions   = regexp.MustCompile(`"\d{1,6}\.\d{1,6}`)
 )
 
 // replica is the n-th relative of the advisory; the 0th is itself.
@@ -181,7 +181,8 @@ func (o original) replica(n int) []byte {
 	line := []byte(strings.NewReplacer(pairs...).Replace(string(o.line)))
 	line = otherNames.ReplaceAllFunc(line, func(name []byte) []byte { return append(bytes.Clone(name), suffix...) })
 	return versions.ReplaceAllFunc(line, func(v []byte) []byte {
-		major, _ := strconv.Atoi(string(v[1 : len(v)-1])) // the pattern has digits only
-		return []byte(`"` + strconv.Itoa(major+n) + ".")
+		major, minor, _ := strings.Cut(string(v), ".")
+		number, _ := strconv.Atoi(minor) // the pattern has digits only
+		return []byte(major + "." + strconv.Itoa(number+n))
 	})
 }

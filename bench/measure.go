@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"time"
@@ -34,7 +35,6 @@ type bench struct {
 	dir     string
 	now     clock.Clock
 	archive string // the downloaded bundle
-	bundle  int64  // its bytes
 	rows    []row
 	notes   []string
 }
@@ -99,7 +99,8 @@ func (b *bench) importFile(ctx context.Context, token, path string, want int, fl
 
 // exported is one run with what it took.
 type exported struct {
-	id string
+	id    string
+	start time.Duration // from the request to the first activity
 	measure
 }
 
@@ -126,7 +127,7 @@ func (b *bench) export(ctx context.Context, token string, selected client.Select
 		return exported{}, fmt.Errorf("run %s ended %s: %+v", run.RunID, run.Status, run.Error)
 	}
 	m.wall = run.CompletedAt.Sub(m.begin.UTC())
-	return exported{id: run.RunID, measure: m}, nil
+	return exported{id: run.RunID, start: run.StartedAt.Sub(m.begin.UTC()), measure: m}, nil
 }
 
 func await(ctx context.Context, c *client.Client, id string) (client.Run, error) {
@@ -164,7 +165,11 @@ func (b *bench) fetch(ctx context.Context, token, id string) error {
 		return err
 	}
 	b.add("verify", verify, nil)
-	return nil
+	info, err := os.Stat(b.archive)
+	if err == nil {
+		b.note("the archive has %.1f MB", float64(info.Size())/1e6)
+	}
+	return err
 }
 
 // repeatExport makes the remaining runs, each beside its floor, and puts the
@@ -199,7 +204,7 @@ func (b *bench) repeatExport(ctx context.Context, token string, first exported) 
 	b.add("export json:raw", middle.measure, floor)
 	b.add("export json:raw, first", first.measure, floor)
 	b.noteSpread(runs, floors)
-	return b.notePhases(ctx, middle.id)
+	return b.notePhases(ctx, middle)
 }
 
 // smallest measures runs that select one document: among all documents, and

@@ -59,20 +59,20 @@ func (b *bench) noteSpread(runs []exported, floors []time.Duration) {
 }
 
 // notePhases tells where the time of a run went, by the events of its journal.
-func (b *bench) notePhases(ctx context.Context, id string) error {
+func (b *bench) notePhases(ctx context.Context, run exported) error {
 	conn, err := b.house.connect(ctx, "exportcenter")
 	if err != nil {
 		return err
 	}
 	defer conn.Close(ctx) //nolint:errcheck // only read
 	rows, err := conn.Query(ctx, `
-		select event_type, extract(epoch from at - lag(at) over (order by seq))::float8
-		from export_events where run_id = $1 and event_type <> 'adapter.chunk' order by seq`, id)
+		select event_type, extract(epoch from at - lag(at) over (order by seq))::float8 from export_events
+		where run_id = $1 and event_type not in ('run.pending', 'adapter.chunk') order by seq`, run.id)
 	if err != nil {
 		return fmt.Errorf("read the phases: %w", err)
 	}
 	defer rows.Close()
-	var phases []string
+	phases := []string{fmt.Sprintf("run.started +%.3f", run.start.Seconds())}
 	for rows.Next() {
 		var name string
 		var took *float64
