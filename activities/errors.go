@@ -22,7 +22,7 @@ func (e *Export) fail(ctx context.Context, ref export.Ref, phase export.Phase, e
 		return err // Temporal knows best why it cancelled the attempt
 	}
 	failure := FailureOf(err, phase)
-	class := classOf(err)
+	class := classOf(err, phase)
 	e.Log.Error("phase failed", "run_id", ref.RunID, "tenant", ref.Tenant, "phase", phase.Words().Log,
 		"error_code", string(failure.Code), "class", string(class), "error", err.Error())
 	return temporal.NewApplicationErrorWithOptions(string(failure.Code)+" in "+string(phase), string(class),
@@ -43,13 +43,17 @@ func FailureOf(err error, phase export.Phase) export.Failure {
 	}
 }
 
-func classOf(err error) export.Class {
+func classOf(err error, phase export.Phase) export.Class {
 	switch {
+	case errors.Is(err, storage.ErrNotFound), errors.Is(err, storage.ErrCorrupt):
+		return export.ClassPermanent
+	case phase == export.PhaseEmitTimeline:
+		// A run must end, and its blobs must go, whatever the database says
+		// while it is restored, migrated or fails over.
+		return export.ClassTransient
 	case errors.Is(err, storage.ErrStale):
 		// Another attempt owns the phase, or the run has ended; a retry of
 		// this attempt would only be refused again.
-		return export.ClassPermanent
-	case errors.Is(err, storage.ErrNotFound), errors.Is(err, storage.ErrCorrupt):
 		return export.ClassPermanent
 	}
 	return export.ClassOf(err)

@@ -65,6 +65,30 @@ func TestLaterAttemptsHaveGreaterNumbers(t *testing.T) {
 	}
 	require.Less(t, number(0, 1), number(0, 2))
 	require.Less(t, number(0, 60), number(1, 1), "a reset workflow counts its attempts from one again")
+	for _, attempt := range []int32{999, 1000, 1001, 5000} {
+		require.Less(t, number(0, 998), number(0, attempt), "attempt %d", attempt)
+		require.Less(t, number(0, attempt), number(1, 1), "attempt %d", attempt)
+	}
+}
+
+// A run must end: its last phase is given up only when there is no such run.
+func TestTheEndOfARunIsNotGivenUp(t *testing.T) {
+	e := &Export{Log: slog.New(slog.NewTextHandler(io.Discard, nil))}
+	for name, c := range map[string]struct {
+		err   error
+		retry bool
+	}{
+		"read only while failing over": {&export.Error{Code: export.CodeInternal, Class: export.ClassPermanent}, true},
+		"no grant while migrating":     {&export.Error{Code: export.CodeCrossTenant, Class: export.ClassPermanent}, true},
+		"a clock that was set back":    {fmt.Errorf("begin: %w", storage.ErrStale), true},
+		"no such run":                  {&export.Error{Code: export.CodeRunNotFound, Class: export.ClassPermanent, Err: storage.ErrNotFound}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var app *temporal.ApplicationError
+			require.ErrorAs(t, e.fail(context.Background(), export.Ref{RunID: "r"}, export.PhaseEmitTimeline, c.err), &app)
+			require.Equal(t, c.retry, !app.NonRetryable())
+		})
+	}
 }
 
 func TestOutcomeNamesWhoCancelled(t *testing.T) {

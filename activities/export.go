@@ -59,10 +59,12 @@ func (e *Export) begin(ctx context.Context, ref export.Ref, phase export.Phase) 
 
 // attemptOf numbers an attempt so that every later one has a greater number,
 // also after a workflow was reset and counts its activity attempts from one
-// again: milliseconds of the scheduling time, then the attempt.
+// again: milliseconds of the scheduling time, then the attempt. Attempts past
+// the 999th share a number: one that counted from one again would be refused
+// for ever, and the phase that ends a run is tried without limit.
 func attemptOf(info activity.Info) int64 {
 	const attemptsPerSchedule = 1000
-	return info.ScheduledTime.UnixMilli()*attemptsPerSchedule + int64(info.Attempt)%attemptsPerSchedule
+	return info.ScheduledTime.UnixMilli()*attemptsPerSchedule + min(int64(info.Attempt), attemptsPerSchedule-1)
 }
 
 // log gives the run's logger with the contract's fields.
