@@ -2,6 +2,7 @@ package activities
 
 import (
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"io"
 
@@ -116,7 +117,9 @@ func (p *packing) packShard(ctx context.Context, shard storage.Shard, seqs []int
 	if err != nil {
 		return storage.File{}, err
 	}
+	documents := sha256.New()
 	err = p.Ledger.Lines(ctx, p.claim.Ref.Tenant, seqs, func(doc ledger.Line) error {
+		hashDocument(documents, doc.Key(), doc.Digest)
 		return p.adapter.Write(payload, doc)
 	})
 	if err != nil {
@@ -126,8 +129,11 @@ func (p *packing) packShard(ctx context.Context, shard storage.Shard, seqs []int
 	if err != nil {
 		return storage.File{}, err
 	}
-	if info.Records != shard.Count {
-		return storage.File{}, fmt.Errorf("the plan has %d documents, the ledger gave %d", shard.Count, info.Records)
+	// The provenance names the documents by this hash; a plan that was damaged
+	// on disk must not put others in their place.
+	if packed := bundle.Digest(documents.Sum(nil)); packed != shard.Hash {
+		return storage.File{}, fmt.Errorf("%d documents were planned (%s), the plan's blob names %d others (%s): %w",
+			shard.Count, shard.Hash, info.Records, packed, storage.ErrCorrupt)
 	}
 	if _, err := p.publish(ctx, p.claim, staged); err != nil {
 		return storage.File{}, err

@@ -60,8 +60,13 @@ func (p *planner) add(row ledger.Row) error {
 	p.open.Bytes += row.CanonicalBytes
 	p.records++
 	p.bytes += row.CanonicalBytes
-	fmt.Fprintf(p.hash, "%s\n%s\n", key, row.Digest.Hex())
+	hashDocument(p.hash, key, row.Digest)
 	return nil
+}
+
+// hashDocument adds a document to the hash of its shard.
+func hashDocument(h hash.Hash, key string, digest bundle.Digest) {
+	fmt.Fprintf(h, "%s\n%s\n", key, digest.Hex())
 }
 
 // finish closes the open shard, if any.
