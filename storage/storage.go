@@ -211,12 +211,13 @@ type Execution interface {
 	Pin(ctx context.Context, c Claim, digest bundle.Digest, size int64) error
 	// DropBlobs forgets the plan, pins and files of a run that ended without a
 	// bundle and returns the digests that no other run needs. They are marked:
-	// until ForgetBlobs, no run can pin them again, so the caller may delete
-	// them. Called again it returns those still marked. ErrConflict while the
-	// run is under way or when it has a bundle.
+	// until EraseBlobs, no run can pin them again. Called again it returns those
+	// still marked. ErrConflict while the run is under way or when it has a bundle.
 	DropBlobs(ctx context.Context, ref export.Ref) ([]bundle.Digest, error)
-	// ForgetBlobs takes back the marks of DropBlobs once the blobs are deleted.
-	ForgetBlobs(ctx context.Context, ref export.Ref, digests []bundle.Digest) error
+	// EraseBlobs calls erase for those of digests that are still marked, and
+	// takes back their marks. The marks stay locked meanwhile, so an attempt
+	// that wakes up late erases nothing that a later run has stored again.
+	EraseBlobs(ctx context.Context, ref export.Ref, digests []bundle.Digest, erase func(bundle.Digest) error) error
 }
 
 // Dispatch is what the dispatcher sees across tenants: which runs wait for a

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sort"
 	"sync"
 	"sync/atomic"
@@ -53,8 +54,13 @@ func TestDropBlobsLeavesWhatOthersNeed(t *testing.T) {
 	require.ErrorIs(t, err, storage.ErrNotFound)
 	require.Len(t, mustFiles(t, w, other.Ref()), 1)
 
-	require.NoError(t, w.exec.ForgetBlobs(ctx, doomed.Ref(), append(marked, digest("pinned by both"))))
-	require.NoError(t, w.exec.ForgetBlobs(ctx, doomed.Ref(), marked))
+	var erased []bundle.Digest
+	erase := func(d bundle.Digest) error { erased = append(erased, d); return nil }
+	full := errors.New("disk trouble")
+	require.ErrorIs(t, w.exec.EraseBlobs(ctx, doomed.Ref(), marked, func(bundle.Digest) error { return full }), full)
+	require.NoError(t, w.exec.EraseBlobs(ctx, doomed.Ref(), append(slices.Clone(marked), digest("pinned by both")), erase))
+	require.NoError(t, w.exec.EraseBlobs(ctx, doomed.Ref(), marked, erase))
+	require.Equal(t, marked, erased, "once each, and nothing that is not marked")
 	left, err := w.exec.DropBlobs(ctx, doomed.Ref())
 	require.NoError(t, err)
 	require.Empty(t, left)
@@ -94,8 +100,57 @@ func TestPinWaitsForADeletion(t *testing.T) {
 		t.Fatalf("pinned a blob that is being deleted: %v", err)
 	case <-time.After(150 * time.Millisecond):
 	}
-	require.NoError(t, w.exec.ForgetBlobs(t.Context(), doomed.Ref(), marked))
+	require.NoError(t, w.exec.EraseBlobs(t.Context(), doomed.Ref(), marked, func(bundle.Digest) error { return nil }))
 	require.NoError(t, <-pinned)
+	require.Equal(t, "live", value[string](t, w, "acme", "select state from blobs"))
+}
+
+// An attempt at erasing stalls before the blob is gone, and wakes up late: the
+// attempt after it and the run that wants the blob again wait for it, so what
+// it erases is never what that run has stored.
+func TestALateEraseFindsNothingStoredAgain(t *testing.T) {
+	w := newWorld(t)
+	doomed, next := w.started(t, "acme", 1), w.started(t, "acme", 2)
+	require.NoError(t, w.exec.Pin(t.Context(), w.begin(t, doomed.Ref(), export.PhaseAdapt, 1), digest("b"), 1))
+	w.finish(t, doomed.Ref(), aborted(doomed))
+	marked, err := w.exec.DropBlobs(t.Context(), doomed.Ref())
+	require.NoError(t, err)
+
+	stalled, wake := make(chan bool), make(chan bool)
+	steps := make(chan string, 3)
+	results := make(chan error, 3)
+	go func() {
+		results <- w.exec.EraseBlobs(t.Context(), doomed.Ref(), marked, func(bundle.Digest) error {
+			close(stalled)
+			<-wake
+			steps <- "erased by the first"
+			return nil
+		})
+	}()
+	<-stalled
+	go func() {
+		results <- w.exec.EraseBlobs(t.Context(), doomed.Ref(), marked, func(bundle.Digest) error {
+			steps <- "erased by the second"
+			return nil
+		})
+	}()
+	claim := w.begin(t, next.Ref(), export.PhaseAdapt, 1)
+	go func() {
+		err := w.exec.Pin(t.Context(), claim, digest("b"), 1)
+		steps <- "pinned again"
+		results <- err
+	}()
+	time.Sleep(200 * time.Millisecond) // the others would be done by now
+	close(wake)
+	for range 3 {
+		require.NoError(t, <-results)
+	}
+	close(steps)
+	var order []string
+	for step := range steps {
+		order = append(order, step)
+	}
+	require.Equal(t, []string{"erased by the first", "pinned again"}, order)
 	require.Equal(t, "live", value[string](t, w, "acme", "select state from blobs"))
 }
 
@@ -151,12 +206,12 @@ func (s *shelf) life(ctx context.Context, n int) error {
 	if err != nil {
 		return err
 	}
-	for _, d := range marked {
+	s.dropped.Add(int64(len(marked)))
+	return s.exec.EraseBlobs(ctx, run.Ref(), marked, func(d bundle.Digest) error {
 		time.Sleep(time.Millisecond) // a late delete
 		s.set(d, false)
-	}
-	s.dropped.Add(int64(len(marked)))
-	return s.exec.ForgetBlobs(ctx, run.Ref(), marked)
+		return nil
+	})
 }
 
 // Runs that share blobs are cancelled while others put them: a blob that a

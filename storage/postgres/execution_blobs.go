@@ -20,7 +20,7 @@ const (
 )
 
 // Pin keeps a blob from the collector. Between the mark of DropBlobs and
-// ForgetBlobs the blob may vanish at any moment, so Pin waits for the latter.
+// EraseBlobs the blob may vanish at any moment, so Pin waits for the latter.
 func (e *Execution) Pin(ctx context.Context, c storage.Claim, digest bundle.Digest, size int64) error {
 	for waited := time.Duration(0); ; waited += pinPause {
 		pinned, err := e.tryPin(ctx, c, digest, size)
@@ -45,11 +45,16 @@ func (e *Execution) tryPin(ctx context.Context, c storage.Claim, digest bundle.D
 		batch := &pgx.Batch{}
 		batch.Queue(`insert into blobs (tenant, project, sha256, size, state) values ($1, $2, $3, $4, 'live') on conflict do nothing`,
 			run.Tenant, project, digest[:], size)
-		batch.Queue(`select state = 'live' from blobs where tenant = $1 and sha256 = $2 for share`, run.Tenant, digest[:])
+		// One statement: a pin is made of the very row that is locked. Between
+		// two, the row may go and another come, which then is pinned unlocked.
 		batch.Queue(`
-			insert into blob_pins (tenant, project, sha256, run_id)
-			select b.tenant, $3, b.sha256, $4 from blobs b where b.tenant = $1 and b.sha256 = $2 and b.state = 'live'
-			on conflict do nothing`, run.Tenant, digest[:], project, run.ID)
+			with held as materialized (
+				select sha256, state = 'live' as live from blobs where tenant = $1 and sha256 = $2 for share
+			), pinned as (
+				insert into blob_pins (tenant, project, sha256, run_id)
+				select $1, $3, h.sha256, $4 from held h where h.live on conflict do nothing
+			)
+			select live from held`, run.Tenant, digest[:], project, run.ID)
 		results := tx.SendBatch(ctx, batch)
 		if _, err := results.Exec(); err != nil {
 			return errors.Join(err, results.Close())
@@ -70,15 +75,9 @@ func (e *Execution) DropBlobs(ctx context.Context, ref export.Ref) (marked []bun
 		if err := dropRows(ctx, tx, ref); err != nil {
 			return err
 		}
-		rows, err := tx.Query(ctx, `
+		marked, err = collectDigests(tx.Query(ctx, `
 			select sha256 from blobs where tenant = $1 and deleting_for = $2 and state = 'deleting' order by sha256`,
-			ref.Tenant, ref.RunID)
-		if err != nil {
-			return err
-		}
-		marked, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (d bundle.Digest, err error) {
-			return d, row.Scan((*digestColumn)(&d))
-		})
+			ref.Tenant, ref.RunID))
 		return err
 	})
 	if err != nil {
@@ -123,22 +122,48 @@ func dropRows(ctx context.Context, tx pgx.Tx, ref export.Ref) error {
 	return err
 }
 
-// ForgetBlobs takes back the marks once the blobs are deleted.
-func (e *Execution) ForgetBlobs(ctx context.Context, ref export.Ref, digests []bundle.Digest) error {
+// EraseBlobs erases blobs while it holds their marks. An attempt that stalls in
+// the middle keeps them locked: the next attempt and every pin wait for it, and
+// when the server has ended its transaction, it notices before the next blob.
+func (e *Execution) EraseBlobs(ctx context.Context, ref export.Ref, digests []bundle.Digest, erase func(bundle.Digest) error) error {
 	raw := make([][]byte, len(digests))
 	for i := range digests {
 		raw[i] = digests[i][:]
 	}
 	err := e.afterEnd(ctx, ref, func(tx pgx.Tx) error {
-		_, err := tx.Exec(ctx, `
+		marked, err := collectDigests(tx.Query(ctx, `
+			select sha256 from blobs
+			where tenant = $1 and deleting_for = $2 and state = 'deleting' and sha256 = any($3)
+			order by sha256 for update`, ref.Tenant, ref.RunID, raw))
+		if err != nil {
+			return err
+		}
+		for _, d := range marked {
+			if _, err := tx.Exec(ctx, "select"); err != nil { // the locks are gone
+				return err
+			}
+			if err := erase(d); err != nil {
+				return err
+			}
+		}
+		_, err = tx.Exec(ctx, `
 			delete from blobs where tenant = $1 and deleting_for = $2 and state = 'deleting' and sha256 = any($3)`,
 			ref.Tenant, ref.RunID, raw)
 		return err
 	})
 	if err != nil {
-		return fmt.Errorf("forget blobs: %w", err)
+		return fmt.Errorf("erase blobs: %w", err)
 	}
 	return nil
+}
+
+func collectDigests(rows pgx.Rows, err error) ([]bundle.Digest, error) {
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (d bundle.Digest, err error) {
+		return d, row.Scan((*digestColumn)(&d))
+	})
 }
 
 // afterEnd runs fn in a transaction that holds the row of a run which ended
