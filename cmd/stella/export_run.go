@@ -38,6 +38,11 @@ func exportRunCommand(c *connection) *cobra.Command {
 		if err != nil {
 			return err
 		}
+		if flags.output != "" {
+			if err := checkOutput(flags.output); err != nil {
+				return err
+			}
+		}
 		opened, err := c.open()
 		if err != nil {
 			return err

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -14,6 +15,8 @@ import (
 	"unicode"
 
 	"github.com/spf13/cobra"
+
+	"github.com/stella-ops/exportcenter/internal/clock"
 )
 
 // format is the value of --format.
@@ -129,23 +132,60 @@ func (p *progress) stop() {
 }
 
 // writeAtomically gives write a temporary file and makes it path only when all
-// of it is on the disk: path is never half a file.
-func writeAtomically(path string, write func(io.Writer) error) (err error) {
-	temp, err := os.CreateTemp(filepath.Dir(path), ".stella-*.partial")
+// of it is on the disk: path is never half a file. What is there and is no
+// file, a device or a pipe, is written to and never replaced.
+func writeAtomically(path string, write func(io.Writer) error) error {
+	if err := checkOutput(path); err != nil {
+		return err
+	}
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+		return writeThrough(path, write)
+	}
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		path = real // a link stays a link
+	}
+	return replaceFile(path, write)
+}
+
+// checkOutput says early what would make writing path fail late.
+func checkOutput(path string) error {
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		return inputErrorf("write %s: it is a directory", path)
+	}
+	info, err := os.Stat(filepath.Dir(path))
+	if err != nil {
+		return inputErrorf("write %s: its directory: %w", path, err)
+	}
+	if !info.IsDir() {
+		return inputErrorf("write %s: %s is not a directory", path, filepath.Dir(path))
+	}
+	return nil
+}
+
+func writeThrough(path string, write func(io.Writer) error) error {
+	file, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		return inputErrorf("write %s: %w", path, err)
+	}
+	return errors.Join(write(file), file.Close())
+}
+
+// replaceFile writes beside path and renames. The mode is what the umask
+// leaves, as for any other file.
+func replaceFile(path string, write func(io.Writer) error) (err error) {
+	name := filepath.Join(filepath.Dir(path), ".stella-"+clock.NewID()+".partial")
+	temp, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
 	if err != nil {
 		return inputErrorf("write %s: %w", path, err)
 	}
 	defer func() {
 		if err != nil {
 			temp.Close()
-			os.Remove(temp.Name())
+			os.Remove(name)
 		}
 	}()
 	if err := write(temp); err != nil {
 		return err
-	}
-	if err := temp.Chmod(0o644); err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
 	}
 	if err := temp.Sync(); err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
@@ -153,7 +193,7 @@ func writeAtomically(path string, write func(io.Writer) error) (err error) {
 	if err := temp.Close(); err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
-	if err := os.Rename(temp.Name(), path); err != nil {
+	if err := os.Rename(name, path); err != nil {
 		return inputErrorf("write %s: %w", path, err)
 	}
 	return nil
