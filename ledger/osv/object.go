@@ -13,8 +13,43 @@ type object struct {
 	fields map[string]json.RawMessage
 }
 
+// Bounds of what is taken apart in memory: a document of 64 MiB may hold
+// twenty million members, each of which would cost two hundred bytes.
+const (
+	maxFields   = 10_000
+	maxElements = 100_000
+)
+
+// members counts the members of a JSON object or the elements of an array, by
+// the commas on its own level. raw is canonical: valid, and without white space.
+func members(raw []byte) int {
+	if len(raw) <= len("{}") {
+		return 0
+	}
+	count, depth, quoted := 1, 0, false
+	for i := 0; i < len(raw); i++ {
+		switch c := raw[i]; {
+		case quoted && c == '\\':
+			i++
+		case c == '"':
+			quoted = !quoted
+		case quoted:
+		case c == '{' || c == '[':
+			depth++
+		case c == '}' || c == ']':
+			depth--
+		case c == ',' && depth == 1:
+			count++
+		}
+	}
+	return count
+}
+
 func parseObject(path string, raw []byte) (object, error) {
 	o := object{path: path}
+	if n := members(raw); n > maxFields {
+		return o, fmt.Errorf("%s has %d fields, at most %d are taken", o.name(""), n, maxFields)
+	}
 	if err := json.Unmarshal(raw, &o.fields); err != nil || o.fields == nil {
 		return o, fmt.Errorf("%s is not an object", o.name(""))
 	}
@@ -66,6 +101,9 @@ func (o object) list(field string) ([]json.RawMessage, error) {
 	raw, ok := o.fields[field]
 	if !ok || bytes.Equal(raw, []byte("null")) {
 		return nil, nil
+	}
+	if n := members(raw); n > maxElements {
+		return nil, fmt.Errorf("%s has %d elements, at most %d are taken", o.name(field), n, maxElements)
 	}
 	var elements []json.RawMessage
 	if err := json.Unmarshal(raw, &elements); err != nil {
