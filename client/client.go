@@ -19,7 +19,8 @@ const (
 // Client calls one server as one token holder. It may be used by many
 // goroutines at once.
 type Client struct {
-	api *api
+	api      *api
+	patience time.Duration // with an answer that stands still
 }
 
 // Option changes a Client.
@@ -63,7 +64,7 @@ func New(server, token string, options ...Option) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("server address %q: %w", server, err)
 	}
-	return &Client{api: generated}, nil
+	return &Client{api: generated, patience: bodyPatience}, nil
 }
 
 // defaultHTTP follows no redirects: the token is for the server that was named.

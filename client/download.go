@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"strconv"
+	"time"
 
 	"github.com/stella-ops/exportcenter/bundle"
 )
@@ -19,6 +20,13 @@ var ErrDigest = errors.New("the bytes differ from their digest")
 
 // maxStored bounds manifests, provenance and documents read into memory.
 const maxStored = 256 << 20
+
+// bodyPatience is how long an answer may stand still before the connection is
+// given up. (What comes before its first byte is bounded by headerTimeout.)
+const bodyPatience = 60 * time.Second
+
+// errStalled ends a connection on which nothing moved.
+var errStalled = errors.New("the server stopped sending")
 
 // Archive is a bundle that was downloaded completely.
 type Archive struct {
@@ -70,6 +78,8 @@ func (d *download) part(ctx context.Context) error {
 		params.Range, params.IfRange = &from, &d.tag
 		wanted = http.StatusPartialContent
 	}
+	ctx, giveUp := context.WithCancel(ctx)
+	defer giveUp()
 	resp, err := d.client.api.DownloadRun(ctx, d.id, params)
 	if resp, err = expect(resp, err, http.StatusOK, http.StatusPartialContent); err != nil {
 		return err
@@ -81,7 +91,7 @@ func (d *download) part(ctx context.Context) error {
 	if err := d.promise(resp.Header); err != nil {
 		return err
 	}
-	written, err := io.Copy(io.MultiWriter(d.out, d.sum), &connectionReader{resp.Body})
+	written, err := io.Copy(io.MultiWriter(d.out, d.sum), d.client.body(resp.Body, giveUp))
 	d.written += written
 	switch {
 	case err == nil && d.written < d.length:
@@ -119,16 +129,32 @@ func (d *download) finish() (Archive, error) {
 	return Archive{Digest: got.String(), Bytes: d.written}, nil
 }
 
-// connectionReader marks what goes wrong with the connection, to tell it from
-// what goes wrong with the file that is written.
-type connectionReader struct{ r io.Reader }
+// connectionReader reads the body of an answer. It marks what goes wrong with
+// the connection, to tell it from what goes wrong with the file that is
+// written, and gives up when nothing comes for the client's patience.
+type connectionReader struct {
+	r        io.Reader
+	patience time.Duration
+	watch    *time.Timer // ends the request
+}
+
+func (c *Client) body(r io.Reader, giveUp func()) *connectionReader {
+	watch := time.AfterFunc(c.patience, giveUp)
+	watch.Stop() // it runs while a Read waits
+	return &connectionReader{r: r, patience: c.patience, watch: watch}
+}
 
 func (c *connectionReader) Read(p []byte) (int, error) {
+	c.watch.Reset(c.patience)
 	n, err := c.r.Read(p)
-	if err != nil && !errors.Is(err, io.EOF) {
-		err = &connectionError{err}
+	inTime := c.watch.Stop()
+	switch {
+	case err == nil || errors.Is(err, io.EOF):
+		return n, err
+	case !inTime:
+		err = errStalled
 	}
-	return n, err
+	return n, &connectionError{err}
 }
 
 // Manifest gives the signed manifest of a run, byte for byte.

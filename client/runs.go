@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net/http"
 	"time"
+
+	"github.com/stella-ops/exportcenter/internal/clock"
 )
 
 const (
@@ -62,22 +64,20 @@ func (c *Client) getRun(ctx context.Context, id string) (Run, error) {
 // WaitRun asks for the run until it has ended, more and more rarely, and gives
 // each state to seen (which may be nil). It bears a minute without answers.
 func (c *Client) WaitRun(ctx context.Context, id string, seen func(Run)) (Run, error) {
-	pause, silent := firstPause, time.Duration(0)
+	pause, heard := firstPause, clock.System()
 	for {
 		run, err := c.getRun(ctx, id)
 		switch {
 		case err == nil:
-			silent = 0
+			heard = clock.System()
 			if seen != nil {
 				seen(run)
 			}
 			if run.Ended() {
 				return run, nil
 			}
-		case !Temporary(err) || ctx.Err() != nil || silent >= waitPatience:
+		case !Temporary(err) || ctx.Err() != nil || clock.System().Sub(heard) >= waitPatience:
 			return run, err
-		default:
-			silent += pause
 		}
 		if err := sleep(ctx, pause); err != nil {
 			return run, fmt.Errorf("wait for run %s: %w", id, err)
