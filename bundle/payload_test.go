@@ -211,6 +211,8 @@ func TestOpenPayloadRefuses(t *testing.T) {
 	skippable := []byte{0x5f, 0x2a, 0x4d, 0x18, 3, 0, 0, 0, 1, 2, 3}
 	reserved := bytes.Clone(good)
 	reserved[4] |= 0x08
+	unused := bytes.Clone(good)
+	unused[4] |= 0x10
 	join := func(parts ...[]byte) []byte { return bytes.Join(parts, nil) }
 	for name, stored := range map[string][]byte{
 		"nothing":                nil,
@@ -224,6 +226,7 @@ func TestOpenPayloadRefuses(t *testing.T) {
 		"no checksum":            frame(t, content, zstd.WithEncoderCRC(false)),
 		"dictionary":             frame(t, content, zstd.WithEncoderDictRaw(3, content[:2000])),
 		"reserved bit":           reserved,
+		"unused bit":             unused,
 		"window of 16 MiB":       frame(t, bytes.Repeat(content, 600), zstd.WithWindowSize(16<<20)),
 		"old format":             join([]byte{0x27, 0xb5, 0x2f, 0xfd}, good[4:]),
 	} {
