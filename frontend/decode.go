@@ -60,7 +60,7 @@ func inWords(err error) error {
 
 // badBody words a body that could not be read to its end.
 func badBody(err error) error {
-	if coded, status := codedOf(err); status == 0 && coded.Code == export.CodeTooLarge {
+	if coded, status := codedOf(err); status == 0 && (coded.Code == export.CodeTooLarge || coded.Code == export.CodeUnavailable) {
 		return coded
 	}
 	return &export.Error{Code: export.CodeValidation, Class: export.ClassPermanent,

@@ -9,8 +9,10 @@ import (
 	"log/slog"
 	"net/http"
 	"strconv"
+	"time"
 
 	"github.com/stella-ops/exportcenter/export"
+	"github.com/stella-ops/exportcenter/internal/clock"
 	"github.com/stella-ops/exportcenter/ledger"
 )
 
@@ -20,6 +22,9 @@ const ndjson = "application/x-ndjson"
 func (h handlers) ImportDocuments(ctx context.Context, req ImportDocumentsRequestObject) (ImportDocumentsResponseObject, error) {
 	current := callOf(ctx)
 	if err := requireMediaType(current.request.Header, ndjson); err != nil {
+		return nil, err
+	}
+	if err := h.imports.enter(current.principal.Tenant); err != nil {
 		return nil, err
 	}
 	return &importResponse{server: h.Server, call: current, ctx: ctx, body: req.Body}, nil
@@ -37,11 +42,13 @@ type importResponse struct {
 	counts ledger.Counts
 	batch  []ledger.Observation
 	size   int
+	large  bool // it holds the turn of a large record
 }
 
 // VisitImportDocumentsResponse runs the import. Once the first byte is out a
 // failure can only be told in the stream: as an error line, without a summary.
 func (i *importResponse) VisitImportDocumentsResponse(w http.ResponseWriter) error {
+	defer i.server.imports.leave(i.call.principal.Tenant)
 	control := http.NewResponseController(w)
 	// HTTP/1.1 servers stop reading the request at the first answer otherwise;
 	// HTTP/2 needs no permission and says so.
@@ -80,8 +87,10 @@ func (i *importResponse) summary() *ImportSummary {
 }
 
 // run imports everything in body.
-func (i *importResponse) run(body io.Reader) error {
+func (i *importResponse) run(body *patientReader) error {
 	lines := newLineReader(body, maxImportLine)
+	lines.large = func() error { return i.beginLarge(body) }
+	defer i.endLarge(body)
 	for {
 		line, err := lines.next()
 		switch {
@@ -97,6 +106,30 @@ func (i *importResponse) run(body io.Reader) error {
 		if err := i.settle(err, lines.count); err != nil {
 			return err
 		}
+		if i.large {
+			lines.forget()
+			if err := i.store(); err != nil {
+				return err
+			}
+			i.endLarge(body)
+		}
+	}
+}
+
+// beginLarge waits for the turn of a large record.
+func (i *importResponse) beginLarge(body *patientReader) error {
+	if err := i.server.imports.enterLarge(i.ctx); err != nil {
+		return err
+	}
+	i.large, body.until = true, clock.System().Add(largePatience)
+	return nil
+}
+
+// endLarge lets the next one have its turn.
+func (i *importResponse) endLarge(body *patientReader) {
+	if i.large {
+		i.large, body.until = false, time.Time{}
+		i.server.imports.leaveLarge()
 	}
 }
 

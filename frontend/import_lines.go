@@ -26,6 +26,9 @@ type lineReader struct {
 	limit int
 	line  []byte
 	count int64
+	// large, if set, is asked before a line of more than largeRecord bytes is
+	// held. Its error ends the stream.
+	large func() error
 }
 
 func newLineReader(in io.Reader, limit int) *lineReader {
@@ -51,6 +54,11 @@ func (r *lineReader) read() ([]byte, error) {
 	long := false
 	for {
 		part, err := r.in.ReadSlice('\n')
+		if r.large != nil && len(r.line) <= largeRecord && len(r.line)+len(part) > largeRecord {
+			if err := r.large(); err != nil {
+				return nil, err
+			}
+		}
 		if len(r.line)+len(part) > r.limit+len("\r\n") {
 			long = true
 		}
@@ -67,10 +75,13 @@ func (r *lineReader) read() ([]byte, error) {
 	}
 }
 
+// forget gives the memory of the last line back.
+func (r *lineReader) forget() { r.line = nil }
+
 func (r *lineReader) whole(long bool) ([]byte, error) {
 	line := bytes.TrimRight(r.line, "\r\n")
 	if long || len(line) > r.limit {
-		r.line = nil // do not keep the memory of a hostile line
+		r.forget() // do not keep the memory of a hostile line
 		return nil, errLongLine
 	}
 	return line, nil

@@ -34,6 +34,7 @@ type Server struct {
 	clock    clock.Clock
 	ids      clock.IDs
 	log      *slog.Logger
+	imports  *importGate
 	stopping atomic.Bool
 }
 
@@ -53,7 +54,8 @@ func New(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{cfg: cfg, verifier: cfg.Verifier, clock: cfg.Clock, ids: cfg.IDs, log: cfg.Log}
+	s := &Server{cfg: cfg, verifier: cfg.Verifier, clock: cfg.Clock, ids: cfg.IDs, log: cfg.Log,
+		imports: newImportGate()}
 	s.echo = s.routes(scopes)
 	return s, nil
 }

@@ -37,9 +37,14 @@ func (p *patientWriter) Unwrap() http.ResponseWriter { return p.ResponseWriter }
 type patientReader struct {
 	io.Reader
 	control *http.ResponseController
+	until   time.Time // the deadline never moves past it; zero = it may
 }
 
 func (p *patientReader) Read(b []byte) (int, error) {
-	_ = p.control.SetReadDeadline(clock.System().Add(streamPatience))
+	deadline := clock.System().Add(streamPatience)
+	if !p.until.IsZero() && p.until.Before(deadline) {
+		deadline = p.until
+	}
+	_ = p.control.SetReadDeadline(deadline)
 	return p.Reader.Read(b)
 }
