@@ -21,7 +21,8 @@ import (
 // right after the row is committed; a worker calls Loop, which finds in the
 // database what a crash or an absent Temporal left undelivered. Both may do
 // the same thing twice: a workflow id starts one workflow, and a run listens
-// to the first cancel.
+// to the first cancel. A run whose workflow is gone without having ended it
+// (terminated by an operator, lost with Temporal's database) is ended by Loop.
 type Dispatcher struct {
 	Client    client.Client
 	TaskQueue string
@@ -41,29 +42,62 @@ const callTimeout = 3 * time.Second
 
 // StartRun starts the workflow of a run; one that exists is left alone.
 func (d *Dispatcher) StartRun(ctx context.Context, run export.Run) error {
-	return d.start(ctx, run.Ref(), run.ProfileID)
+	if err := d.start(ctx, run.Ref(), run.ProfileID); err != nil && !gone(err) {
+		return err
+	}
+	return nil
 }
 
 func (d *Dispatcher) start(ctx context.Context, ref export.Ref, profileID string) error {
 	ctx, stop := context.WithTimeout(ctx, callTimeout)
 	defer stop()
 	_, err := d.Client.ExecuteWorkflow(ctx, d.options(ref, profileID), workflows.ExportRun, workflows.ExportRunInput{Ref: ref})
-	var started *serviceerror.WorkflowExecutionAlreadyStarted
-	if err != nil && !errors.As(err, &started) {
+	if err != nil {
 		return fmt.Errorf("start workflow of run %s: %w", ref.RunID, err)
 	}
 	return nil
 }
 
+// bury ends a run whose workflow is gone: a new workflow finds the cancel
+// before its first step and records the end. When the run has ended since,
+// that end stays, and the new workflow changes nothing.
+func (d *Dispatcher) bury(ctx context.Context, w storage.Waiting) error {
+	ctx, stop := context.WithTimeout(ctx, callTimeout)
+	defer stop()
+	options := d.options(w.Ref, w.ProfileID)
+	options.WorkflowIDReusePolicy = enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE
+	_, err := d.Client.SignalWithStartWorkflow(ctx, options.ID, workflows.CancelSignal,
+		export.Cancellation{By: "temporal", Reason: "its workflow ended without ending the run"},
+		options, workflows.ExportRun, workflows.ExportRunInput{Ref: w.Ref})
+	if err != nil {
+		return fmt.Errorf("end run %s, whose workflow is gone: %w", w.Ref.RunID, err)
+	}
+	return nil
+}
+
+// gone reports whether err says that a workflow is not there any more. A start
+// is refused with AlreadyStarted only when it has closed (see options).
+func gone(err error) bool {
+	var closed *serviceerror.WorkflowExecutionAlreadyStarted
+	var absent *serviceerror.NotFound
+	return errors.As(err, &closed) || errors.As(err, &absent)
+}
+
 // CancelRun tells the workflow of a run to end. Who asked and why is in the
 // run's row already; the signal makes it heard at once.
 func (d *Dispatcher) CancelRun(ctx context.Context, ref export.Ref) error {
+	if err := d.signal(ctx, ref); err != nil && !gone(err) {
+		return err
+	}
+	return nil
+}
+
+func (d *Dispatcher) signal(ctx context.Context, ref export.Ref) error {
 	ctx, stop := context.WithTimeout(ctx, callTimeout)
 	defer stop()
 	err := d.Client.SignalWorkflow(ctx, export.RunWorkflowID(ref), "", workflows.CancelSignal,
 		export.Cancellation{By: "the API", Reason: "as the run's row says"})
-	var absent *serviceerror.NotFound
-	if err != nil && !errors.As(err, &absent) {
+	if err != nil {
 		return fmt.Errorf("signal workflow of run %s: %w", ref.RunID, err)
 	}
 	return nil
@@ -75,6 +109,8 @@ func (d *Dispatcher) options(ref export.Ref, profileID string) client.StartWorkf
 		TaskQueue:                d.TaskQueue,
 		WorkflowIDReusePolicy:    enumspb.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE,
 		WorkflowIDConflictPolicy: enumspb.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING,
+		// The SDK would hide that the workflow has closed.
+		WorkflowExecutionErrorWhenAlreadyStarted: true,
 		TypedSearchAttributes: temporal.NewSearchAttributes(
 			tenantAttribute.ValueSet(ref.Tenant), profileAttribute.ValueSet(profileID)),
 	}
@@ -114,14 +150,15 @@ func (d *Dispatcher) deliver(ctx context.Context) {
 	}
 }
 
-func (d *Dispatcher) deliverOne(ctx context.Context, w storage.Waiting) error {
+func (d *Dispatcher) deliverOne(ctx context.Context, w storage.Waiting) (err error) {
 	if w.Pending {
-		if err := d.start(ctx, w.Ref, w.ProfileID); err != nil {
-			return err
-		}
+		err = d.start(ctx, w.Ref, w.ProfileID)
 	}
-	if w.Cancel {
-		return d.CancelRun(ctx, w.Ref)
+	if err == nil && w.Cancel {
+		err = d.signal(ctx, w.Ref)
 	}
-	return nil
+	if gone(err) {
+		return d.bury(ctx, w)
+	}
+	return err
 }

@@ -5,6 +5,7 @@ package worker
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -66,7 +67,12 @@ func Run(ctx context.Context, c client.Client, cfg Config, exporting *activities
 	if activitySlots == 0 {
 		activitySlots = 8
 	}
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
 	w := sdkworker.New(c, cfg.TaskQueue, sdkworker.Options{
+		// It stops by itself when Temporal refuses it for good (the namespace is
+		// gone): then this process must end too, not stand by.
+		OnFatalError:                       func(err error) { stop(&fatalError{err}) },
 		MaxConcurrentActivityExecutionSize: activitySlots,
 		MaxHeartbeatThrottleInterval:       time.Second,
 		DefaultHeartbeatThrottleInterval:   time.Second,
@@ -82,8 +88,14 @@ func Run(ctx context.Context, c client.Client, cfg Config, exporting *activities
 		return err
 	}
 	dispatcher.Loop(ctx)
+	var fatal *fatalError
+	if errors.As(context.Cause(ctx), &fatal) {
+		return fmt.Errorf("worker stopped: %w", fatal.error)
+	}
 	return nil
 }
+
+type fatalError struct{ error }
 
 // Check proves that Temporal answers; for readiness.
 func Check(ctx context.Context, c client.Client) error {
