@@ -3,6 +3,7 @@ package activities
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 
 	"github.com/stella-ops/exportcenter/bundle"
@@ -81,10 +82,25 @@ func (s *sealing) collect(ctx context.Context) error {
 	if s.parsed, err = bundle.ParseManifest(s.manifest); err != nil {
 		return fmt.Errorf("stored manifest: %w", err)
 	}
+	if err := s.named(); err != nil {
+		return err
+	}
 	s.result = s.run.Result
 	s.result.Signatures = nil
 	event := export.Event{Type: export.EventSigningStarted, Message: "signing with " + s.Signer.KeyID(), At: s.Clock()}
 	return s.Execution.AddEvent(ctx, s.claim, "", event)
+}
+
+// named refuses a key that the manifest does not name: no verifier would take
+// its signatures. While keys are rotated, a worker with the other key may have
+// written the manifest; a retry can find it.
+func (s *sealing) named() error {
+	for _, key := range s.parsed.Keys {
+		if key.KeyID == s.Signer.KeyID() {
+			return nil
+		}
+	}
+	return s.refused(errors.New("the manifest was written by a worker with another key and does not name this one"))
 }
 
 func madeBySign(path string) bool {
