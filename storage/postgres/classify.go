@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -24,7 +25,7 @@ func classify(op string, err error) error {
 		return err
 	}
 	var pg *pgconn.PgError
-	if errors.As(err, &pg) {
+	if errors.As(err, &pg) && !lost(err) {
 		code, class, message := verdict(pg.Code)
 		return &export.Error{Code: code, Class: class, Message: message, Err: &stateError{op: op, pg: pg}}
 	}
@@ -37,17 +38,23 @@ func classify(op string, err error) error {
 	return err
 }
 
-// lost reports whether err is about the connection, not about a statement.
+// lost reports whether err is about the connection, not about a statement: also
+// a server that refuses us at the door (it is restored, its passwords change)
+// or that was killed and leaves half an answer.
 func lost(err error) bool {
 	var connect *pgconn.ConnectError
 	var network net.Error
 	return errors.As(err, &connect) || errors.As(err, &network) || pgconn.SafeToRetry(err) ||
-		errors.Is(err, net.ErrClosed)
+		errors.Is(err, net.ErrClosed) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF)
 }
 
 // verdict maps an SQLSTATE (PostgreSQL Appendix A).
 func verdict(state string) (export.Code, export.Class, string) {
 	switch state {
+	case "25006": // read_only_sql_transaction: a standby that is not yet the primary
+		return export.CodeUnavailable, export.ClassTransient, "the database is not available for writing; try again"
+	case "25P03", "25P04": // the transaction, or we, stood still for too long
+		return export.CodeUnavailable, export.ClassTransient, "the database ended a transaction that stood still; try again"
 	case "40001", "40P01", "55P03":
 		return export.CodeUnavailable, export.ClassTransient, "the database was busy with conflicting work; try again"
 	case "23505", "23503", "23514", "23502":
