@@ -61,6 +61,9 @@ func (p *place) load() (config.Config, error) {
 	if p.file != "" {
 		return config.Load(p.file)
 	}
+	if p.data == "" {
+		return config.Config{}, errors.New("--data or --config is empty")
+	}
 	return config.Load(filepath.Join(p.data, "config.yaml"))
 }
 

@@ -185,6 +185,15 @@ func TestEnvIsAShellFile(t *testing.T) {
 	require.FileExists(t, filepath.Join(b.layout.trust(), "signing.pub"))
 }
 
+func TestAnEmptyNameIsNotTheCurrentDirectory(t *testing.T) {
+	t.Chdir(t.TempDir())
+	_, err := makeLayout("")
+	require.EqualError(t, err, "data directory: its name is empty")
+	made, err := os.ReadDir(".")
+	require.NoError(t, err)
+	require.Empty(t, made)
+}
+
 func TestOnlyOurOwnDirectoriesAreOpened(t *testing.T) {
 	t.Setenv("TMPDIR", "/var/tmp")
 	for dir, want := range map[string]bool{

@@ -44,6 +44,9 @@ const (
 // only as far as PostgreSQL needs it: as root it runs as a user of its own
 // that must pass through (x) to its directory.
 func makeLayout(data string) (layout, error) {
+	if data == "" { // an unset variable in a script, not a wish to fill the current directory
+		return layout{}, errors.New("data directory: its name is empty")
+	}
 	root, err := filepath.Abs(data)
 	if err != nil {
 		return layout{}, fmt.Errorf("data directory: %w", err)
