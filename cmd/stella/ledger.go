@@ -64,6 +64,7 @@ type documentImport struct {
 	client         *client.Client
 	reader         feed.Reader
 	errOut         io.Writer
+	shown          *progress
 	showRejections bool
 
 	mu     sync.Mutex // the reader rejects while the server rejects
@@ -86,12 +87,12 @@ type importResult struct {
 var errStopped = errors.New("the server takes no more documents")
 
 func (i *documentImport) run(ctx context.Context, paths []string) error {
-	shown := startProgress(i.errOut)
+	i.shown = startProgress(i.errOut)
 	i.result.Rejections = []ledger.Rejection{}
 	records := func(yield func(client.ImportRecord, error) bool) {
 		i.reader.Entry = func(e ledger.Entry) error {
 			i.sent++
-			shown.say("%d documents sent", i.sent)
+			i.shown.say("%d documents sent", i.sent)
 			if !yield(client.ImportRecord{Source: e.Source, Stream: e.Stream, File: e.File, Entry: e.Name, Bytes: e.Bytes}, nil) {
 				return errStopped
 			}
@@ -110,7 +111,7 @@ func (i *documentImport) run(ctx context.Context, paths []string) error {
 	summary, err := i.client.ImportDocuments(ctx, records, func(r client.Rejection) error {
 		return i.reject(ledger.Rejection{File: r.File, Entry: r.Entry, Reason: r.Reason})
 	})
-	shown.stop()
+	i.shown.stop()
 	if client.Temporary(err) {
 		return fmt.Errorf("%w; run the same command again, what was taken counts as unchanged then", err)
 	}
@@ -150,7 +151,7 @@ func (i *documentImport) reject(r ledger.Rejection) error {
 		if r.Entry != "" {
 			where += " (" + r.Entry + ")"
 		}
-		fmt.Fprintf(i.errOut, "rejected %s: %s\n", printable(where), printable(r.Reason))
+		i.shown.line("rejected " + printable(where) + ": " + printable(r.Reason))
 	}
 	return nil
 }

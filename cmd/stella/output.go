@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"text/tabwriter"
 	"time"
@@ -81,7 +82,12 @@ type progress struct {
 	text atomic.Pointer[string]
 	done chan struct{}
 	gone chan struct{}
+
+	mu    sync.Mutex
+	shown bool // the cursor stands behind a text of ours
 }
+
+const clearLine = "\r\x1b[K"
 
 const progressPause = 200 * time.Millisecond
 
@@ -109,14 +115,28 @@ func (p *progress) show() {
 	for {
 		select {
 		case <-p.done:
-			fmt.Fprint(p.out, "\r\x1b[K")
+			fmt.Fprint(p.out, clearLine)
 			return
 		case <-tick.C:
 			if text := p.text.Load(); text != nil {
-				fmt.Fprintf(p.out, "\r\x1b[K%s", printable(*text))
+				p.mu.Lock()
+				fmt.Fprint(p.out, clearLine+printable(*text))
+				p.shown = true
+				p.mu.Unlock()
 			}
 		}
 	}
+}
+
+// line writes a whole line and lets the progress go on below it.
+func (p *progress) line(text string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.shown {
+		fmt.Fprint(p.out, clearLine)
+		p.shown = false
+	}
+	fmt.Fprintln(p.out, text)
 }
 
 // say sets the text to show.
