@@ -13,7 +13,7 @@ import (
 )
 
 // Config is the one file this program reads. `exportcenter up` writes it
-// (internal/box, temporal.go there holds the same names), readable by its
+// (internal/box/files.go holds the same names), readable by its
 // owner only, because it holds a password.
 type Config struct {
 	Postgres Postgres `json:"postgres"`
