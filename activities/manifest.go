@@ -19,6 +19,7 @@ func (e *Export) Manifest(ctx context.Context, in PhaseInput) (PhaseResult, erro
 }
 
 func (e *Export) manifest(ctx context.Context, ref export.Ref) (PhaseResult, error) {
+	defer newHeartbeat(ctx).wait()()
 	claim, run, err := e.begin(ctx, ref, export.PhaseManifest)
 	if err != nil {
 		return PhaseResult{}, err

@@ -28,7 +28,10 @@ func (e *Export) resolve(ctx context.Context, ref export.Ref) (PhaseResult, erro
 
 	planner := newPlanner(staged)
 	beat := newHeartbeat(ctx)
+	arrived := beat.wait()
+	defer arrived()
 	err = e.Ledger.Current(ctx, ref.Tenant, run.Project, run.AsOf, run.Selectors, func(row ledger.Row) error {
+		arrived()
 		beat.tick(planner.records)
 		return planner.add(row)
 	})

@@ -21,6 +21,7 @@ func (e *Export) Sign(ctx context.Context, in PhaseInput) (PhaseResult, error) {
 }
 
 func (e *Export) sign(ctx context.Context, ref export.Ref) (PhaseResult, error) {
+	defer newHeartbeat(ctx).wait()() // a key service may take its time
 	claim, run, err := e.begin(ctx, ref, export.PhaseSign)
 	if err != nil {
 		return PhaseResult{}, err
