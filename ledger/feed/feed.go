@@ -104,7 +104,10 @@ func (r Reader) readInside(ctx context.Context, root *os.Root, name, shown, fold
 	switch {
 	case err != nil:
 		return r.reject(shown, "", cause(err))
-	case info.IsDir(): // a link to a folder that is walked anyway
+	case info.IsDir(): // by a link; the folder itself is walked, unless it is hidden
+		if underHidden(root.Name(), shown) {
+			return r.reject(shown, "", "a link to a hidden folder, which is not read; name the folder itself")
+		}
 		return nil
 	case !info.Mode().IsRegular():
 		return r.reject(shown, "", "neither a file nor a directory")
@@ -113,6 +116,23 @@ func (r Reader) readInside(ctx context.Context, root *os.Root, name, shown, fold
 		shown: shown, folder: folder, size: info.Size(),
 		open: func() (fs.File, error) { return root.Open(name) },
 	})
+}
+
+// underHidden reports whether the link at path leads into a folder below dir
+// that the walk leaves out.
+func underHidden(dir, path string) bool {
+	top, err1 := filepath.EvalSymlinks(dir)
+	target, err2 := filepath.EvalSymlinks(path)
+	inside, err3 := filepath.Rel(top, target)
+	if err1 != nil || err2 != nil || err3 != nil {
+		return true // it cannot be told, so it is not left out in silence
+	}
+	for _, name := range strings.Split(filepath.ToSlash(inside), "/") {
+		if strings.HasPrefix(name, ".") && name != "." {
+			return true
+		}
+	}
+	return false
 }
 
 func (r Reader) readFile(ctx context.Context, f file) error {

@@ -202,3 +202,15 @@ func FuzzLines(f *testing.F) {
 		}
 	})
 }
+
+// A link to a folder that is walked anyway is left out; one to a folder that is
+// not walked is said.
+func TestLinksToFolders(t *testing.T) {
+	dir := tree(t, map[string]string{"seen/a.json": "1", ".store/b.json": "2"})
+	require.NoError(t, os.Symlink("seen", filepath.Join(dir, "again")))
+	require.NoError(t, os.Symlink(".store", filepath.Join(dir, "advisories")))
+	require.NoError(t, os.Symlink(".", filepath.Join(dir, "loop")))
+	entries, rejections := read(t, feed.Reader{}, dir)
+	require.Len(t, entries, 1)
+	require.Equal(t, []string{"top folder/advisories||a link to a hidden folder, which is not read; name the folder itself"}, rejections)
+}
