@@ -58,6 +58,7 @@ var house = map[string]room{
 	"internal/config":         {plumbing, "the one configuration file"},
 	"internal/pgchild":        {plumbing, "a private PostgreSQL as a child process"},
 	"internal/supervise":      {plumbing, "keeps child processes running and leaves none behind"},
+	"internal/durable":        {plumbing, "small files, whole or not at all"},
 	"internal/devtoken":       {plumbing, "development tokens for one machine"},
 	"internal/testkit":        {testRoom, "foreign programs and servers for tests"},
 	"storage/storagetest":     {testRoom, "the suite that defines what a store is"},

@@ -43,7 +43,7 @@ func (e *Export) resolve(ctx context.Context, ref export.Ref) (PhaseResult, erro
 	}
 	if planner.records == 0 && !run.Options.AllowEmpty {
 		return PhaseResult{}, export.Errorf(export.CodeEmptySelection,
-			"the selectors match no document; import evidence first, widen the selectors, or set options.allowEmpty")
+			"the selectors match no document; import evidence first, widen the selectors, or allow an empty export (options.allowEmpty, stella's --allow-empty)")
 	}
 	digest, err := e.publish(ctx, claim, staged)
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/stella-ops/exportcenter/bundle"
@@ -50,7 +51,7 @@ func (h handlers) CreateRun(ctx context.Context, req CreateRunRequestObject) (Cr
 func (s *Server) newRun(who Principal, req RunRequest) (export.Run, error) {
 	profile, found := export.BuiltinProfile(req.ProfileID)
 	if !found {
-		err := export.Errorf(export.CodeProfileNotFound, "this tenant has no such profile")
+		err := export.Errorf(export.CodeProfileNotFound, "this tenant has no such profile; it has %s", strings.Join(profileLabels(), ", "))
 		err.Field = "profileId"
 		return export.Run{}, err
 	}
@@ -69,6 +70,15 @@ func (s *Server) newRun(who Principal, req RunRequest) (export.Run, error) {
 		Labels: req.Labels, RequestedBy: who.Subject,
 		RequestedAt: s.clock().UTC().Truncate(time.Second), State: export.StatePending,
 	}, nil
+}
+
+// profileLabels are the profiles a caller may ask for, by catalogue name.
+func profileLabels() []string {
+	var labels []string
+	for _, p := range export.BuiltinProfiles() {
+		labels = append(labels, p.Label())
+	}
+	return labels
 }
 
 // idempotency binds a client's key to what was asked, not to how it was written.

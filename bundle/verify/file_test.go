@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -42,4 +43,17 @@ func TestFileAnswersForWhatIsNotABundle(t *testing.T) {
 			require.Equal(t, verify.StatusFailed, report.Status)
 		})
 	}
+}
+
+// A pipe that nobody writes to must not hold the verifier.
+func TestAPipeIsRefusedAtOnce(t *testing.T) {
+	pipe := filepath.Join(t.TempDir(), "pipe.pub")
+	require.NoError(t, syscall.Mkfifo(pipe, 0o600))
+	report, err := verify.File(t.Context(), pipe, verify.Trust{bundletest.Verifier(t, bundletest.Key(t, 1))})
+	var failure *verify.Error
+	require.ErrorAs(t, err, &failure)
+	require.Equal(t, verify.ReasonUnreadable, failure.Reason)
+	require.NotNil(t, report.Checks, "JSON says [] and not null")
+	_, err = verify.LoadTrust(pipe, "")
+	require.ErrorContains(t, err, "not a regular file")
 }

@@ -65,7 +65,7 @@ func publicKeyFiles(dir string) ([]string, error) {
 }
 
 func loadKey(file string) (signing.Verifier, error) {
-	f, err := os.Open(file)
+	f, _, err := openRegular(file)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%w: %s does not exist", ErrNoKeys, file)
 	}

@@ -60,22 +60,14 @@ const maxWorkers = 4
 // File verifies the bundle in a file. The error is nil only for a verified
 // bundle; otherwise it is an *Error, and the report says how far things went.
 func File(ctx context.Context, path string, trust Trust, options ...Option) (Report, error) {
-	file, err := os.Open(path)
+	file, info, err := openRegular(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return failed(newReport(), fail(ClassAbsent, ReasonUnreadable, "", "%s does not exist", path))
+	}
 	if err != nil {
-		failure := fail(ClassOther, ReasonUnreadable, "", "open %s: %v", path, err)
-		if errors.Is(err, fs.ErrNotExist) {
-			failure = fail(ClassAbsent, ReasonUnreadable, "", "%s does not exist", path)
-		}
-		return failed(Report{}, failure)
+		return failed(newReport(), fail(ClassOther, ReasonUnreadable, "", "%v", err))
 	}
 	defer file.Close()
-	info, err := file.Stat()
-	if err != nil {
-		return failed(Report{}, fail(ClassOther, ReasonUnreadable, "", "look at %s: %v", path, err))
-	}
-	if !info.Mode().IsRegular() {
-		return failed(Report{}, fail(ClassOther, ReasonUnreadable, "", "%s is not a regular file", path))
-	}
 	return Reader(ctx, file, info.Size(), trust, options...)
 }
 
@@ -85,7 +77,7 @@ func Reader(ctx context.Context, r io.ReaderAt, size int64, trust Trust, options
 	v := &verifier{
 		archive: r, size: size, trust: trust,
 		limits: DefaultLimits(), workers: min(runtime.GOMAXPROCS(0), maxWorkers),
-		report: Report{Status: StatusFailed, Checks: []Check{}, Signatures: []Signature{}},
+		report: newReport(),
 	}
 	for _, option := range options {
 		option(v)
@@ -95,6 +87,30 @@ func Reader(ctx context.Context, r io.ReaderAt, size int64, trust Trust, options
 	}
 	v.report.Status = StatusVerified // the only place
 	return v.report, nil
+}
+
+// openRegular opens a regular file. It looks first: opening a pipe would wait
+// for somebody who writes to it.
+func openRegular(path string) (*os.File, fs.FileInfo, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, nil, fmt.Errorf("%s is not a regular file", path)
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	if info, err = file.Stat(); err != nil {
+		return nil, nil, errors.Join(err, file.Close())
+	}
+	return file, info, nil
+}
+
+func newReport() Report {
+	return Report{Status: StatusFailed, Checks: []Check{}, Signatures: []Signature{}}
 }
 
 func failed(r Report, failure *Failure) (Report, error) {

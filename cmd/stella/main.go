@@ -23,6 +23,9 @@ func main() {
 	stop()
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "stella: %s\n", printable(err.Error()))
+		if exitCode(err) == exitTransient {
+			fmt.Fprintln(os.Stderr, "Try again. If Export Center was restarted, read its address again: . DIR/env")
+		}
 	}
 	os.Exit(exitCode(err))
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"strings"
 
@@ -86,6 +87,9 @@ func (c *connection) open() (*client.Client, error) {
 	return opened, nil
 }
 
+// maxTokenFile is far more than a token has.
+const maxTokenFile = 64 << 10
+
 func (c *connection) token() (string, error) {
 	if c.tokenFile == "" {
 		if token := strings.TrimSpace(os.Getenv("STELLA_TOKEN")); token != "" {
@@ -93,16 +97,17 @@ func (c *connection) token() (string, error) {
 		}
 		return "", &exitError{fmt.Errorf("no token: set STELLA_TOKEN or give --token-file FILE"), exitAuth}
 	}
-	info, err := os.Stat(c.tokenFile)
+	file, err := os.Open(c.tokenFile)
 	if err != nil {
 		return "", inputErrorf("token file: %w", err)
 	}
-	if info.Size() > 64<<10 {
+	defer file.Close()
+	raw, err := io.ReadAll(io.LimitReader(file, maxTokenFile+1))
+	if err != nil {
+		return "", inputErrorf("token file: %w", err)
+	}
+	if len(raw) > maxTokenFile {
 		return "", inputErrorf("token file %s is larger than a token can be", c.tokenFile)
-	}
-	raw, err := os.ReadFile(c.tokenFile)
-	if err != nil {
-		return "", inputErrorf("token file: %w", err)
 	}
 	return strings.TrimSpace(string(raw)), nil
 }

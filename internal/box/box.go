@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/stella-ops/exportcenter/internal/clock"
+	"github.com/stella-ops/exportcenter/internal/pgchild"
 )
 
 // Options of one `up`.
@@ -96,6 +97,9 @@ func (b *box) prepare() error {
 		b.say.line("The last start on %s was killed; going on with what was under way.", b.layout.root)
 	}
 	if err := b.layout.removeReady(); err != nil {
+		return err
+	}
+	if err := pgchild.CheckPlace(b.options.PostgresBin, b.layout.postgres()); err != nil {
 		return err
 	}
 	var err error

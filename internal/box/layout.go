@@ -6,6 +6,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"github.com/stella-ops/exportcenter/internal/durable"
 )
 
 // layout names everything in a data directory.
@@ -103,34 +105,7 @@ func (l layout) removeReady() error {
 	return nil
 }
 
-// writeWhole replaces a file by content, all of it or nothing, also when the
-// power fails. Its owner alone may read it.
+// writeWhole puts a file for us alone in place, whole or not at all.
 func writeWhole(path string, content []byte) error {
-	temp := path + ".new"
-	file, err := os.OpenFile(temp, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
-	if err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	_, err = file.Write(content)
-	if err == nil {
-		err = file.Sync()
-	}
-	if err = errors.Join(err, file.Close()); err == nil {
-		err = os.Rename(temp, path)
-	}
-	if err == nil {
-		err = syncDir(filepath.Dir(path))
-	}
-	if err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	return nil
-}
-
-func syncDir(path string) error {
-	dir, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
+	return durable.WriteFile(path, content, 0o600)
 }

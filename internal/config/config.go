@@ -12,9 +12,11 @@ import (
 	"os"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/stella-ops/exportcenter/internal/durable"
 )
 
-// Config configures api, worker, migrate and fsck.
+// Config configures api, worker and migrate.
 type Config struct {
 	// Listen is the API's host:port; port 0 picks a free one.
 	Listen string `yaml:"listen"`
@@ -110,9 +112,5 @@ func (c Config) Write(path string) error {
 	if err != nil {
 		return fmt.Errorf("encode configuration: %w", err)
 	}
-	temp := path + ".new"
-	if err := os.WriteFile(temp, raw, 0o600); err != nil {
-		return fmt.Errorf("write configuration: %w", err)
-	}
-	return os.Rename(temp, path)
+	return durable.WriteFile(path, raw, 0o600)
 }

@@ -22,6 +22,8 @@ import (
 	"github.com/lestrrat-go/jwx/v3/jwa"
 	"github.com/lestrrat-go/jwx/v3/jwk"
 	"github.com/lestrrat-go/jwx/v3/jwt"
+
+	"github.com/stella-ops/exportcenter/internal/durable"
 )
 
 // Audience is who the tokens are for.
@@ -76,7 +78,7 @@ func Create(path, jwks string) error {
 	if errors.Is(err, fs.ErrNotExist) {
 		raw, err = newKey()
 		if err == nil {
-			err = replace(path, raw, 0o600)
+			err = durable.WriteFile(path, append(raw, '\n'), 0o600)
 		}
 	}
 	if err != nil {
@@ -86,7 +88,7 @@ func Create(path, jwks string) error {
 	if err != nil {
 		return fmt.Errorf("token issuer %s: %w", path, err)
 	}
-	if err := replace(jwks, set, 0o644); err != nil {
+	if err := durable.WriteFile(jwks, append(set, '\n'), 0o644); err != nil {
 		return fmt.Errorf("write token issuer's public keys: %w", err)
 	}
 	return nil
@@ -156,13 +158,4 @@ func publicSet(private []byte) ([]byte, error) {
 		return nil, err
 	}
 	return json.MarshalIndent(set, "", "  ")
-}
-
-// replace writes a file whole or not at all.
-func replace(path string, content []byte, mode fs.FileMode) error {
-	temp := path + ".new"
-	if err := os.WriteFile(temp, append(content, '\n'), mode); err != nil {
-		return err
-	}
-	return os.Rename(temp, path)
 }

@@ -105,3 +105,16 @@ func ancestors(path string) []string {
 	slices.Reverse(dirs)
 	return dirs
 }
+
+// CheckPlace proves, before anything is made, that a server could run on data:
+// its programs are there and its user gets in.
+func CheckPlace(bin, data string) error {
+	if _, err := FindBinaries(bin); err != nil {
+		return err
+	}
+	acc, err := serverAccount()
+	if err != nil {
+		return err
+	}
+	return acc.canReach(data)
+}
