@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"syscall"
 	"time"
 )
 
@@ -89,7 +90,9 @@ func (s *Store) syncDir(dir string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
-// sweepStaging removes staged files last written before limit, and forgotten probes.
+// sweepStaging removes staged files and probes whose writer is gone: nobody
+// holds their lock. Where the filesystem has no locks, silence since limit
+// decides.
 func (s *Store) sweepStaging(limit time.Time) error {
 	namespaces, err := fs.ReadDir(s.root.FS(), ".")
 	if err != nil {
@@ -100,7 +103,7 @@ func (s *Store) sweepStaging(limit time.Time) error {
 		if n.Name() == probeDir {
 			dir = probeDir
 		}
-		if err := s.sweepDir(dir, limit); err != nil {
+		if err := s.sweepDir(dir, limit); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("remove abandoned files: %w", err)
 		}
 	}
@@ -108,27 +111,61 @@ func (s *Store) sweepStaging(limit time.Time) error {
 }
 
 func (s *Store) sweepDir(dir string, limit time.Time) error {
-	entries, err := fs.ReadDir(s.root.FS(), dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+	unlock, err := s.lockDir(dir, syscall.LOCK_EX)
+	if err != nil {
+		return err
 	}
+	defer unlock()
+	entries, err := fs.ReadDir(s.root.FS(), dir)
 	if err != nil {
 		return err
 	}
 	for _, e := range entries {
-		info, err := e.Info()
-		if errors.Is(err, fs.ErrNotExist) {
-			continue // its writer ended just now
-		}
-		if err != nil {
-			return err
-		}
-		if !info.Mode().IsRegular() || !info.ModTime().Before(limit) {
+		if !e.Type().IsRegular() {
 			continue
 		}
-		if err := s.root.Remove(path.Join(dir, e.Name())); err != nil && !errors.Is(err, os.ErrNotExist) {
+		err := s.sweepFile(path.Join(dir, e.Name()), limit)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) { // its writer ended just now
 			return err
 		}
 	}
 	return nil
+}
+
+func (s *Store) sweepFile(name string, limit time.Time) error {
+	file, err := s.root.Open(name)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		return err
+	}
+	err = lock(file, syscall.LOCK_EX|syscall.LOCK_NB)
+	if errors.Is(err, syscall.EWOULDBLOCK) || err != nil && !info.ModTime().Before(limit) {
+		return nil
+	}
+	return s.root.Remove(name)
+}
+
+// lock locks an open file (flock(2)). The lock belongs to the open file, so
+// the kernel drops it however its process ends.
+func lock(file *os.File, how int) error {
+	for {
+		if err := syscall.Flock(int(file.Fd()), how); !errors.Is(err, syscall.EINTR) {
+			return err
+		}
+	}
+}
+
+// lockDir locks a directory of files being written: shared by those who make
+// a file in it and lock that, alone by who removes the ones nobody holds.
+func (s *Store) lockDir(dir string, how int) (unlock func(), err error) {
+	d, err := s.root.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	lock(d, how) //nolint:errcheck // a filesystem without locks goes by the clock
+	return func() { d.Close() }, nil
 }

@@ -6,8 +6,8 @@
 // A blob is written to staging and hashed on the way. Publish makes it durable
 // before it has its name: fsync of the file, rename, fsync of the directory.
 // So a name under sha256 always stands for complete bytes, also after a power
-// cut, and a crash leaves nothing but files in staging, which Open removes
-// once they are an hour old.
+// cut, and a crash leaves nothing but files in staging. A writer holds a lock
+// on its file; Open removes those that nobody holds.
 //
 // All access goes through os.Root, so no name and no symbolic link leads out
 // of the root.

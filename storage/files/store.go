@@ -11,6 +11,7 @@ import (
 	"os"
 	"path"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/stella-ops/exportcenter/bundle"
@@ -22,7 +23,8 @@ import (
 const (
 	stagingDir   = "staging"
 	publishedDir = "sha256"
-	// abandonedAfter is the silence after which a staged file has no writer any more.
+	// abandonedAfter is the silence after which a staged file has no writer any
+	// more, where the filesystem has no locks to tell.
 	abandonedAfter = time.Hour
 )
 
@@ -39,7 +41,7 @@ type Store struct {
 var _ storage.Objects = (*Store)(nil)
 
 // Open opens the store in dir, makes dir when it is missing, and removes
-// staged files that nobody has written to for an hour.
+// staged files whose writer is gone.
 func Open(dir string, now clock.Clock, random io.Reader) (*Store, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("open blob store: %w", err)
@@ -78,7 +80,11 @@ func (s *Store) Open(ctx context.Context, tenant string, digest bundle.Digest) (
 	if err := begin(ctx, tenant); err != nil {
 		return nil, fmt.Errorf("open blob %s: %w", digest, err)
 	}
-	file, err := s.root.Open(blobPath(storage.Namespace(tenant), digest))
+	return openBlob(s.root, storage.Namespace(tenant), digest)
+}
+
+func openBlob(root *os.Root, namespace string, digest bundle.Digest) (storage.Blob, error) {
+	file, err := root.Open(blobPath(namespace, digest))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("open blob %s: %w", digest, storage.ErrNotFound)
 	}
@@ -108,7 +114,8 @@ func (s *Store) Delete(ctx context.Context, tenant string, digest bundle.Digest)
 	return nil
 }
 
-// create makes a new file with a random name in dir.
+// create makes a new file with a random name in dir and holds its lock until
+// the file is closed.
 func (s *Store) create(dir string) (*os.File, string, error) {
 	if err := s.ensureDir(dir); err != nil {
 		return nil, "", err
@@ -120,9 +127,18 @@ func (s *Store) create(dir string) (*os.File, string, error) {
 	if err != nil {
 		return nil, "", fmt.Errorf("choose a name: %w", err)
 	}
+	unlock, err := s.lockDir(dir, syscall.LOCK_SH)
+	if err != nil {
+		return nil, "", err
+	}
+	defer unlock()
 	name := path.Join(dir, hex.EncodeToString(random))
 	file, err := s.root.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
-	return file, name, err
+	if err != nil {
+		return nil, "", err
+	}
+	lock(file, syscall.LOCK_EX|syscall.LOCK_NB) //nolint:errcheck // as above
+	return file, name, nil
 }
 
 // begin checks what every operation needs.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -92,15 +93,50 @@ func TestOpenRemovesAbandonedFiles(t *testing.T) {
 	require.NoError(t, os.WriteFile(probe, nil, 0o600))
 	require.Len(t, tree(t, dir), 3)
 
-	open(t, dir, time.Now().Add(59*time.Minute))
-	require.Len(t, tree(t, dir), 3, "its writer may still be at work")
-	again := open(t, dir, time.Now().Add(61*time.Minute))
-	require.Equal(t, []string{blobFile(dir, "acme", published)}, tree(t, dir))
-	require.Equal(t, "whole", string(storagetest.Get(t, again, "acme", published)))
+	left := filepath.Join(dir, storage.Namespace("acme"), "staging", "00000000000000000000000000000000")
+	require.NoError(t, os.WriteFile(left, []byte("its writer was killed"), 0o600))
 
-	require.Error(t, staged.Publish(t.Context()), "its file is gone: nothing may be published")
-	require.NoError(t, staged.Discard())
-	require.Len(t, tree(t, dir), 1)
+	again := open(t, dir, time.Now().Add(24*time.Hour))
+	require.NoFileExists(t, left)
+	require.NoFileExists(t, probe)
+	require.Len(t, tree(t, dir), 2, "a writer that lives keeps its file, however long it takes")
+	require.Equal(t, "whole", string(storagetest.Get(t, again, "acme", published)))
+	require.NoError(t, staged.Publish(t.Context()))
+	require.Len(t, tree(t, dir), 2)
+}
+
+// TestWritersAndSweepsAtTheSameTime stages and publishes while others open the
+// store again and again: no sweep may take a file from under its writer.
+func TestWritersAndSweepsAtTheSameTime(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir, time.Now())
+	stop, swept := make(chan struct{}), make(chan error, 1)
+	go func() {
+		for {
+			select {
+			case <-stop:
+				swept <- nil
+				return
+			default:
+			}
+			other, err := files.Open(dir, clock.Fixed(time.Now()), rand.Reader)
+			if err == nil {
+				err = other.Close()
+			}
+			if err != nil {
+				swept <- err
+				return
+			}
+		}
+	}()
+	for i := range 500 {
+		content := fmt.Appendf(nil, "blob %d", i)
+		digest := storagetest.Put(t, s, "acme", content)
+		require.Equal(t, content, storagetest.Get(t, s, "acme", digest))
+	}
+	close(stop)
+	require.NoError(t, <-swept)
+	require.Len(t, tree(t, dir), 500)
 }
 
 func TestNothingLeadsOutOfTheRoot(t *testing.T) {

@@ -84,12 +84,17 @@ func (l *Ledger) Current(ctx context.Context, tenant, project string, seq int64,
 	return nil
 }
 
+// linesQuery looks every document up by its keys. The lateral subqueries are
+// fenced (offset 0), so the planner cannot turn the lookups into one join with
+// all of the tenant's rows: without statistics, as after a first import, it
+// did, and each chunk then read the whole ledger.
 const linesQuery = `
 select o.seq, o.kind, o.subject, o.upstream_id, o.source, o.stream, o.sha256, o.canonical_bytes,
-  o.format, o.modified, o.raw_bytes, o.ecosystems, o.products, o.aliases, coalesce(c.canonical, c.raw)
+  o.format, o.modified, o.raw_bytes, o.ecosystems, o.products, o.aliases, c.bytes
 from unnest($2::bigint[]) with ordinality as w (seq, n)
-join ledger_observations o on o.tenant = $1 and o.seq = w.seq
-join ledger_contents c on c.tenant = $1 and c.sha256 = o.sha256
+cross join lateral (select * from ledger_observations o where o.tenant = $1 and o.seq = w.seq offset 0) o
+cross join lateral (select coalesce(c.canonical, c.raw) as bytes from ledger_contents c
+  where c.tenant = $1 and c.sha256 = o.sha256 offset 0) c
 order by w.n`
 
 // linesChunk bounds one query of Lines: the server may sort its answer.
