@@ -120,9 +120,14 @@ func printReport(out io.Writer, file string, report verify.Report, format string
 	if report.ArchiveDigest != "" {
 		add("archive", "%s", report.ArchiveDigest)
 	}
+	key := ""
 	for _, s := range report.Signatures {
+		if s.OK && s.KeyID != key {
+			key = s.KeyID
+			add("key", "%s (%s)", s.KeyID, s.Algorithm)
+		}
 		if s.OK {
-			add("signed", "%s by %s (%s), in %s", s.Artifact, s.KeyID, s.Algorithm, s.Path)
+			add("signed", "%s, in %s", s.Artifact, s.Path)
 		} else {
 			add("NOT signed", "%s, in %s", s.Artifact, s.Path)
 		}
