@@ -100,7 +100,7 @@ func TestVerifyPrintsPlainWords(t *testing.T) {
 	require.Zero(t, runCommand(t, &out, "good.tar", "--key", "key.pub"))
 	require.Contains(t, out.String(), `VERIFIED "good.tar"`)
 	require.Contains(t, out.String(), "3 in 2 files")
-	require.Contains(t, out.String(), "seal by sha256:")
+	require.Contains(t, out.String(), "signed     seal, in signatures/seal.dsse.json")
 
 	out.Reset()
 	require.Equal(t, 2, runCommand(t, &out, "cut.tar", "--key", "key.pub"))
