@@ -4,4 +4,5 @@ package postgres
 var (
 	MigrateDown = migrateDown
 	Classify    = classify
+	State       = state
 )
