@@ -40,6 +40,7 @@ var house = map[string]room{
 	"workflows":               {5, "the order of the phases, their retries and cancellation"},
 	"activities":              {4, "side effects: one short method per phase"},
 	"bundle/verify":           {4, "opens a bundle offline and reports what was checked"},
+	"fsck":                    {4, "compares rows, blobs and events, and names what diverges"},
 	"storage/postgres":        {3, "rows: ledger, runs, events, outbox, behind the tenant wall"},
 	"storage/files":           {3, "blobs on a filesystem"},
 	"ledger/osv":              {3, "reads OSV advisories"},

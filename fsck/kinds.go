@@ -1,0 +1,68 @@
+package fsck
+
+// Kind is one way in which rows, blobs and events can diverge. Codes are a
+// promise: docs/formats/fsck.md lists them, and none changes its meaning.
+type Kind struct {
+	Code string
+	// Deep kinds are found only when bytes are read, not only counted.
+	Deep bool
+	// Means says what is wrong; Action what to do, with RUN for the run's id.
+	Means, Action string
+}
+
+// What is to be done about several kinds.
+const (
+	exportAgain = "The run's bundle cannot be trusted to arrive whole. Put the blob back from a backup of the blob store, or make the bundle again with a new run."
+	tellUs      = "This should not be possible. Keep the database as it is, look into the worker's log under the run id, and report it."
+	restore     = "Restore the database from a backup. What was exported from this document since is suspect."
+	byHand      = "It takes space and does no other harm. Look again; when it is still named, remove the file."
+)
+
+// The kinds, in the order of the page.
+var (
+	blobMissing = Kind{Code: "blob-missing", Means: "a blob's row has no file", Action: exportAgain}
+	blobSize    = Kind{Code: "blob-size", Means: "a blob's file has another size than its row", Action: exportAgain}
+	blobBytes   = Kind{Code: "blob-bytes", Deep: true, Means: "a blob's bytes differ from its digest, or cannot be read",
+		Action: "The disk has changed them. Downloads refuse it. Put the blob back from a backup of the blob store or make the bundle again, and check the disk."}
+	blobUnrecorded = Kind{Code: "blob-unrecorded", Means: "a blob's file has no row", Action: byHand}
+	blobUnneeded   = Kind{Code: "blob-unneeded", Means: "a blob's row is kept by no run",
+		Action: "It takes space, and the collector may take it. If bundle entries need it, make the bundles that are named again."}
+	blobDeleting = Kind{Code: "blob-deleting", Means: "a blob is still marked for deletion long after its run ended",
+		Action: "Its run could not finish destroying it, and no run can store these bytes meanwhile. See that a worker runs, and look for run RUN in its log and in Temporal."}
+	pinLeft = Kind{Code: "pin-left", Means: "a run that ended without a bundle still keeps blobs",
+		Action: "Its workflow did not finish destroying them. See that a worker runs, and look for run RUN in its log and in Temporal."}
+	entryLost  = Kind{Code: "entry-lost", Means: "a bundle entry, or a plan, has no blob row, or one of another size", Action: exportAgain}
+	stagedLeft = Kind{Code: "staged-left", Means: "a file that was being written has not been touched for long",
+		Action: "Its writer died. The next start of an api or a worker removes it when it is an hour old."}
+	fileForeign = Kind{Code: "file-foreign", Means: "the blob store's directory holds something that the store did not make",
+		Action: "Find out who put it there, and take it away."}
+	namespaceUnknown = Kind{Code: "namespace-unknown", Means: "a namespace of the blob store belongs to no tenant of the database",
+		Action: "The database is older than the blobs, or of another installation. Compare database and blobs.dir of the configuration before anything is removed."}
+
+	journalGap     = Kind{Code: "journal-gap", Means: "a run's events do not count from 1 without a gap", Action: tellUs}
+	journalCounter = Kind{Code: "journal-counter", Means: "a run's event counter differs from its last event", Action: tellUs}
+	endEvents      = Kind{Code: "end-events", Means: "a run has not exactly the one event of its end", Action: tellUs}
+	untold         = Kind{Code: "untold", Means: "the timeline was not told of a transition", Action: tellUs}
+	runStuck       = Kind{Code: "run-stuck", Means: "a run has neither ended nor given a sign of life for long",
+		Action: "See that a worker runs. If the run does not go on, cancel it: stella export cancel RUN"}
+	archiveMissing = Kind{Code: "archive-missing", Means: "a run succeeded without the digest of its archive",
+		Action: "Do not hand out its bundle; make it again with a new run, and report it."}
+	distributionMissing = Kind{Code: "distribution-missing", Means: "a run succeeded and its archive was delivered nowhere",
+		Action: "Do not hand out its bundle; make it again with a new run, and report it."}
+	sealMissing = Kind{Code: "seal-missing", Means: "a run succeeded without a seal in its bundle",
+		Action: "No verifier accepts its bundle; make it again with a new run, and report it."}
+
+	headDiffers     = Kind{Code: "head-differs", Means: "a ledger's head differs from its greatest sequence", Action: "Restore the database from a backup: later imports would give out numbers twice, or runs would not see the newest documents."}
+	observationLost = Kind{Code: "observation-lost", Means: "a ledger has fewer observations than it gave out numbers", Action: "Restore the database from a backup: documents are missing from the ledger."}
+	contentMissing  = Kind{Code: "content-missing", Means: "an observation's document is not there",
+		Action: "Restore the database from a backup. Runs that select the document fail until then."}
+	documentBytes     = Kind{Code: "document-bytes", Deep: true, Means: "a document's original bytes differ from its digest", Action: restore}
+	documentCanonical = Kind{Code: "document-canonical", Deep: true, Means: "a document's canonical form is not that of its original bytes", Action: restore}
+)
+
+// Kinds lists every kind.
+var Kinds = []Kind{
+	blobMissing, blobSize, blobBytes, blobUnrecorded, blobUnneeded, blobDeleting, pinLeft, entryLost, stagedLeft, fileForeign, namespaceUnknown,
+	journalGap, journalCounter, endEvents, untold, runStuck, archiveMissing, distributionMissing, sealMissing,
+	headDiffers, observationLost, contentMissing, documentBytes, documentCanonical,
+}

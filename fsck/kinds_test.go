@@ -1,0 +1,258 @@
+package fsck_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/stella-ops/exportcenter/bundle"
+	"github.com/stella-ops/exportcenter/export"
+	"github.com/stella-ops/exportcenter/fsck"
+	"github.com/stella-ops/exportcenter/storage"
+)
+
+// injury makes one divergence in a healthy world, in tenant acme, and says
+// what it is about.
+type injury struct {
+	name, kind string
+	injure     func(t *testing.T, w *world) (subject string)
+	// run is what the divergence names as its run: "" = acme's bundle's.
+	run string
+	// with are kinds that come with it.
+	with []string
+}
+
+const noRun = "none"
+
+var injuries = []injury{
+	{name: "a blob's file is gone", kind: "blob-missing", injure: func(t *testing.T, w *world) string {
+		e := w.entry(t, acme, "")
+		require.NoError(t, os.Remove(w.path(acme, e.Digest)))
+		return e.Digest.String()
+	}},
+	{name: "the plan's file is gone", kind: "blob-missing", injure: func(t *testing.T, w *world) string {
+		plan, _, err := w.exec.Plan(t.Context(), w.ended[acme].Ref())
+		require.NoError(t, err)
+		require.NoError(t, os.Remove(w.path(acme, plan)))
+		return plan.String()
+	}},
+	{name: "a blob's file is cut", kind: "blob-size", injure: func(t *testing.T, w *world) string {
+		e := w.entry(t, acme, bundle.ManifestPath)
+		w.write(t, w.path(acme, e.Digest), "cut")
+		return e.Digest.String()
+	}},
+	{name: "a bit of a blob has flipped", kind: "blob-bytes", injure: func(t *testing.T, w *world) string {
+		e := w.entry(t, acme, "")
+		content, err := os.ReadFile(w.path(acme, e.Digest))
+		require.NoError(t, err)
+		content[len(content)/2] ^= 1
+		w.write(t, w.path(acme, e.Digest), string(content))
+		return e.Digest.String()
+	}},
+	{name: "a file nobody recorded", kind: "blob-unrecorded", run: noRun, injure: func(t *testing.T, w *world) string {
+		digest := bundle.DigestOf([]byte("late"))
+		w.write(t, w.path(acme, digest), "late")
+		return digest.String()
+	}},
+	{name: "a row nobody keeps", kind: "blob-unneeded", run: noRun, injure: func(t *testing.T, w *world) string {
+		digest := bundle.DigestOf([]byte("old"))
+		w.write(t, w.path(acme, digest), "old")
+		w.sql(t, "insert into blobs values ('acme', '_', $1, 3, 'live')", digest[:])
+		return digest.String()
+	}},
+	{name: "a mark that was forgotten", kind: "blob-deleting", run: runID(11), injure: func(t *testing.T, w *world) string {
+		digest := bundle.DigestOf([]byte("marked"))
+		w.sql(t, "insert into blobs values ('acme', '_', $1, 6, 'deleting', $2)", digest[:], runID(11))
+		return digest.String()
+	}},
+	{name: "a pin that was forgotten", kind: "pin-left", run: runID(11), injure: func(t *testing.T, w *world) string {
+		e := w.entry(t, acme, "")
+		w.sql(t, "insert into blob_pins values ('acme', '_', $1, $2)", e.Digest[:], runID(11))
+		return ""
+	}},
+	{name: "an entry without a row", kind: "entry-lost", with: []string{"blob-unrecorded"}, injure: func(t *testing.T, w *world) string {
+		e := w.entry(t, acme, bundle.ReadmePath)
+		w.sql(t, "delete from blobs where tenant = 'acme' and sha256 = $1", e.Digest[:])
+		return e.Path
+	}},
+	{name: "an entry of another size", kind: "entry-lost", injure: func(t *testing.T, w *world) string {
+		w.sql(t, "update export_files set size = size + 1 where tenant = 'acme' and path = $1", bundle.ReadmePath)
+		return bundle.ReadmePath
+	}},
+	{name: "a plan without a row", kind: "entry-lost", injure: func(t *testing.T, w *world) string {
+		w.sql(t, "update export_runs set plan_digest = sha256('x') where tenant = 'acme' and id = $1", runID(1))
+		return "the plan"
+	}},
+	{name: "a writer died", kind: "staged-left", run: noRun, injure: func(t *testing.T, w *world) string {
+		at := filepath.Join(storage.Namespace(acme), "staging", strings.Repeat("a", 32))
+		w.write(t, filepath.Join(w.dir, at), "half")
+		return at
+	}},
+	{name: "a file that is not ours", kind: "file-foreign", run: noRun, injure: func(t *testing.T, w *world) string {
+		at := filepath.Join(storage.Namespace(acme), "sha256", "ab", "notes.txt")
+		w.write(t, filepath.Join(w.dir, at), "mine")
+		return at
+	}},
+	{name: "a link in the place of a blob", kind: "file-foreign", run: noRun, with: []string{"blob-missing"}, injure: func(t *testing.T, w *world) string {
+		path := w.path(acme, w.entry(t, acme, "").Digest)
+		require.NoError(t, os.Rename(path, filepath.Join(t.TempDir(), "moved")))
+		require.NoError(t, os.Symlink("/dev/null", path))
+		at, err := filepath.Rel(w.dir, path)
+		require.NoError(t, err)
+		return at
+	}},
+
+	{name: "an event is gone", kind: "journal-gap", injure: func(t *testing.T, w *world) string {
+		w.sql(t, "delete from export_events where tenant = 'acme' and run_id = $1 and seq = 3", runID(1))
+		return ""
+	}},
+	{name: "the first event is gone", kind: "journal-gap", injure: func(t *testing.T, w *world) string {
+		w.sql(t, "delete from export_events where tenant = 'acme' and run_id = $1 and seq = 1", runID(1))
+		return ""
+	}},
+	{name: "the counter ran ahead", kind: "journal-counter", injure: func(t *testing.T, w *world) string {
+		w.sql(t, "update export_runs set event_seq = event_seq + 1 where tenant = 'acme' and id = $1", runID(1))
+		return ""
+	}},
+	{name: "an end without its event", kind: "end-events", injure: func(t *testing.T, w *world) string {
+		w.sql(t, "update export_events set event_type = 'run.odd' where tenant = 'acme' and run_id = $1 and event_type = 'run.succeeded'", runID(1))
+		return ""
+	}},
+	{name: "two ends", kind: "end-events", injure: func(t *testing.T, w *world) string {
+		w.sql(t, "update export_events set event_type = 'run.aborted' where tenant = 'acme' and run_id = $1 and seq = 2", runID(1))
+		return ""
+	}},
+	{name: "another end", kind: "end-events", injure: func(t *testing.T, w *world) string {
+		w.sql(t, "update export_events set event_type = 'run.failed' where tenant = 'acme' and run_id = $1 and event_type = 'run.succeeded'", runID(1))
+		return ""
+	}},
+	{name: "an end of a run under way", kind: "end-events", run: runID(31), with: []string{"run-stuck"}, injure: func(t *testing.T, w *world) string {
+		w.started(t, acme, 31)
+		w.sql(t, "update export_events set event_type = 'run.aborted' where tenant = 'acme' and run_id = $1 and seq = 2", runID(31))
+		return ""
+	}},
+	{name: "a success nobody was told of", kind: "untold", injure: func(t *testing.T, w *world) string {
+		w.sql(t, "delete from export_outbox where tenant = 'acme' and run_id = $1 and event_type = 'export.distributed'", runID(1))
+		return "export.distributed"
+	}},
+	{name: "an abort nobody was told of", kind: "untold", run: runID(11), injure: func(t *testing.T, w *world) string {
+		w.sql(t, "delete from export_outbox where tenant = 'acme' and run_id = $1 and event_type = 'export.failed'", runID(11))
+		return "export.failed"
+	}},
+	{name: "a run that waits for its start", kind: "run-stuck", run: runID(31), injure: func(t *testing.T, w *world) string {
+		w.create(t, acme, 31)
+		return ""
+	}},
+	{name: "a run that does not go on", kind: "run-stuck", run: runID(31), injure: func(t *testing.T, w *world) string {
+		w.started(t, acme, 31)
+		return ""
+	}},
+	{name: "a success without archive", kind: "archive-missing", injure: func(t *testing.T, w *world) string {
+		w.sql(t, "update export_runs set archive_digest = '' where tenant = 'acme' and id = $1", runID(1))
+		return ""
+	}},
+	{name: "a success delivered nowhere", kind: "distribution-missing", injure: func(t *testing.T, w *world) string {
+		w.sql(t, "delete from export_distributions where tenant = 'acme'")
+		return w.ended[acme].Result.ArchiveDigest
+	}},
+	{name: "another archive was delivered", kind: "distribution-missing", injure: func(t *testing.T, w *world) string {
+		w.sql(t, "update export_distributions set digest = sha256('x') where tenant = 'acme'")
+		return w.ended[acme].Result.ArchiveDigest
+	}},
+	{name: "a success without seal", kind: "seal-missing", injure: func(t *testing.T, w *world) string {
+		w.sql(t, "delete from export_files where tenant = 'acme' and path = $1", bundle.SealPath)
+		return ""
+	}},
+
+	{name: "a head that fell back", kind: "head-differs", run: noRun, injure: func(t *testing.T, w *world) string {
+		w.sql(t, "update ledger_heads set seq = 4 where tenant = 'acme'")
+		return ""
+	}},
+	{name: "an observation is gone", kind: "observation-lost", run: noRun, injure: func(t *testing.T, w *world) string {
+		w.sql(t, "delete from ledger_observations where tenant = 'acme' and seq = 3")
+		return ""
+	}},
+	{name: "a document is gone", kind: "content-missing", run: noRun, injure: func(t *testing.T, w *world) string {
+		digest := documents(t)[2].Digest
+		w.sql(t, "delete from ledger_contents where tenant = 'acme' and sha256 = $1", digest[:])
+		return digest.String()
+	}},
+	{name: "a document's bytes changed", kind: "document-bytes", run: noRun, injure: func(t *testing.T, w *world) string {
+		digest := documents(t)[2].Digest
+		w.sql(t, "update ledger_contents set raw = set_byte(raw, 5, 33) where tenant = 'acme' and sha256 = $1", digest[:])
+		return digest.String()
+	}},
+	{name: "a document's canonical form changed", kind: "document-canonical", run: noRun, injure: func(t *testing.T, w *world) string {
+		digest := documents(t)[2].Digest
+		w.sql(t, "update ledger_contents set canonical = null where tenant = 'acme' and sha256 = $1", digest[:])
+		return digest.String()
+	}},
+}
+
+// Every kind is injected, and named, with its tenant, run and subject, and
+// nothing else is: not what the other tenant has under the same digests either.
+func TestEveryKindIsNamed(t *testing.T) {
+	kinds := map[string]fsck.Kind{}
+	for _, k := range fsck.Kinds {
+		require.NotContains(t, kinds, k.Code)
+		kinds[k.Code] = k
+	}
+	injected := map[string]bool{"namespace-unknown": true} // it has no tenant: TestBlobsOfNoTenant
+	for _, i := range injuries {
+		injected[i.kind] = true
+		t.Run(i.kind+"/"+i.name, func(t *testing.T) {
+			w := newWorld(t)
+			subject := i.injure(t, w)
+			_, found := w.look(t, true)
+			requireOnly(t, w, i, subject, kinds[i.kind], found)
+			if _, found := w.look(t, false); kinds[i.kind].Deep {
+				require.Empty(t, found, "it needs a deep look")
+			} else {
+				requireOnly(t, w, i, subject, kinds[i.kind], found)
+			}
+		})
+	}
+	require.Len(t, injected, len(fsck.Kinds), "each kind is injected")
+}
+
+func requireOnly(t *testing.T, w *world, i injury, subject string, kind fsck.Kind, found []fsck.Divergence) {
+	t.Helper()
+	run := i.run
+	switch run {
+	case "":
+		run = w.ended[acme].ID
+	case noRun:
+		run = ""
+	}
+	require.Len(t, found, 1+len(i.with), "%+v", found)
+	others := map[string]bool{}
+	for _, d := range found {
+		require.Equal(t, acme, d.Tenant)
+		if d.Kind != i.kind {
+			others[d.Kind] = true
+			continue
+		}
+		action := strings.ReplaceAll(kind.Action, "RUN", run)
+		if run == "" {
+			action = kind.Action
+		}
+		require.NotEmpty(t, d.Message)
+		require.Equal(t, fsck.Divergence{Kind: i.kind, Tenant: acme, Run: run, Subject: subject, Message: d.Message, Action: action}, d)
+	}
+	for _, kind := range i.with {
+		require.True(t, others[kind], kind)
+	}
+	require.Len(t, others, len(i.with))
+}
+
+// A run that waits for an approval may wait.
+func TestAWaitingRunIsNotStuck(t *testing.T) {
+	w := newWorld(t)
+	w.started(t, acme, 31)
+	w.sql(t, "update export_runs set status = $2 where id = $1", runID(31), string(export.StateWaiting))
+	_, found := w.look(t, true)
+	require.Empty(t, found)
+}

@@ -1,0 +1,135 @@
+package fsck
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/stella-ops/exportcenter/export"
+	"github.com/stella-ops/exportcenter/storage"
+)
+
+// runsAtOnce bounds a page of runs.
+const runsAtOnce = 200
+
+func (l *look) runs(ctx context.Context, tenant string) error {
+	for after := ""; ; {
+		page, err := l.Records.RunRecords(ctx, tenant, after, runsAtOnce)
+		if err != nil {
+			return err
+		}
+		for _, r := range page {
+			l.looked.Runs++
+			after = r.ID
+			if err := l.run(tenant, r); err != nil {
+				return err
+			}
+		}
+		if len(page) < runsAtOnce {
+			return nil
+		}
+	}
+}
+
+func (l *look) run(tenant string, r storage.RunRecord) error {
+	of := Divergence{Tenant: tenant, Run: r.ID}
+	for _, check := range []func(Divergence, storage.RunRecord) error{l.journal, l.end, l.told, l.bundle, l.onItsWay} {
+		if err := check(of, r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// journal: events count 1, 2, 3, and the row knows the last (ARCHITECTURE D6).
+func (l *look) journal(of Divergence, r storage.RunRecord) error {
+	if r.Events == 0 || r.FirstEvent != 1 || r.LastEvent != r.Events {
+		err := l.tell(journalGap, of, "the journal has %d events, numbered from %d to %d", r.Events, r.FirstEvent, r.LastEvent)
+		if err != nil {
+			return err
+		}
+	}
+	if r.Counter != r.LastEvent {
+		return l.tell(journalCounter, of, "the run counts %d events, the last in its journal is number %d", r.Counter, r.LastEvent)
+	}
+	return nil
+}
+
+// endOf is the event of a run's end. Retention turns a bundle's run into an
+// expired one without another event; for partial and expired any end will do.
+var endOf = map[export.State]export.EventType{
+	export.StateSucceeded: export.EventSucceeded,
+	export.StateFailed:    export.EventFailed,
+	export.StateAborted:   export.EventAborted,
+}
+
+func (l *look) end(of Divergence, r storage.RunRecord) error {
+	want := 0
+	if r.State.Terminal() {
+		want = 1
+	}
+	event, known := endOf[r.State]
+	if len(r.Ends) == want && (!known || r.Ends[0] == event) {
+		return nil
+	}
+	return l.tell(endEvents, of, "the run is %s; the events of its end are %v", r.State, r.Ends)
+}
+
+// told: every transition is in the outbox, once (the table sees to "once").
+func (l *look) told(of Divergence, r storage.RunRecord) error {
+	want := []export.Transition{export.TransitionRequested}
+	switch r.State {
+	case export.StateSucceeded, export.StatePartial, export.StateExpired:
+		want = append(want, export.TransitionBuilt, export.TransitionDistributed)
+	case export.StateFailed, export.StateAborted:
+		want = append(want, export.TransitionFailed)
+	}
+	for _, t := range want {
+		if slices.Contains(r.Told, t) {
+			continue
+		}
+		of.Subject = string(t)
+		if err := l.tell(untold, of, "the run is %s and the outbox has no %s", r.State, t); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// bundle: success means everything promised is there (ARCHITECTURE D13).
+func (l *look) bundle(of Divergence, r storage.RunRecord) error {
+	if !r.State.Downloadable() {
+		return nil
+	}
+	if r.ArchiveDigest == "" {
+		if err := l.tell(archiveMissing, of, "the run is %s and its row has no archive digest", r.State); err != nil {
+			return err
+		}
+	} else if !slices.Contains(r.Delivered, r.ArchiveDigest) {
+		of.Subject = r.ArchiveDigest
+		if err := l.tell(distributionMissing, of, "the run is %s; delivered were %v", r.State, r.Delivered); err != nil {
+			return err
+		}
+		of.Subject = ""
+	}
+	if !r.Sealed {
+		return l.tell(sealMissing, of, "the run is %s and its bundle has no seal", r.State)
+	}
+	return nil
+}
+
+// onItsWay names what should have moved on by now. A run that waits for an
+// approval may do so for as long as people need.
+func (l *look) onItsWay(of Divergence, r storage.RunRecord) error {
+	switch r.State {
+	case export.StatePending, export.StateRunning:
+		if l.longAgo(r.LastSign) {
+			return l.tell(runStuck, of, "the run is %s and has given no sign since %s", r.State, r.LastSign.Format(time.RFC3339))
+		}
+	case export.StateFailed, export.StateAborted:
+		if r.Pins > 0 && l.longAgo(r.CompletedAt) {
+			return l.tell(pinLeft, of, "the run is %s since %s and still keeps %d blobs", r.State, r.CompletedAt.Format(time.RFC3339), r.Pins)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,236 @@
+package fsck_test
+
+import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+	sdklog "go.temporal.io/sdk/log"
+	"go.temporal.io/sdk/testsuite"
+
+	"github.com/stella-ops/exportcenter/activities"
+	"github.com/stella-ops/exportcenter/adapters"
+	"github.com/stella-ops/exportcenter/adapters/jsonraw"
+	"github.com/stella-ops/exportcenter/bundle"
+	"github.com/stella-ops/exportcenter/export"
+	"github.com/stella-ops/exportcenter/fsck"
+	"github.com/stella-ops/exportcenter/internal/clock"
+	"github.com/stella-ops/exportcenter/ledger"
+	"github.com/stella-ops/exportcenter/ledger/osv"
+	"github.com/stella-ops/exportcenter/signing"
+	"github.com/stella-ops/exportcenter/storage"
+	"github.com/stella-ops/exportcenter/storage/files"
+	"github.com/stella-ops/exportcenter/storage/postgres"
+	"github.com/stella-ops/exportcenter/storage/postgres/pgtest"
+)
+
+// The tenants of a world. They have the same documents, so their blobs have
+// the same digests wherever a run's name is not in them.
+const (
+	acme   = "acme"
+	globex = "globex"
+)
+
+// now is the moment of the runs; fsck looks two hours later.
+var now = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
+const later = 2 * time.Hour
+
+// world is a small installation: real rows, real blobs, the real activities.
+type world struct {
+	*pgtest.Database
+	dir     string
+	objects *files.Store
+	runs    *postgres.Runs
+	exec    *postgres.Execution
+	ended   map[string]export.Run // the run that succeeded, by tenant
+}
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	db := pgtest.New(t)
+	w := &world{Database: db, dir: t.TempDir(), runs: postgres.NewRuns(db.DB), exec: postgres.NewExecution(db.DB),
+		ended: map[string]export.Run{}}
+	var err error
+	w.objects, err = files.Open(w.dir, clock.Fixed(now), rand.Reader)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, w.objects.Close()) })
+	book := postgres.NewLedger(db.DB)
+	for _, tenant := range []string{acme, globex} {
+		_, err := book.Import(t.Context(), tenant, documents(t))
+		require.NoError(t, err)
+	}
+	for i, tenant := range []string{acme, globex} {
+		w.ended[tenant] = w.export(t, tenant, i+1)
+		aborted := w.started(t, tenant, i+11)
+		require.NoError(t, w.exec.Pin(t.Context(), w.begin(t, aborted, export.PhaseAdapt), bundle.DigestOf([]byte("partial")), 7))
+		w.abort(t, aborted)
+		w.activities(t).discard(t, aborted)
+	}
+	return w
+}
+
+func documents(t *testing.T) []ledger.Observation {
+	t.Helper()
+	var all []ledger.Observation
+	for i := range 5 {
+		raw := fmt.Appendf(nil, `{"modified": "2026-01-01T00:00:00Z", "id": "EX-%d", "affected": []}`, i)
+		o, err := osv.Parse(ledger.Entry{Stream: "s", File: "f", Name: "n", Bytes: raw})
+		require.NoError(t, err)
+		all = append(all, o)
+	}
+	return all
+}
+
+func runID(n int) string { return fmt.Sprintf("0195f000-0000-7000-8000-%012d", n) }
+
+func (w *world) create(t *testing.T, tenant string, n int) export.Ref {
+	t.Helper()
+	profile, ok := export.BuiltinProfile("json:raw")
+	require.True(t, ok)
+	run, _, err := w.runs.CreateRun(t.Context(), export.Run{Tenant: tenant, ID: runID(n),
+		ProfileID: profile.ID, ProfileRevision: profile.Revision, ProfileName: profile.Name, Kind: profile.Kind, Variant: profile.Variant,
+		RequestedBy: "test", RequestedAt: now, State: export.StatePending}, storage.Idempotency{})
+	require.NoError(t, err)
+	return run.Ref()
+}
+
+func (w *world) begin(t *testing.T, ref export.Ref, phase export.Phase) storage.Claim {
+	t.Helper()
+	claim, _, err := w.exec.Begin(t.Context(), ref, phase, 1)
+	require.NoError(t, err)
+	return claim
+}
+
+func (w *world) started(t *testing.T, tenant string, n int) export.Ref {
+	t.Helper()
+	ref := w.create(t, tenant, n)
+	_, err := w.exec.Start(t.Context(), w.begin(t, ref, export.PhasePlan), 5, now)
+	require.NoError(t, err)
+	return ref
+}
+
+func (w *world) abort(t *testing.T, ref export.Ref) {
+	t.Helper()
+	_, err := w.exec.Finish(t.Context(), w.begin(t, ref, export.PhaseEmitTimeline), storage.Outcome{
+		State: export.StateAborted, Message: "cancelled", At: now, Cancel: &export.Cancellation{By: "test", Reason: "test", At: now},
+		Timeline: []export.TimelineEvent{{EventID: export.TimelineEventID(ref, export.TransitionFailed), TenantID: ref.Tenant,
+			EventType: export.TransitionFailed, RunID: ref.RunID}}})
+	require.NoError(t, err)
+}
+
+type walker struct{ *activities.Export }
+
+func (w *world) activities(t *testing.T) walker {
+	t.Helper()
+	key, err := ecdsa.ParseRawPrivateKey(elliptic.P256(), bytes.Repeat([]byte{7}, 32)) // a published key: it protects nothing
+	require.NoError(t, err)
+	signer, err := signing.NewSigner(key)
+	require.NoError(t, err)
+	registry, err := adapters.NewRegistry(jsonraw.Adapter{})
+	require.NoError(t, err)
+	return walker{&activities.Export{Ledger: postgres.NewLedger(w.DB), Execution: w.exec, Objects: w.objects, Signer: signer,
+		Adapters: registry, Clock: clock.Fixed(now), Log: slog.New(slog.DiscardHandler), Version: "test"}}
+}
+
+func (a walker) do(t *testing.T, activity, in any) {
+	t.Helper()
+	var suite testsuite.WorkflowTestSuite
+	suite.SetLogger(sdklog.NewStructuredLogger(slog.New(slog.DiscardHandler)))
+	env := suite.NewTestActivityEnvironment()
+	env.RegisterActivity(a.Export)
+	_, err := env.ExecuteActivity(activity, in)
+	require.NoError(t, err)
+}
+
+func (a walker) discard(t *testing.T, ref export.Ref) {
+	t.Helper()
+	a.do(t, a.Discard, activities.PhaseInput{Ref: ref})
+}
+
+// export runs an export to its end.
+func (w *world) export(t *testing.T, tenant string, n int) export.Run {
+	t.Helper()
+	ref, a := w.create(t, tenant, n), w.activities(t)
+	for _, phase := range []any{a.Plan, a.Resolve, a.Adapt, a.Manifest, a.Sign, a.Distribute} {
+		a.do(t, phase, activities.PhaseInput{Ref: ref})
+	}
+	a.do(t, a.EmitTimeline, activities.EmitTimelineInput{Ref: ref})
+	run, err := w.runs.GetRun(t.Context(), ref)
+	require.NoError(t, err)
+	require.Equal(t, export.StateSucceeded, run.State)
+	return run
+}
+
+// look looks at the world, two hours after its runs.
+func (w *world) look(t *testing.T, deep bool) (fsck.Looked, []fsck.Divergence) {
+	t.Helper()
+	return w.lookAt(t, now.Add(later), fsck.DefaultPatience, deep)
+}
+
+func (w *world) lookAt(t *testing.T, at time.Time, patience time.Duration, deep bool) (fsck.Looked, []fsck.Divergence) {
+	t.Helper()
+	survey, err := files.OpenSurvey(w.dir)
+	require.NoError(t, err)
+	defer survey.Close() //nolint:errcheck // read only
+	check := fsck.Check{Records: postgres.NewSurvey(w.DB), Files: survey, Clock: clock.Fixed(at), Patience: patience, Deep: deep}
+	var found []fsck.Divergence
+	looked, err := check.Run(t.Context(), func(d fsck.Divergence) error {
+		found = append(found, d)
+		return nil
+	})
+	require.NoError(t, err)
+	return looked, found
+}
+
+// sql changes the database behind everybody's back: as the superuser, without
+// triggers and foreign keys.
+func (w *world) sql(t *testing.T, statement string, args ...any) {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), w.Admin)
+	require.NoError(t, err)
+	defer conn.Close(t.Context()) //nolint:errcheck // test
+	_, err = conn.Exec(t.Context(), "set session_replication_role = replica")
+	require.NoError(t, err)
+	tag, err := conn.Exec(t.Context(), statement, args...)
+	require.NoError(t, err)
+	require.EqualValues(t, 1, tag.RowsAffected(), statement)
+}
+
+// entry gives an entry of a tenant's bundle.
+func (w *world) entry(t *testing.T, tenant, path string) storage.File {
+	t.Helper()
+	entries, err := w.runs.Files(t.Context(), w.ended[tenant].Ref())
+	require.NoError(t, err)
+	for _, e := range entries {
+		if e.Path == path || path == "" && e.Payload {
+			return e
+		}
+	}
+	require.Fail(t, "no such entry", path)
+	return storage.File{}
+}
+
+func (w *world) path(tenant string, digest bundle.Digest) string {
+	return filepath.Join(w.dir, storage.Namespace(tenant), "sha256", digest.Hex()[:2], digest.Hex())
+}
+
+// write replaces or makes a file of the store.
+func (w *world) write(t *testing.T, path, content string) {
+	t.Helper()
+	require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o700))
+	if err := os.Remove(path); err != nil {
+		require.ErrorIs(t, err, os.ErrNotExist)
+	}
+	require.NoError(t, os.WriteFile(path, []byte(content), 0o600))
+	require.NoError(t, os.Chtimes(path, now, now))
+}
