@@ -25,6 +25,9 @@ func main() {
 	if err == nil {
 		return
 	}
+	if errors.Is(err, errDiverged) {
+		os.Exit(2)
+	}
 	if !errors.As(err, &logged{}) {
 		fmt.Fprintln(os.Stderr, "exportcenter:", err)
 	}
@@ -42,7 +45,8 @@ func rootCommand() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(upCommand(), apiCommand(), workerCommand(), migrateCommand(), tokenCommand(), initCommand(), healthCommand())
+	root.AddCommand(upCommand(), apiCommand(), workerCommand(), migrateCommand(), tokenCommand(), initCommand(), healthCommand(),
+		fsckCommand())
 	return root
 }
 
