@@ -33,7 +33,7 @@ var (
 		Action: "Its workflow did not finish destroying them. See that a worker runs, and look for run RUN in its log and in Temporal."}
 	entryLost  = Kind{Code: "entry-lost", Means: "a bundle entry, or a plan, has no blob row, or one of another size", Action: exportAgain}
 	stagedLeft = Kind{Code: "staged-left", Means: "a file that was being written has not been touched for long",
-		Action: "Its writer died. The next start of an api or a worker removes it when it is an hour old."}
+		Action: "Its writer died. The next start of an api or a worker removes it."}
 	fileForeign = Kind{Code: "file-foreign", Means: "the blob store's directory holds something that the store did not make",
 		Action: "Find out who put it there, and take it away."}
 	namespaceUnknown = Kind{Code: "namespace-unknown", Means: "a namespace of the blob store belongs to no tenant of the database",
