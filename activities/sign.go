@@ -157,17 +157,24 @@ func (s *sealing) signEnvelope(ctx context.Context, path, at, payloadType string
 	return s.addSignature(ctx, path, at, text, sig, verifyBundle)
 }
 
-// signOnce signs message, or gives the signature that was stored when it was
-// signed before: a key service may sign the same message differently.
+// signOnce gives the signature that was stored when message was signed before,
+// and signs only when there is none: a key service may sign the same message
+// differently, and counts what it signs. Of two attempts that sign at once the
+// first stored is the one both use.
 func (s *sealing) signOnce(ctx context.Context, artifact string, message []byte) ([]byte, error) {
-	sig, err := s.Signer.Sign(ctx, message)
+	want := storage.StoredSignature{Artifact: artifact, KeyID: s.Signer.KeyID(), Algorithm: string(s.Signer.Algorithm()),
+		Message: bundle.DigestOf(message)}
+	before, err := s.Execution.FindSignature(ctx, s.claim, artifact, want.KeyID, want.Message)
 	if err != nil {
+		return nil, fmt.Errorf("look for the signature of %s: %w", artifact, err)
+	}
+	if before != nil {
+		return before.Signature, nil
+	}
+	if want.Signature, err = s.Signer.Sign(ctx, message); err != nil {
 		return nil, s.refused(err)
 	}
-	stored, err := s.Execution.KeepSignature(ctx, s.claim, storage.StoredSignature{
-		Artifact: artifact, KeyID: s.Signer.KeyID(), Algorithm: string(s.Signer.Algorithm()),
-		Message: bundle.DigestOf(message), Signature: sig,
-	})
+	stored, err := s.Execution.KeepSignature(ctx, s.claim, want)
 	if err != nil {
 		return nil, fmt.Errorf("keep signature of %s: %w", artifact, err)
 	}

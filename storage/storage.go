@@ -192,6 +192,9 @@ type Execution interface {
 	BundleFiles(ctx context.Context, ref export.Ref) ([]File, error)
 	// SaveManifest records the digests the manifest fixes; event manifest.written.
 	SaveManifest(ctx context.Context, c Claim, r export.Result, at time.Time) error
+	// FindSignature gives the signature that is stored for (run, artifact, key,
+	// message), so that the key service is asked once; nil when there is none.
+	FindSignature(ctx context.Context, c Claim, artifact, keyID string, message bundle.Digest) (*StoredSignature, error)
 	// KeepSignature stores s unless (run, artifact, key, message) has one, and
 	// returns the stored one.
 	KeepSignature(ctx context.Context, c Claim, s StoredSignature) (StoredSignature, error)

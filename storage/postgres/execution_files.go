@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
@@ -95,30 +94,4 @@ func collectFiles(ref export.Ref, rows pgx.Rows) ([]storage.File, error) {
 		return nil, absentRun(ref)
 	}
 	return files, nil
-}
-
-// KeepSignature stores a signature before it is used; the first one stays.
-func (e *Execution) KeepSignature(ctx context.Context, c storage.Claim, s storage.StoredSignature) (storage.StoredSignature, error) {
-	kept := storage.StoredSignature{Artifact: s.Artifact, KeyID: s.KeyID, Message: s.Message}
-	err := e.claimed(ctx, c, "keep signature", func(tx pgx.Tx, run export.Run) error {
-		batch := &pgx.Batch{}
-		batch.Queue(`
-			insert into export_signatures (tenant, project, run_id, artifact, key_id, message, algorithm, signature)
-			values ($1, $2, $3, $4, $5, $6, $7, $8) on conflict do nothing`,
-			run.Tenant, projectColumn(run.Project), run.ID, s.Artifact, s.KeyID, s.Message[:], s.Algorithm, s.Signature)
-		batch.Queue(`
-			select algorithm, signature from export_signatures
-			where tenant = $1 and run_id = $2 and artifact = $3 and key_id = $4 and message = $5`,
-			run.Tenant, run.ID, s.Artifact, s.KeyID, s.Message[:])
-		results := tx.SendBatch(ctx, batch)
-		if _, err := results.Exec(); err != nil {
-			return errors.Join(err, results.Close())
-		}
-		err := results.QueryRow().Scan(&kept.Algorithm, &kept.Signature)
-		return errors.Join(err, results.Close())
-	})
-	if err != nil {
-		return storage.StoredSignature{}, err
-	}
-	return kept, nil
 }

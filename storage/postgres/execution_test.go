@@ -134,10 +134,22 @@ func TestTheFirstSignatureStays(t *testing.T) {
 	ref := w.started(t, "acme", 1).Ref()
 	claim := w.begin(t, ref, export.PhaseSign, 1)
 	first := storage.StoredSignature{Artifact: "seal", KeyID: "sha256:k", Algorithm: "ed25519", Message: digest("m"), Signature: []byte{1, 0, 255}}
+	none, err := w.exec.FindSignature(t.Context(), claim, first.Artifact, first.KeyID, first.Message)
+	require.NoError(t, err)
+	require.Nil(t, none)
 	kept, err := w.exec.KeepSignature(t.Context(), claim, first)
 	require.NoError(t, err)
 	require.Equal(t, first, kept)
 	before := w.fingerprint(t)
+	found, err := w.exec.FindSignature(t.Context(), claim, first.Artifact, first.KeyID, first.Message)
+	require.NoError(t, err)
+	require.Equal(t, &first, found)
+	for _, other := range []storage.StoredSignature{{Artifact: "x", KeyID: first.KeyID, Message: first.Message},
+		{Artifact: "seal", KeyID: "x", Message: first.Message}, {Artifact: "seal", KeyID: first.KeyID, Message: digest("x")}} {
+		none, err := w.exec.FindSignature(t.Context(), claim, other.Artifact, other.KeyID, other.Message)
+		require.NoError(t, err)
+		require.Nil(t, none)
+	}
 	second := first
 	second.Signature = []byte("a key service signs differently each time")
 	kept, err = w.exec.KeepSignature(t.Context(), claim, second)

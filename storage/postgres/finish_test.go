@@ -79,7 +79,7 @@ func TestAStaleAttemptWritesNothing(t *testing.T) {
 	for name, claim := range map[string]storage.Claim{"overtaken": old, "never begun": never, "zero": nobody} {
 		errs := callClaimed(t, w, claim)
 		_, errs["Finish"] = w.exec.Finish(t.Context(), claim, succeeded(run))
-		require.Len(t, errs, 11)
+		require.Len(t, errs, 12)
 		for method, err := range errs {
 			require.ErrorIs(t, err, storage.ErrStale, "%s, %s", name, method)
 		}

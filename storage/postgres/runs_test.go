@@ -187,6 +187,7 @@ func callClaimed(t *testing.T, w world, c storage.Claim) map[string]error {
 	errs["AddEvent"] = w.exec.AddEvent(ctx, c, "late", export.Event{Type: export.EventAdapterStart, At: at(300)})
 	errs["SaveFiles"] = w.exec.SaveFiles(ctx, c, []storage.File{{Path: "late"}})
 	errs["SaveManifest"] = w.exec.SaveManifest(ctx, c, result, at(300))
+	_, errs["FindSignature"] = w.exec.FindSignature(ctx, c, "late", "k", digest("late"))
 	_, errs["KeepSignature"] = w.exec.KeepSignature(ctx, c, storage.StoredSignature{Artifact: "late", Signature: []byte("s")})
 	errs["SaveSigned"] = w.exec.SaveSigned(ctx, c, result, timeline(c.Ref, export.TransitionBuilt), at(300))
 	errs["SaveDistribution"] = w.exec.SaveDistribution(ctx, c, storage.Distribution{Type: "http", Location: "/late"}, at(300))
