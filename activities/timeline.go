@@ -46,7 +46,14 @@ func (e *Export) emitTimeline(ctx context.Context, in EmitTimelineInput) (export
 	if err != nil {
 		return run, err
 	}
-	ended, err := e.Execution.Finish(ctx, claim, e.outcome(in, run))
+	outcome := e.outcome(in, run)
+	ended, err := e.Execution.Finish(ctx, claim, outcome)
+	if outcome.State == export.StateSucceeded && errors.Is(err, storage.ErrConflict) {
+		// Its rows are not those of a success. A run must end, so it fails.
+		failure := FailureOf(err, export.PhaseDistribute)
+		in.Failure = &failure
+		ended, err = e.Execution.Finish(ctx, claim, e.outcome(in, run))
+	}
 	if err != nil {
 		return run, fmt.Errorf("finish run: %w", err)
 	}

@@ -26,7 +26,7 @@ func sorted(digests ...bundle.Digest) []bundle.Digest {
 func TestDropBlobsLeavesWhatOthersNeed(t *testing.T) {
 	w := newWorld(t)
 	ctx := t.Context()
-	doomed, other := w.started(t, "acme", 1), w.started(t, "acme", 2)
+	doomed, other := w.started(t, "acme", 1), w.delivered(t, "acme", 2)
 	claim, othersClaim := w.begin(t, doomed.Ref(), export.PhaseAdapt, 1), w.begin(t, other.Ref(), export.PhaseAdapt, 1)
 	for _, name := range []string{"own", "plan", "pinned by both", "file of the other"} {
 		require.NoError(t, w.exec.Pin(ctx, claim, digest(name), 1))

@@ -24,6 +24,11 @@ func (e *Execution) Finish(ctx context.Context, c storage.Claim, o storage.Outco
 		if !newest {
 			return outrun(c)
 		}
+		if o.State == export.StateSucceeded {
+			if err := complete(ctx, tx, run); err != nil {
+				return err
+			}
+		}
 		if o.State == export.StateAborted && run.Cancel == nil && o.Cancel != nil {
 			if run, err = recordCancel(ctx, tx, run, *o.Cancel); err != nil {
 				return err
@@ -39,6 +44,27 @@ func (e *Execution) Finish(ctx context.Context, c storage.Claim, o storage.Outco
 		return err
 	})
 	return run, err
+}
+
+// complete refuses a success that does not have everything it promises: the
+// digest of its archive, and a delivery of that archive (ARCHITECTURE D13).
+func complete(ctx context.Context, tx pgx.Tx, run export.Run) error {
+	incomplete := func(what string) error {
+		return &export.Error{Code: export.CodeDistribution, Class: export.ClassPermanent, Err: storage.ErrConflict,
+			Message: "the run cannot succeed: " + what}
+	}
+	if run.Result.ArchiveDigest == "" {
+		return incomplete("no digest of its archive is recorded")
+	}
+	var delivered bool
+	err := tx.QueryRow(ctx, `
+		select exists (select from export_distributions
+			where tenant = $1 and run_id = $2 and 'sha256:' || encode(digest, 'hex') = $3)`,
+		run.Tenant, run.ID, run.Result.ArchiveDigest).Scan(&delivered)
+	if err == nil && !delivered {
+		err = incomplete("no delivery of its archive is recorded")
+	}
+	return err
 }
 
 // checkOutcome gives the journal event of an end.

@@ -69,6 +69,18 @@ func (w world) started(t testing.TB, tenant string, n int) export.Run {
 	return run
 }
 
+// delivered creates a run that has all it needs to succeed.
+func (w world) delivered(t testing.TB, tenant string, n int) export.Run {
+	t.Helper()
+	ref := w.started(t, tenant, n).Ref()
+	result := export.Result{ArchiveDigest: digest("archive").String(), ArchiveBytes: 7}
+	require.NoError(t, w.exec.SaveSigned(t.Context(), w.begin(t, ref, export.PhaseSign, 1), result,
+		timeline(ref, export.TransitionBuilt), at(110)))
+	require.NoError(t, w.exec.SaveDistribution(t.Context(), w.begin(t, ref, export.PhaseDistribute, 1),
+		storage.Distribution{Type: "http", Location: "/download", Digest: digest("archive"), Size: 7}, at(111)))
+	return w.get(t, ref)
+}
+
 func (w world) finish(t testing.TB, ref export.Ref, o storage.Outcome) export.Run {
 	t.Helper()
 	run, err := w.exec.Finish(t.Context(), w.begin(t, ref, export.PhaseEmitTimeline, 1), o)

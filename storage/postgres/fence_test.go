@@ -144,7 +144,7 @@ func TestAttemptsTakeOverFromEachOther(t *testing.T) {
 func BenchmarkRun(b *testing.B) {
 	w := newWorld(b)
 	for n := 1; b.Loop(); n++ {
-		run := w.started(b, "acme", n)
+		run := w.delivered(b, "acme", n)
 		claim := w.begin(b, run.Ref(), export.PhaseAdapt, 1)
 		if err := w.exec.Pin(b.Context(), claim, digest("x"), 1); err != nil {
 			b.Fatal(err)

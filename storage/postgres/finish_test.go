@@ -23,7 +23,7 @@ func TestFinishIsOnceAndForAll(t *testing.T) {
 		for second, other := range outcomes {
 			t.Run(first+" then "+second, func(t *testing.T) {
 				n++
-				run := w.started(t, "acme", n)
+				run := w.delivered(t, "acme", n)
 				end := w.finish(t, run.Ref(), outcome(run))
 				require.Equal(t, export.State(first), end.State)
 				require.Equal(t, at(200), end.CompletedAt)
@@ -67,6 +67,43 @@ func TestHowARunEndsIsInItsRow(t *testing.T) {
 	}
 }
 
+// Success means everything promised is there (ARCHITECTURE D13).
+func TestASuccessHasAnArchiveAndADelivery(t *testing.T) {
+	w := newWorld(t)
+	signed := func(t *testing.T, ref export.Ref) {
+		result := export.Result{ArchiveDigest: digest("archive").String(), ArchiveBytes: 7}
+		require.NoError(t, w.exec.SaveSigned(t.Context(), w.begin(t, ref, export.PhaseSign, 1), result,
+			timeline(ref, export.TransitionBuilt), at(110)))
+	}
+	distributed := func(t *testing.T, ref export.Ref, of string) {
+		require.NoError(t, w.exec.SaveDistribution(t.Context(), w.begin(t, ref, export.PhaseDistribute, 1),
+			storage.Distribution{Type: "http", Location: "/download", Digest: digest(of), Size: 7}, at(111)))
+	}
+	w.finish(t, w.delivered(t, "acme", 99).Ref(), succeeded(w.get(t, export.Ref{Tenant: "acme", RunID: runID(99)})))
+	for n, tt := range []struct {
+		name    string
+		prepare func(t *testing.T, ref export.Ref)
+		says    string
+	}{
+		{"neither", func(*testing.T, export.Ref) {}, "digest"},
+		{"delivery only", func(t *testing.T, ref export.Ref) { distributed(t, ref, "archive") }, "digest"},
+		{"archive only", func(t *testing.T, ref export.Ref) { signed(t, ref) }, "delivery"},
+		{"delivery of another archive", func(t *testing.T, ref export.Ref) { signed(t, ref); distributed(t, ref, "other") }, "delivery"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			run := w.started(t, "acme", n+1)
+			tt.prepare(t, run.Ref())
+			claim := w.begin(t, run.Ref(), export.PhaseEmitTimeline, 1)
+			before := w.fingerprint(t)
+			_, err := w.exec.Finish(t.Context(), claim, succeeded(run))
+			require.ErrorIs(t, err, storage.ErrConflict)
+			require.ErrorContains(t, err, tt.says)
+			require.Equal(t, before, w.fingerprint(t))
+			require.Equal(t, export.StateFailed, w.finish(t, run.Ref(), failed(run)).State, "it can still end")
+		})
+	}
+}
+
 func TestAStaleAttemptWritesNothing(t *testing.T) {
 	w := newWorld(t)
 	run := w.started(t, "acme", 1)
@@ -92,7 +129,7 @@ func TestAfterTheEndNothingIsWritten(t *testing.T) {
 	n := 0
 	for state, outcome := range outcomes {
 		n++
-		run := w.started(t, "acme", n)
+		run := w.delivered(t, "acme", n)
 		w.finish(t, run.Ref(), outcome(run))
 		before := w.fingerprint(t)
 		for method, err := range callClaimed(t, w, storage.Claim{Ref: run.Ref(), Phase: export.PhaseEmitTimeline, Attempt: 1}) {
@@ -117,7 +154,7 @@ func TestTheDatabaseKeepsTheEnd(t *testing.T) {
 	n := 0
 	for state, outcome := range outcomes {
 		n++
-		run := w.started(t, "acme", n)
+		run := w.delivered(t, "acme", n)
 		w.finish(t, run.Ref(), outcome(run))
 		before := w.fingerprint(t)
 		for _, change := range []string{
@@ -165,7 +202,7 @@ func TestCancelAgainstFinish(t *testing.T) {
 	const runs, racers = 12, 6
 	ended := map[export.State]int{}
 	for n := 1; n <= runs; n++ {
-		run := w.started(t, "acme", n)
+		run := w.delivered(t, "acme", n)
 		ref := run.Ref()
 		emit, adapt := w.begin(t, ref, export.PhaseEmitTimeline, 1), w.begin(t, ref, export.PhaseAdapt, 1)
 		states, errs := make([]export.State, 3*racers), make([]error, 5*racers)
@@ -213,5 +250,5 @@ func checkOneEnd(t *testing.T, w world, end export.Run) {
 	require.Equal(t, "run."+string(end.State), string(types[len(types)-1]), "the end is the last event")
 	require.Equal(t, end.Cancel != nil, seen[export.EventCancelRequested] == 1)
 	require.Equal(t, int64(len(types)), value[int64](t, w, end.Tenant, "select event_seq from export_runs where id = $1", end.ID))
-	require.Equal(t, 2, value[int](t, w, end.Tenant, "select count(*) from export_outbox where run_id = $1", end.ID), "requested and the end")
+	require.Equal(t, 3, value[int](t, w, end.Tenant, "select count(*) from export_outbox where run_id = $1", end.ID), "requested, built and the end")
 }

@@ -1,0 +1,77 @@
+package activities
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	sdklog "go.temporal.io/sdk/log"
+	"go.temporal.io/sdk/testsuite"
+
+	"github.com/stella-ops/exportcenter/export"
+	"github.com/stella-ops/exportcenter/internal/clock"
+	"github.com/stella-ops/exportcenter/storage"
+)
+
+// ends notes how a run is to end and refuses some of it.
+type ends struct {
+	storage.Execution
+	asked  []storage.Outcome
+	refuse map[export.State]error
+}
+
+var endingRef = export.Ref{Tenant: "demo", RunID: "0190c0de-0000-7000-8000-000000000001"}
+
+func (e *ends) Begin(_ context.Context, ref export.Ref, phase export.Phase, attempt int64) (storage.Claim, export.Run, error) {
+	return storage.Claim{Ref: ref, Phase: phase, Attempt: attempt}, export.Run{Tenant: ref.Tenant, ID: ref.RunID, State: export.StateRunning}, nil
+}
+
+func (e *ends) Finish(_ context.Context, _ storage.Claim, o storage.Outcome) (export.Run, error) {
+	e.asked = append(e.asked, o)
+	return export.Run{Tenant: endingRef.Tenant, ID: endingRef.RunID, State: o.State, Failure: o.Failure}, e.refuse[o.State]
+}
+
+func (e *ends) emit(t *testing.T) (EmitTimelineResult, error) {
+	t.Helper()
+	var suite testsuite.WorkflowTestSuite
+	suite.SetLogger(sdklog.NewStructuredLogger(slog.New(slog.DiscardHandler)))
+	env := suite.NewTestActivityEnvironment()
+	a := &Export{Execution: e, Clock: clock.Fixed(time.Unix(1, 0)), Log: slog.New(slog.DiscardHandler)}
+	env.RegisterActivity(a)
+	var result EmitTimelineResult
+	value, err := env.ExecuteActivity(a.EmitTimeline, EmitTimelineInput{Ref: endingRef})
+	if err == nil {
+		require.NoError(t, value.Get(&result))
+	}
+	return result, err
+}
+
+// A success without all it promises is refused for ever. The run must end all
+// the same, so it fails and says why.
+func TestAnIncompleteSuccessFails(t *testing.T) {
+	refusal := &export.Error{Code: export.CodeDistribution, Class: export.ClassPermanent, Message: "nothing was delivered", Err: storage.ErrConflict}
+	e := &ends{refuse: map[export.State]error{export.StateSucceeded: fmt.Errorf("finish run: %w", refusal)}}
+	result, err := e.emit(t)
+	require.NoError(t, err)
+	require.Equal(t, export.StateFailed, result.State)
+	require.Len(t, e.asked, 2)
+	require.Equal(t, &export.Failure{Code: export.CodeDistribution, Phase: export.PhaseDistribute, Message: "nothing was delivered"}, e.asked[1].Failure)
+	require.Equal(t, export.TransitionFailed, e.asked[1].Timeline[0].EventType)
+}
+
+// Whatever else goes wrong while a run ends is tried again, not made a failure.
+func TestADatabaseThatIsAwayDoesNotFailTheRun(t *testing.T) {
+	e := &ends{refuse: map[export.State]error{export.StateSucceeded: errors.New("connection reset")}}
+	_, err := e.emit(t)
+	require.Error(t, err)
+	require.Len(t, e.asked, 1)
+
+	e = &ends{}
+	result, err := e.emit(t)
+	require.NoError(t, err)
+	require.Equal(t, export.StateSucceeded, result.State)
+}
