@@ -133,9 +133,20 @@ func (r *exportRun) result(ended activities.EmitTimelineResult, err error) (Expo
 	case export.StateAborted:
 		return ExportRunResult{}, temporal.NewCanceledError()
 	case export.StateFailed:
+		if err == nil || isCancel(err) { // nothing failed here
+			err = failedElsewhere()
+		}
 		return ExportRunResult{}, err
 	}
 	return ExportRunResult{State: ended.State, PayloadDigest: ended.PayloadDigest}, nil
+}
+
+// failedElsewhere is the error of a workflow whose own phases did not fail: the
+// run had ended before, under an earlier workflow, or its rows were not those
+// of a success.
+func failedElsewhere() error {
+	return temporal.NewNonRetryableApplicationError("the run has failed; its row and its events say why",
+		string(export.ClassPermanent), nil)
 }
 
 // isCancel reports whether err is a cancellation, by context or by an activity

@@ -24,6 +24,8 @@ type world struct {
 	walked   []export.Phase
 	ends     []activities.EmitTimelineInput
 	discards int
+	// elsewhere is how the run had ended before, "" when it had not.
+	elsewhere export.State
 }
 
 const phaseTakes = time.Minute
@@ -61,6 +63,8 @@ func newWorld(t *testing.T, failing map[export.Phase]error) *world {
 func (w *world) emit(_ context.Context, in activities.EmitTimelineInput) (activities.EmitTimelineResult, error) {
 	w.ends = append(w.ends, in)
 	switch {
+	case w.elsewhere != "":
+		return activities.EmitTimelineResult{State: w.elsewhere}, nil
 	case in.Cancelled:
 		return activities.EmitTimelineResult{State: export.StateAborted}, nil
 	case in.Failure != nil:
@@ -170,6 +174,25 @@ func TestSecondCancelDoesNotReplaceTheFirst(t *testing.T) {
 	w.env.RegisterDelayedCallback(func() { w.env.SignalWorkflow(CancelSignal, export.Cancellation{By: "second"}) }, during(2)+time.Second)
 	require.Error(t, w.run(t))
 	require.Equal(t, "first", w.ends[0].Cancel.By)
+}
+
+// A second workflow of a run that has failed, or a success that its rows do not
+// bear out: Temporal must not show an empty result as completed.
+func TestARunThatFailedElsewhereIsShownAsFailed(t *testing.T) {
+	cancelled := temporal.NewNonRetryableApplicationError("cancelled", string(export.ClassCancelled), nil)
+	for name, failing := range map[string]map[export.Phase]error{"all phases done": nil, "cancelled": {export.PhasePlan: cancelled}} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, failing)
+			w.elsewhere = export.StateFailed
+			err := w.run(t)
+			require.False(t, temporal.IsCanceledError(err), "the row says failed: %v", err)
+			var app *temporal.ApplicationError
+			require.ErrorAs(t, err, &app)
+			require.True(t, app.NonRetryable())
+			require.Contains(t, app.Error(), "its row and its events say why")
+			require.Equal(t, 1, w.discards)
+		})
+	}
 }
 
 func TestStatusQueryNamesThePhase(t *testing.T) {
