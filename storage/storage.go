@@ -185,7 +185,9 @@ type Execution interface {
 	SaveShards(ctx context.Context, c Claim, shards []Shard, at time.Time) error
 	// AddEvent records an event of the phase, once per (phase, type, subject).
 	AddEvent(ctx context.Context, c Claim, subject string, e export.Event) error
-	// SaveFiles records bundle entries by path, replacing those of an earlier attempt.
+	// SaveFiles records bundle entries by path, replacing those of an earlier
+	// attempt. In phase manifest it also removes payload entries that are not in
+	// the plan: an earlier plan had them, and they are in no manifest.
 	SaveFiles(ctx context.Context, c Claim, files []File) error
 	// BundleFiles lists what SaveFiles recorded, in archive order (bytewise by
 	// path, the seal last).

@@ -11,7 +11,8 @@ import (
 	"github.com/stella-ops/exportcenter/storage"
 )
 
-// SaveFiles records bundle entries by path.
+// SaveFiles records bundle entries by path. The manifest lists what the plan
+// has, so with it go payload entries that only an earlier plan had.
 func (e *Execution) SaveFiles(ctx context.Context, c storage.Claim, files []storage.File) error {
 	n := len(files)
 	paths, payload, seen := make([]string, n), make([]bool, n), make(map[string]bool, n)
@@ -37,6 +38,12 @@ func (e *Execution) SaveFiles(ctx context.Context, c storage.Claim, files []stor
 			where (f.digest, f.size, f.records, f.content_digest, f.content_size, f.payload) is distinct from
 				(excluded.digest, excluded.size, excluded.records, excluded.content_digest, excluded.content_size, excluded.payload)`,
 			run.Tenant, projectColumn(run.Project), run.ID, paths, digests, sizes, records, contentDigests, contentSizes, payload)
+		if err != nil || c.Phase != export.PhaseManifest {
+			return err
+		}
+		_, err = tx.Exec(ctx, `
+			delete from export_files f where f.tenant = $1 and f.run_id = $2 and f.payload and not exists
+				(select from export_inputs i where i.tenant = f.tenant and i.run_id = f.run_id and i.name = f.path)`, run.Tenant, run.ID)
 		return err
 	})
 }

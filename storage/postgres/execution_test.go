@@ -101,6 +101,7 @@ func TestFilesComeInArchiveOrder(t *testing.T) {
 	files, err := w.runs.Files(t.Context(), ref)
 	require.NoError(t, err)
 	require.Empty(t, files)
+	require.NoError(t, w.exec.SavePlan(t.Context(), w.begin(t, ref, export.PhaseResolve, 1), digest("plan"), shards(1), at(101)))
 	claim := w.begin(t, ref, export.PhaseManifest, 1)
 	payload := storage.File{Path: "data/raw/advisories-0000000000000000.jsonl.zst", Digest: digest("d"), Size: 3,
 		Records: 7, ContentDigest: digest("c"), ContentSize: 9, Payload: true}
@@ -127,6 +128,42 @@ func TestFilesComeInArchiveOrder(t *testing.T) {
 	same, err := w.runs.Files(t.Context(), ref)
 	require.NoError(t, err)
 	require.Equal(t, files, same)
+}
+
+// A workflow that is reset may plan anew. What only the old plan had is in no
+// manifest, and must not be in the archive.
+func TestFilesOfAnEarlierPlanGo(t *testing.T) {
+	w := newWorld(t)
+	ref, other := w.started(t, "acme", 1).Ref(), w.started(t, "acme", 2).Ref()
+	save := func(ref export.Ref, phase export.Phase, attempt int64, plan []storage.Shard, more ...storage.File) {
+		t.Helper()
+		for _, s := range packed(plan) {
+			more = append(more, *s.Result)
+		}
+		require.NoError(t, w.exec.SaveFiles(t.Context(), w.begin(t, ref, phase, attempt), more))
+	}
+	paths := func(ref export.Ref) (found []string) {
+		files, err := w.exec.BundleFiles(t.Context(), ref)
+		require.NoError(t, err)
+		for _, f := range files {
+			found = append(found, f.Path)
+		}
+		return found
+	}
+	readme := storage.File{Path: "README.md", Digest: digest("r"), Size: 4}
+	for _, r := range []export.Ref{ref, other} {
+		require.NoError(t, w.exec.SavePlan(t.Context(), w.begin(t, r, export.PhaseResolve, 1), digest("plan"), shards(3), at(101)))
+		save(r, export.PhaseManifest, 1, shards(3), readme)
+		require.Len(t, paths(r), 4)
+	}
+	require.NoError(t, w.exec.SavePlan(t.Context(), w.begin(t, ref, export.PhaseResolve, 2), digest("new plan"), shards(4)[1:], at(102)))
+	save(ref, export.PhaseSign, 1, nil, storage.File{Path: "checksums.txt", Digest: digest("c"), Size: 1})
+	require.Len(t, paths(ref), 5, "only the manifest decides")
+	save(ref, export.PhaseManifest, 1, shards(3), readme)
+	require.Len(t, paths(ref), 4, "an old attempt cannot bring back what the plan has not: %v", paths(ref))
+	save(ref, export.PhaseManifest, 2, shards(4)[1:], readme)
+	require.Equal(t, []string{"README.md", "checksums.txt", shards(4)[1].Name, shards(4)[2].Name, shards(4)[3].Name}, paths(ref))
+	require.Len(t, paths(other), 4, "another run's stay")
 }
 
 func TestTheFirstSignatureStays(t *testing.T) {
