@@ -12,7 +12,7 @@ type Kind struct {
 
 // What is to be done about several kinds.
 const (
-	exportAgain = "The run's bundle cannot be trusted to arrive whole. Put the blob back from a backup of the blob store, or make the bundle again with a new run."
+	exportAgain = "Bundles of the runs that keep the blob cannot be downloaded whole. Put it back from a backup of the blob store, or make the bundles again with new runs."
 	tellUs      = "This should not be possible. Keep the database as it is, look into the worker's log under the run id, and report it."
 	restore     = "Restore the database from a backup. What was exported from this document since is suspect."
 	byHand      = "It takes space and does no other harm. Look again; when it is still named, remove the file."
@@ -23,7 +23,7 @@ var (
 	blobMissing = Kind{Code: "blob-missing", Means: "a blob's row has no file", Action: exportAgain}
 	blobSize    = Kind{Code: "blob-size", Means: "a blob's file has another size than its row", Action: exportAgain}
 	blobBytes   = Kind{Code: "blob-bytes", Deep: true, Means: "a blob's bytes differ from its digest, or cannot be read",
-		Action: "The disk has changed them. Downloads refuse it. Put the blob back from a backup of the blob store or make the bundle again, and check the disk."}
+		Action: "The disk has changed them, and no verifier accepts a bundle with them. Put the file back from a backup of the blob store, or remove it and make the bundles again with new runs: while it is there, a run that needs the same bytes takes these. Check the disk."}
 	blobUnrecorded = Kind{Code: "blob-unrecorded", Means: "a blob's file has no row", Action: byHand}
 	blobUnneeded   = Kind{Code: "blob-unneeded", Means: "a blob's row is kept by no run",
 		Action: "It takes space, and the collector may take it. If bundle entries need it, make the bundles that are named again."}
