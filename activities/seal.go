@@ -2,10 +2,12 @@ package activities
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sort"
 
 	"github.com/stella-ops/exportcenter/bundle"
+	"github.com/stella-ops/exportcenter/export"
 	"github.com/stella-ops/exportcenter/signing"
 	"github.com/stella-ops/exportcenter/storage"
 )
@@ -19,6 +21,10 @@ func (s *sealing) close(ctx context.Context) error {
 		beat.tick(opened)
 		return s.source(ctx, m)
 	})
+	if errors.Is(err, bundle.ErrRotten) {
+		return &export.Error{Code: export.CodeInternal, Class: export.ClassPermanent, Err: err,
+			Message: "bytes in the blob store have changed since they were written; the operator finds them with exportcenter fsck --deep"}
+	}
 	if err != nil {
 		return fmt.Errorf("hash archive: %w", err)
 	}

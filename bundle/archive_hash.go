@@ -18,29 +18,68 @@ type ArchiveHash struct {
 	bytes int64
 }
 
+// ErrRotten is wrapped when a blob's bytes are not those its digest names.
+var ErrRotten = errors.New("stored bytes differ from their digest")
+
 // HashArchive hashes the archive of members, all entries but the seal, in one
-// streaming pass. It stops when ctx ends.
+// streaming pass, and each blob on the way: an archive over bytes that have
+// changed in the store is never sealed. It stops when ctx ends.
 func HashArchive(ctx context.Context, members []Member, open func(Member) (Source, error)) (*ArchiveHash, error) {
-	view, err := NewPrefixView(members, open)
+	view, err := NewPrefixView(members, open) // checks order and paths
 	if err != nil {
 		return nil, err
 	}
-	defer view.Close()
-	h := sha256.New()
+	if err := view.Close(); err != nil {
+		return nil, err
+	}
+	a := &ArchiveHash{hash: sha256.New(), bytes: view.Size()}
 	buffer := make([]byte, 256<<10)
-	for {
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
-		n, err := view.Read(buffer)
-		h.Write(buffer[:n])
-		if errors.Is(err, io.EOF) {
-			return &ArchiveHash{hash: h, bytes: view.Size()}, nil
-		}
-		if err != nil {
-			return nil, fmt.Errorf("hash archive: %w", err)
+	for _, m := range members {
+		if err := a.add(ctx, m, open, buffer); err != nil {
+			return nil, fmt.Errorf("hash archive: %s: %w", m.Path, err)
 		}
 	}
+	return a, nil
+}
+
+// add hashes one entry: header, blob, padding.
+func (a *ArchiveHash) add(ctx context.Context, m Member, open func(Member) (Source, error), buffer []byte) error {
+	header, err := Header(m.Path, m.Size)
+	if err != nil {
+		return err
+	}
+	a.hash.Write(header[:])
+	source, err := open(m)
+	if err != nil {
+		return err
+	}
+	defer source.Close()
+	own := sha256.New()
+	content := &stoppable{ctx, io.NewSectionReader(source, 0, m.Size)}
+	n, err := io.CopyBuffer(struct{ io.Writer }{io.MultiWriter(a.hash, own)}, content, buffer)
+	switch {
+	case err != nil:
+		return err
+	case n < m.Size:
+		return fmt.Errorf("%w: %d of %d bytes", ErrShortBlob, n, m.Size)
+	case Digest(own.Sum(nil)) != m.Digest:
+		return fmt.Errorf("%w: want %s, got %s", ErrRotten, m.Digest, Digest(own.Sum(nil)))
+	}
+	a.hash.Write(make([]byte, padding(m.Size)))
+	return nil
+}
+
+// stoppable is a reader that ends with its context.
+type stoppable struct {
+	ctx context.Context
+	io.Reader
+}
+
+func (s *stoppable) Read(p []byte) (int, error) {
+	if err := s.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return s.Reader.Read(p)
 }
 
 // Prefix is the digest and length of the bytes before the seal's header.

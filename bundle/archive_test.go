@@ -342,3 +342,23 @@ func FuzzParseHeader(f *testing.F) {
 		}
 	})
 }
+
+// A store whose bytes have changed gives no archive, however small the change.
+func TestHashArchiveRefusesRottenBlobs(t *testing.T) {
+	w := newWorld(7, 5000, 70_000)
+	w.standard(t)
+	last := len(w.members) - 1
+	for _, m := range w.members[:last] {
+		if m.Size == 0 {
+			continue
+		}
+		blob := w.blobs[m.Path]
+		blob[len(blob)/2] ^= 1
+		_, err := bundle.HashArchive(t.Context(), w.members[:last], w.Open)
+		require.ErrorIs(t, err, bundle.ErrRotten)
+		require.ErrorContains(t, err, m.Path)
+		blob[len(blob)/2] ^= 1
+	}
+	_, err := bundle.HashArchive(t.Context(), w.members[:last], w.Open)
+	require.NoError(t, err)
+}
