@@ -27,7 +27,7 @@ up: build postgres ## build and run everything on .data until Ctrl-C
 # Tests of the house start the built programs. devserver, a module of its own,
 # is tested through them; its own tests would link the whole cluster again.
 test: postgres build ## all tests; needs nothing running
-	go test ./... -count=1
+	go test ./... -count=1 -timeout 30m
 
 tools: ## foreign programs, pinned, into .tools/bin; names what cannot be had
 	@tools/install.sh
