@@ -71,35 +71,45 @@ const lockHead = `select seq from ledger_heads where tenant = $1 for update`
 
 // insertObservations runs under the head's lock. $16 says that an earlier
 // document of the same batch is a greater revision; $17 to $19 are the terms
-// as (position in the batch, axis, term). What is recorded is asked document
-// by document: the planner may make a NOT EXISTS one join with all of the
-// tenant's rows, and then every batch would read them all.
+// as (position in the batch, axis, term).
+//
+// What is recorded of a document is asked document by document, in one look at
+// the index: the planner cannot make the limited subquery one join with all of
+// the tenant's rows. Revisions that were current when they were recorded are a
+// rising chain: each overtakes the one before it.
 const insertObservations = `
 with batch as (
   select * from unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::bytea[],
     $10::text[], $11::bigint[], $12::bigint[], $13::text[], $14::text[], $15::text[], $16::bool[])
     with ordinality as b (project, kind, format, source, stream, upstream_id, modified, sha256,
       subject, raw_bytes, canonical_bytes, ecosystems, products, aliases, beaten, n)
-), fresh as (
-  select b.* from batch b
-  where (
-    select true from ledger_observations o
-    where o.tenant = $1 and o.project = b.project and o.kind = b.kind and o.upstream_id = b.upstream_id
-      and o.source = b.source and o.stream = b.stream and o.sha256 = b.sha256 limit 1) is null
 ), numbered as (
-  select f.*, h.seq + row_number() over (order by f.n) as seq,
-    f.beaten or exists (
-      select from ledger_observations o
-      where o.tenant = $1 and o.project = f.project and o.kind = f.kind and o.upstream_id = f.upstream_id
-        and o.source = f.source and o.stream = f.stream
-        and (o.modified, o.sha256) > (f.modified, f.sha256)) as superseded
-  from fresh f, (select seq from ledger_heads where tenant = $1) h
+  select b.*, h.seq + row_number() over (order by b.n) as seq, best.seq as overtakes,
+    b.beaten or coalesce((best.modified, best.sha256) > (b.modified, b.sha256), false) as superseded
+  from batch b
+  left join lateral (
+    select o.seq, o.modified, o.sha256, bool_or(o.sha256 = b.sha256) over () as known
+    from ledger_observations o
+    where o.tenant = $1 and o.project = b.project and o.kind = b.kind and o.upstream_id = b.upstream_id
+      and o.source = b.source and o.stream = b.stream
+    order by o.modified desc, o.sha256 desc limit 1) best on true
+  cross join (select seq from ledger_heads where tenant = $1) h
+  where best.known is not true
+), chain as (
+  select seq, overtakes, lead(seq) over same as next, row_number() over same as nth
+  from numbered where not superseded
+  window same as (partition by project, kind, upstream_id, source, stream order by seq)
 ), recorded as (
   insert into ledger_observations (tenant, seq, project, kind, format, source, stream, upstream_id, modified, sha256,
     subject, raw_bytes, canonical_bytes, ecosystems, products, aliases)
   select $1, seq, project, kind, format, source, stream, upstream_id, modified, sha256,
     subject, raw_bytes, canonical_bytes, ecosystems::text[], products::text[], aliases::text[]
   from numbered order by seq
+), overtaken as (
+  insert into ledger_superseded (tenant, seq, by_seq)
+  select $1, seq, seq from numbered where superseded
+  union all select $1, seq, next from chain where next is not null
+  union all select $1, overtakes, seq from chain where nth = 1 and overtakes is not null
 ), terms as (
   insert into ledger_terms (tenant, axis, term, seq)
   select $1, t.axis, t.term, numbered.seq

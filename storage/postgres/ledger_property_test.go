@@ -72,14 +72,8 @@ func randomEvidence(rng *rand.Rand, documents, importers int) evidence {
 
 // currentOf is the model: the greatest revision of each document, by key.
 func currentOf(revisions []ledger.Observation) map[string]bundle.Digest {
-	greatest := map[ledger.Identity]ledger.Observation{}
-	for _, o := range revisions {
-		if best, ok := greatest[o.Identity()]; !ok || ledger.Greater(o, best) {
-			greatest[o.Identity()] = o
-		}
-	}
 	model := map[string]bundle.Digest{}
-	for _, o := range greatest {
+	for _, o := range greatestOf(revisions) {
 		model[rowOf(o).Key()] = o.Digest
 	}
 	return model

@@ -1,0 +1,39 @@
+package postgres
+
+import (
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+
+	"github.com/stella-ops/exportcenter/export"
+	"github.com/stella-ops/exportcenter/ledger"
+)
+
+// ExplainCurrent gives the plan of a listing that is not of few documents.
+func ExplainCurrent(t *testing.T, db *DB, tenant string, seq int64, sel export.Selectors) (plan []string) {
+	t.Helper()
+	require.NoError(t, db.readTenant(t.Context(), tenant, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(t.Context(), inOrder); err != nil {
+			return err
+		}
+		sql, args := currentQuery(tenant, "", seq, sel, false)
+		rows, err := tx.Query(t.Context(), "explain "+sql, args...)
+		if err != nil {
+			return err
+		}
+		plan, err = pgx.CollectRows(rows, pgx.RowTo[string])
+		return err
+	}))
+	return plan
+}
+
+// ListCurrent lists in one of the two ways, whatever Current would choose.
+func ListCurrent(t *testing.T, db *DB, tenant string, seq int64, sel export.Selectors, few bool) (rows []ledger.Row) {
+	t.Helper()
+	require.NoError(t, db.readTenant(t.Context(), tenant, func(tx pgx.Tx) error {
+		sql, args := currentQuery(tenant, "", seq, sel, few)
+		return readRows(t.Context(), tx, sql, args, func(r ledger.Row) error { rows = append(rows, r); return nil })
+	}))
+	return rows
+}
