@@ -51,13 +51,13 @@ func TestADamagedPlanPacksNothing(t *testing.T) {
 	shards, lines := plan(t, all[:9])
 	p := &packing{Export: &Export{Ledger: shelf{rows: all}, Objects: void{}, Execution: void{}}, adapter: jsonraw.Adapter{},
 		claim: storage.Claim{Ref: export.Ref{Tenant: "demo"}}}
-	_, err := p.packShard(t.Context(), shards[0], lines[0].Seqs)
+	_, _, err := p.packShard(t.Context(), shards[0], lines[0].Seqs)
 	require.NoError(t, err)
 
 	other := slices.Clone(lines[0].Seqs)
 	other[3] = all[9].Seq
-	_, err = p.packShard(t.Context(), shards[0], other)
+	_, _, err = p.packShard(t.Context(), shards[0], other)
 	require.ErrorIs(t, err, storage.ErrCorrupt, "another document, the same number of them")
-	_, err = p.packShard(t.Context(), shards[0], lines[0].Seqs[1:])
+	_, _, err = p.packShard(t.Context(), shards[0], lines[0].Seqs[1:])
 	require.ErrorIs(t, err, storage.ErrCorrupt, "one fewer")
 }

@@ -3,6 +3,7 @@ package activities
 import (
 	"bufio"
 	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"hash"
@@ -66,7 +67,10 @@ func (p *planner) add(row ledger.Row) error {
 
 // hashDocument adds a document to the hash of its shard.
 func hashDocument(h hash.Hash, key string, digest bundle.Digest) {
-	fmt.Fprintf(h, "%s\n%s\n", key, digest.Hex())
+	line := make([]byte, 0, 256)
+	line = append(append(line, key...), '\n')
+	line = append(hex.AppendEncode(line, digest[:]), '\n')
+	h.Write(line)
 }
 
 // finish closes the open shard, if any.

@@ -118,6 +118,12 @@ type File struct {
 	Payload bool
 }
 
+// Sized is a blob by digest and size.
+type Sized struct {
+	Digest bundle.Digest
+	Size   int64
+}
+
 // Shard is one unit of packing, a row of export_inputs.
 type Shard struct {
 	Ordinal int    // position in the plan, from 0
@@ -215,6 +221,8 @@ type Execution interface {
 	// Publish and before reuse. It waits while the blob is being deleted, and
 	// fails, worth a retry, when that takes long.
 	Pin(ctx context.Context, c Claim, digest bundle.Digest, size int64) error
+	// PinAll pins several blobs in one transaction.
+	PinAll(ctx context.Context, c Claim, blobs []Sized) error
 	// DropBlobs forgets the plan, pins and files of a run that ended without a
 	// bundle and returns the digests that no other run needs. They are marked:
 	// until EraseBlobs, no run can pin them again. Called again it returns those

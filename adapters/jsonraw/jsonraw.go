@@ -10,9 +10,9 @@ package jsonraw
 
 import (
 	"fmt"
+	"sync"
 
 	"github.com/stella-ops/exportcenter/adapters"
-	"github.com/stella-ops/exportcenter/bundle"
 	"github.com/stella-ops/exportcenter/ledger"
 )
 
@@ -28,59 +28,23 @@ func (Adapter) Profile() (kind, variant string) { return "json", "raw" }
 // Version of the line format.
 func (Adapter) Version() string { return Version }
 
-// envelope is a line without its first member, "content". Members are in the
-// order of RFC 8785, and "content" sorts before all of them.
-type envelope struct {
-	Format     string   `json:"format"`
-	Kind       string   `json:"kind"`
-	Linkset    linkset  `json:"linkset"`
-	Modified   string   `json:"modified,omitempty"`
-	Original   original `json:"original"`
-	Source     string   `json:"source"`
-	Stream     string   `json:"stream"`
-	Subject    string   `json:"subject,omitempty"`
-	UpstreamID string   `json:"upstreamId"`
-}
-
-type linkset struct {
-	Aliases    []string `json:"aliases"`
-	Ecosystems []string `json:"ecosystems"`
-	Products   []string `json:"products"`
-}
-
-type original struct {
-	Bytes  int64  `json:"bytes"`
-	Digest string `json:"digest"`
-}
-
 var (
 	open  = []byte(`{"content":{"raw":`)
 	close = []byte(`},`)
 )
 
+// envelopes holds idle buffers; keepEnvelope bounds what one may hold on to.
+var envelopes = sync.Pool{New: func() any { return new(envelope) }}
+
+const keepEnvelope = 256 << 10
+
 // Write writes doc as one line.
 func (Adapter) Write(w adapters.LineWriter, doc ledger.Line) error {
-	tail, err := bundle.MarshalCanonical(envelope{
-		Format:     doc.Format,
-		Kind:       string(doc.Kind),
-		Linkset:    linkset{Aliases: list(doc.Aliases), Ecosystems: list(doc.Ecosystems), Products: list(doc.Products)},
-		Modified:   doc.Modified,
-		Original:   original{Bytes: doc.RawBytes, Digest: doc.Digest.String()},
-		Source:     doc.Source,
-		Stream:     doc.Stream,
-		Subject:    doc.Subject,
-		UpstreamID: doc.UpstreamID,
-	})
-	if err != nil {
-		return fmt.Errorf("envelope of %s %s: %w", doc.Kind, doc.UpstreamID, err)
+	e := envelopes.Get().(*envelope)
+	defer e.release()
+	e.write(doc)
+	if e.err != nil {
+		return fmt.Errorf("envelope of %s %s: %w", doc.Kind, doc.UpstreamID, e.err)
 	}
-	return w.WriteLine(open, doc.Canonical, close, tail[1:])
-}
-
-// list writes an absent list as [] and not as null.
-func list(values []string) []string {
-	if values == nil {
-		return []string{}
-	}
-	return values
+	return w.WriteLine(open, doc.Canonical, close, e.text)
 }

@@ -84,3 +84,49 @@ func TestEvidenceIsUnchanged(t *testing.T) {
 	require.NoError(t, json.Unmarshal([]byte(write(t, doc)), &line))
 	require.Equal(t, string(doc.Canonical), string(line.Content.Raw))
 }
+
+// asStruct is the envelope as encoding/json and the canonical encoder write it.
+type asStruct struct {
+	Format  string `json:"format"`
+	Kind    string `json:"kind"`
+	Linkset struct {
+		Aliases    []string `json:"aliases"`
+		Ecosystems []string `json:"ecosystems"`
+		Products   []string `json:"products"`
+	} `json:"linkset"`
+	Modified string `json:"modified,omitempty"`
+	Original struct {
+		Bytes  int64  `json:"bytes"`
+		Digest string `json:"digest"`
+	} `json:"original"`
+	Source     string `json:"source"`
+	Stream     string `json:"stream"`
+	Subject    string `json:"subject,omitempty"`
+	UpstreamID string `json:"upstreamId"`
+}
+
+func FuzzEnvelope(f *testing.F) {
+	f.Add("osv", "2026", "s", "t", "pkg:npm/a", "ID", "alias", "", int64(3))
+	f.Add("\u2028", "", "\"", "\\", "", "\x7f\x01\n", "é", "😀<>&", int64(-1))
+	f.Add("a\xff", "", "", "", "", "", "", "", int64(0))
+	f.Fuzz(func(t *testing.T, format, modified, source, stream, subject, id, one, two string, size int64) {
+		size %= 1 << 53
+		doc := ledger.Line{Row: ledger.Row{Kind: ledger.KindVEX, Subject: subject, UpstreamID: id, Source: source, Stream: stream,
+			Digest: bundle.DigestOf([]byte(one))}, Format: format, Modified: modified, RawBytes: size,
+			Ecosystems: []string{one}, Products: []string{two, one}, Canonical: []byte("{}")}
+		var want asStruct
+		want.Format, want.Kind, want.Modified, want.Source, want.Stream = format, "vex", modified, source, stream
+		want.Subject, want.UpstreamID = subject, id
+		want.Linkset.Aliases, want.Linkset.Ecosystems, want.Linkset.Products = []string{}, doc.Ecosystems, doc.Products
+		want.Original.Bytes, want.Original.Digest = size, doc.Digest.String()
+		tail, err := bundle.MarshalCanonical(want)
+		var out lines
+		if got := (jsonraw.Adapter{}).Write(&out, doc); err != nil {
+			require.Error(t, got)
+			return
+		} else {
+			require.NoError(t, got)
+		}
+		require.Equal(t, `{"content":{"raw":{}},`+string(tail[1:])+"\n", out.text.String())
+	})
+}

@@ -1,9 +1,11 @@
 package postgres
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -19,53 +21,69 @@ const (
 	pinPause    = 20 * time.Millisecond
 )
 
-// Pin keeps a blob from the collector. Between the mark of DropBlobs and
-// EraseBlobs the blob may vanish at any moment, so Pin waits for the latter.
+// Pin keeps a blob from the collector.
 func (e *Execution) Pin(ctx context.Context, c storage.Claim, digest bundle.Digest, size int64) error {
+	return e.PinAll(ctx, c, []storage.Sized{{Digest: digest, Size: size}})
+}
+
+// PinAll pins blobs in one transaction. Between the mark of DropBlobs and
+// EraseBlobs a blob may vanish at any moment, so it waits for the latter.
+func (e *Execution) PinAll(ctx context.Context, c storage.Claim, blobs []storage.Sized) error {
+	// In the order in which everybody locks blobs, each once.
+	blobs = slices.Clone(blobs)
+	slices.SortFunc(blobs, func(x, y storage.Sized) int { return bytes.Compare(x.Digest[:], y.Digest[:]) })
+	blobs = slices.CompactFunc(blobs, func(x, y storage.Sized) bool { return x.Digest == y.Digest })
 	for waited := time.Duration(0); ; waited += pinPause {
-		pinned, err := e.tryPin(ctx, c, digest, size)
-		if err != nil || pinned {
+		pinned, err := e.tryPin(ctx, c, blobs)
+		if err != nil || pinned == len(blobs) {
 			return err
 		}
 		if waited >= pinPatience {
 			return &export.Error{Code: export.CodeUnavailable, Class: export.ClassTransient,
-				Message: fmt.Sprintf("blob %s is being deleted on behalf of a run that ended; try again", digest)}
+				Message: fmt.Sprintf("%d of %d blobs are being deleted on behalf of a run that ended; try again", len(blobs)-pinned, len(blobs))}
 		}
 		if err := sleep(ctx, pinPause); err != nil {
-			return fmt.Errorf("pin blob %s: %w", digest, err)
+			return fmt.Errorf("pin %d blobs: %w", len(blobs), err)
 		}
 	}
 }
 
-// tryPin pins a blob unless it is being deleted. The lock on the blob's row
-// keeps DropBlobs from judging it before the pin is committed.
-func (e *Execution) tryPin(ctx context.Context, c storage.Claim, digest bundle.Digest, size int64) (pinned bool, err error) {
-	err = e.claimed(ctx, c, "pin blob", func(tx pgx.Tx, run export.Run) error {
+// tryPin pins the blobs that are not being deleted and counts them. The locks
+// on their rows keep DropBlobs from judging them before the pins are committed.
+func (e *Execution) tryPin(ctx context.Context, c storage.Claim, blobs []storage.Sized) (pinned int, err error) {
+	digests, sizes := make([][]byte, len(blobs)), make([]int64, len(blobs))
+	for i := range blobs {
+		digests[i], sizes[i] = blobs[i].Digest[:], blobs[i].Size
+	}
+	err = e.claimed(ctx, c, "pin blobs", func(tx pgx.Tx, run export.Run) error {
 		project := projectColumn(run.Project)
 		batch := &pgx.Batch{}
-		batch.Queue(`insert into blobs (tenant, project, sha256, size, state) values ($1, $2, $3, $4, 'live') on conflict do nothing`,
-			run.Tenant, project, digest[:], size)
-		// One statement: a pin is made of the very row that is locked. Between
-		// two, the row may go and another come, which then is pinned unlocked.
+		batch.Queue(`
+			insert into blobs (tenant, project, sha256, size, state)
+			select $1, $2, b.sha256, b.size, 'live'
+			from unnest($3::bytea[], $4::bigint[]) with ordinality as b (sha256, size, n) order by b.n
+			on conflict do nothing`,
+			run.Tenant, project, digests, sizes)
+		// One statement: pins are made of the very rows that are locked. Between
+		// two, a row may go and another come, which then is pinned unlocked. A row
+		// that was forgotten just now is not counted: the next try inserts it.
 		batch.Queue(`
 			with held as materialized (
-				select sha256, state = 'live' as live from blobs where tenant = $1 and sha256 = $2 for share
+				select sha256, state = 'live' as live from blobs where tenant = $1 and sha256 = any ($2)
+				order by sha256 for share
 			), pinned as (
 				insert into blob_pins (tenant, project, sha256, run_id)
 				select $1, $3, h.sha256, $4 from held h where h.live on conflict do nothing
 			)
-			select live from held`, run.Tenant, digest[:], project, run.ID)
+			select count(*) from held where live`, run.Tenant, digests, project, run.ID)
 		results := tx.SendBatch(ctx, batch)
 		if _, err := results.Exec(); err != nil {
 			return errors.Join(err, results.Close())
 		}
 		err := results.QueryRow().Scan(&pinned)
-		if errors.Is(err, pgx.ErrNoRows) { // forgotten just now: the next try inserts it
-			err = nil
-		}
 		return errors.Join(err, results.Close())
 	})
-	return pinned && err == nil, err
+	return pinned, err
 }
 
 // DropBlobs forgets plan, pins and files of a run that ended without a bundle

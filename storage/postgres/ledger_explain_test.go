@@ -37,3 +37,17 @@ func ListCurrent(t *testing.T, db *DB, tenant string, seq int64, sel export.Sele
 	}))
 	return rows
 }
+
+// ExplainLines gives the plan of Lines.
+func ExplainLines(t *testing.T, db *DB, tenant string) (plan []string) {
+	t.Helper()
+	require.NoError(t, db.readTenant(t.Context(), tenant, func(tx pgx.Tx) error {
+		rows, err := tx.Query(t.Context(), "explain "+linesQuery, tenant, []int64{1, 2, 3})
+		if err != nil {
+			return err
+		}
+		plan, err = pgx.CollectRows(rows, pgx.RowTo[string])
+		return err
+	}))
+	return plan
+}

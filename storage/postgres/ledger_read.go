@@ -3,14 +3,12 @@ package postgres
 import (
 	"context"
 	"fmt"
-	"slices"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
 
 	"github.com/stella-ops/exportcenter/export"
 	"github.com/stella-ops/exportcenter/ledger"
-	"github.com/stella-ops/exportcenter/storage"
 )
 
 // currentColumns and currentOnes are what every listing of current revisions
@@ -118,75 +116,4 @@ func readRows(ctx context.Context, tx pgx.Tx, sql string, args []any, yield func
 		}
 	}
 	return rows.Err()
-}
-
-// linesQuery looks every document up by its keys. The lateral subqueries are
-// fenced (offset 0), so the planner cannot turn the lookups into one join with
-// all of the tenant's rows: without statistics, as after a first import, it
-// did, and each chunk then read the whole ledger.
-const linesQuery = `
-select o.seq, o.kind, o.subject, o.upstream_id, o.source, o.stream, o.sha256, o.canonical_bytes,
-  o.format, o.modified, o.raw_bytes, o.ecosystems, o.products, o.aliases, c.bytes
-from unnest($2::bigint[]) with ordinality as w (seq, n)
-cross join lateral (select * from ledger_observations o where o.tenant = $1 and o.seq = w.seq offset 0) o
-cross join lateral (select coalesce(c.canonical, c.raw) as bytes from ledger_contents c
-  where c.tenant = $1 and c.sha256 = o.sha256 offset 0) c
-order by w.n`
-
-// linesChunk bounds one query of Lines: the server may sort its answer.
-const linesChunk = 500
-
-// Lines implements ledger.Store. A sequence that is not there is
-// storage.ErrNotFound: a reader is never given fewer documents than it asked for.
-func (l *Ledger) Lines(ctx context.Context, tenant string, seqs []int64, yield func(ledger.Line) error) error {
-	err := l.db.readTenant(ctx, tenant, func(tx pgx.Tx) error {
-		for chunk := range slices.Chunk(seqs, linesChunk) {
-			if err := readLines(ctx, tx, tenant, chunk, yield); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		return fmt.Errorf("read %d documents: %w", len(seqs), err)
-	}
-	return nil
-}
-
-func readLines(ctx context.Context, tx pgx.Tx, tenant string, seqs []int64, yield func(ledger.Line) error) error {
-	rows, err := tx.Query(ctx, linesQuery, tenant, seqs)
-	if err != nil {
-		return err
-	}
-	defer rows.Close()
-	read := 0
-	for rows.Next() {
-		var line ledger.Line
-		var digest, canonical pgtype.DriverBytes
-		if err := rows.Scan(&line.Seq, (*string)(&line.Kind), &line.Subject, &line.UpstreamID, &line.Source, &line.Stream,
-			&digest, &line.CanonicalBytes, &line.Format, &line.Modified, &line.RawBytes,
-			&line.Ecosystems, &line.Products, &line.Aliases, &canonical); err != nil {
-			return err
-		}
-		if read == len(seqs) || line.Seq != seqs[read] {
-			return fmt.Errorf("document %d: %w", seqs[min(read, len(seqs)-1)], storage.ErrNotFound)
-		}
-		read++
-		copy(line.Digest[:], digest)
-		line.Canonical = canonical
-		if int64(len(canonical)) != line.CanonicalBytes {
-			return fmt.Errorf("document %d: canonical form has %d bytes, %d were recorded: %w",
-				line.Seq, len(canonical), line.CanonicalBytes, storage.ErrCorrupt)
-		}
-		if err := yield(line); err != nil {
-			return err
-		}
-	}
-	if err := rows.Err(); err != nil {
-		return err
-	}
-	if read < len(seqs) {
-		return fmt.Errorf("document %d: %w", seqs[read], storage.ErrNotFound)
-	}
-	return nil
 }

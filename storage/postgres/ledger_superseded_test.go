@@ -106,3 +106,10 @@ func greatestOf(revisions []ledger.Observation) map[ledger.Identity]ledger.Obser
 	}
 	return greatest
 }
+
+// Documents are looked up in the order asked: only their numbers are sorted.
+func TestLinesAreLookedUpInOrder(t *testing.T) {
+	plan := postgres.ExplainLines(t, pgtest.New(t).DB, "acme")
+	require.Contains(t, plan[0], "Nested Loop", strings.Join(plan, "\n"))
+	require.NotContains(t, strings.Join(plan, "\n"), "Seq Scan")
+}
