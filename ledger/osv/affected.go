@@ -43,8 +43,8 @@ func readAffected(doc object) ([]affectedPackage, error) {
 		if _, err := entry.texts("versions"); err != nil {
 			return nil, err
 		}
-		raw, ok := entry.fields["package"]
-		if !ok { // allowed for ranges of commits
+		raw := entry.get("package")
+		if raw == nil { // allowed for ranges of commits
 			continue
 		}
 		p, err := readPackage(entry.name("package"), raw)

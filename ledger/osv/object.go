@@ -1,16 +1,31 @@
 package osv
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
+	"strconv"
 )
 
 // object is a JSON object by its exact keys. Decoding into structs would take
 // "ID" for "id"; a reader in another language would not.
 type object struct {
 	path   string // "affected[3].package", for messages
-	fields map[string]json.RawMessage
+	fields []field
+}
+
+// field is a member of an object; value is its canonical JSON.
+type field struct {
+	key   string
+	value []byte
+}
+
+// get gives the value of a key, nil when it is absent. Objects have few keys.
+func (o object) get(key string) []byte {
+	for _, f := range o.fields {
+		if f.key == key {
+			return f.value
+		}
+	}
+	return nil
 }
 
 // Bounds of what is taken apart in memory: a document of 64 MiB may hold
@@ -20,39 +35,16 @@ const (
 	maxElements = 100_000
 )
 
-// members counts the members of a JSON object or the elements of an array, by
-// the commas on its own level. raw is canonical: valid, and without white space.
-func members(raw []byte) int {
-	if len(raw) <= len("{}") {
-		return 0
-	}
-	count, depth, quoted := 1, 0, false
-	for i := 0; i < len(raw); i++ {
-		switch c := raw[i]; {
-		case quoted && c == '\\':
-			i++
-		case c == '"':
-			quoted = !quoted
-		case quoted:
-		case c == '{' || c == '[':
-			depth++
-		case c == '}' || c == ']':
-			depth--
-		case c == ',' && depth == 1:
-			count++
-		}
-	}
-	return count
-}
-
 func parseObject(path string, raw []byte) (object, error) {
 	o := object{path: path}
 	if n := members(raw); n > maxFields {
 		return o, fmt.Errorf("%s has %d fields, at most %d are taken", o.name(""), n, maxFields)
 	}
-	if err := json.Unmarshal(raw, &o.fields); err != nil || o.fields == nil {
+	fields, ok := splitObject(raw)
+	if !ok {
 		return o, fmt.Errorf("%s is not an object", o.name(""))
 	}
+	o.fields = fields
 	return o, nil
 }
 
@@ -71,14 +63,12 @@ func (o object) name(field string) string {
 
 // text gives a string field; found is false when it is absent.
 func (o object) text(field string) (value string, found bool, err error) {
-	raw, ok := o.fields[field]
-	if !ok {
+	raw := o.get(field)
+	if raw == nil {
 		return "", false, nil
 	}
-	if len(raw) == 0 || raw[0] != '"' {
-		return "", false, fmt.Errorf("%s is not a string", o.name(field))
-	}
-	if err := json.Unmarshal(raw, &value); err != nil {
+	value, ok := textOf(raw)
+	if !ok {
 		return "", false, fmt.Errorf("%s is not a string", o.name(field))
 	}
 	return value, true, nil
@@ -97,16 +87,16 @@ func (o object) requireText(field string) (string, error) {
 
 // list gives the elements of an array field; absent and null are empty, as the
 // schema allows.
-func (o object) list(field string) ([]json.RawMessage, error) {
-	raw, ok := o.fields[field]
-	if !ok || bytes.Equal(raw, []byte("null")) {
+func (o object) list(field string) ([][]byte, error) {
+	raw := o.get(field)
+	if raw == nil || string(raw) == "null" {
 		return nil, nil
 	}
 	if n := members(raw); n > maxElements {
 		return nil, fmt.Errorf("%s has %d elements, at most %d are taken", o.name(field), n, maxElements)
 	}
-	var elements []json.RawMessage
-	if err := json.Unmarshal(raw, &elements); err != nil {
+	elements, ok := splitArray(raw)
+	if !ok {
 		return nil, fmt.Errorf("%s is not a list", o.name(field))
 	}
 	return elements, nil
@@ -120,7 +110,7 @@ func (o object) objects(field string) ([]object, error) {
 	}
 	objects := make([]object, len(elements))
 	for i, raw := range elements {
-		if objects[i], err = parseObject(fmt.Sprintf("%s[%d]", o.name(field), i), raw); err != nil {
+		if objects[i], err = parseObject(o.name(field)+"["+strconv.Itoa(i)+"]", raw); err != nil {
 			return nil, err
 		}
 	}
@@ -135,7 +125,8 @@ func (o object) texts(field string) ([]string, error) {
 	}
 	values := make([]string, len(elements))
 	for i, raw := range elements {
-		if len(raw) == 0 || raw[0] != '"' || json.Unmarshal(raw, &values[i]) != nil || values[i] == "" {
+		var ok bool
+		if values[i], ok = textOf(raw); !ok || values[i] == "" {
 			return nil, fmt.Errorf("%s[%d] is not a non-empty string", o.name(field), i)
 		}
 	}
