@@ -43,6 +43,7 @@ type importResponse struct {
 	batch  []ledger.Observation
 	size   int
 	large  bool // it holds the turn of a large record
+	store  batchStore
 }
 
 // VisitImportDocumentsResponse runs the import. Once the first byte is out a
@@ -70,6 +71,7 @@ func (i *importResponse) VisitImportDocumentsResponse(w http.ResponseWriter) err
 		return err
 	}
 	err := i.run(&patientReader{Reader: i.body, control: control})
+	i.counts.Add(i.store.counts)
 	if err == nil {
 		err = i.out.Encode(ImportLine{Summary: i.summary()})
 	} else {
@@ -91,11 +93,12 @@ func (i *importResponse) run(body *patientReader) error {
 	lines := newLineReader(body, maxImportLine)
 	lines.large = func() error { return i.beginLarge(body) }
 	defer i.endLarge(body)
+	defer i.store.abandon()
 	for {
 		line, err := lines.next()
 		switch {
 		case errors.Is(err, io.EOF):
-			return i.store()
+			return i.record(true)
 		case err != nil && !errors.Is(err, errLongLine):
 			return badBody(err)
 		}
@@ -108,7 +111,7 @@ func (i *importResponse) run(body *patientReader) error {
 		}
 		if i.large {
 			lines.forget()
-			if err := i.store(); err != nil {
+			if err := i.record(true); err != nil {
 				return err
 			}
 			i.endLarge(body)
@@ -154,14 +157,14 @@ func (i *importResponse) take(line []byte) error {
 	}
 	observation.Project = i.call.principal.Project
 	if len(i.batch) > 0 && i.size+len(observation.Raw) > ledger.BatchBytes {
-		if err := i.store(); err != nil {
+		if err := i.record(false); err != nil {
 			return err
 		}
 	}
 	i.batch = append(i.batch, observation)
 	i.size += len(observation.Raw)
 	if len(i.batch) == ledger.BatchDocuments {
-		return i.store()
+		return i.record(false)
 	}
 	return nil
 }
@@ -190,24 +193,17 @@ func (i *importResponse) settle(err error, line int64) error {
 	return i.flush()
 }
 
-// store records the batch in one transaction.
-func (i *importResponse) store() error {
-	if len(i.batch) == 0 {
-		return nil
+// record hands the batch to the ledger, and waits for it when all is true.
+func (i *importResponse) record(all bool) (err error) {
+	tenant := i.call.principal.Tenant
+	if i.batch, err = i.store.begin(i.ctx, i.server.cfg.Ledger, tenant, i.batch); err != nil {
+		return err
 	}
-	counts, err := i.server.cfg.Ledger.Import(i.ctx, i.call.principal.Tenant, i.batch)
-	if err != nil {
-		return fmt.Errorf("record %d documents: %w", len(i.batch), err)
+	i.size = 0
+	if all {
+		err = i.store.wait()
 	}
-	if told := counts.Accepted + counts.Unchanged + counts.Superseded; told != int64(len(i.batch)) {
-		return fmt.Errorf("record %d documents: the ledger accounts for %d", len(i.batch), told)
-	}
-	i.counts.Accepted += counts.Accepted
-	i.counts.Unchanged += counts.Unchanged
-	i.counts.Superseded += counts.Superseded
-	clear(i.batch)
-	i.batch, i.size = i.batch[:0], 0
-	return nil
+	return err
 }
 
 // explain writes why the import ended early, as its last line.

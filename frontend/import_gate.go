@@ -11,7 +11,7 @@ import (
 // What imports may hold of this process at once. A record may have
 // ledger.MaxDocument bytes, and is there several times while it is decoded.
 const (
-	maxImports       = 32 // under way, each with small records and a batch
+	maxImports       = 32 // under way, each with small records, a batch that is read and one that is recorded
 	maxTenantImports = 8  // of those by one tenant: it cannot shut out the others
 	maxLargeRecords  = 2  // records of more than largeRecord bytes
 	largeRecord      = 4 << 20
