@@ -105,6 +105,31 @@ func TestPinWaitsForADeletion(t *testing.T) {
 	require.Equal(t, "live", value[string](t, w, "acme", "select state from blobs"))
 }
 
+// Several blobs are pinned together; one that is being deleted holds up all.
+func TestPinAllPinsEachOnce(t *testing.T) {
+	w := newWorld(t)
+	doomed, next := w.started(t, "acme", 1), w.started(t, "acme", 2)
+	require.NoError(t, w.exec.Pin(t.Context(), w.begin(t, doomed.Ref(), export.PhaseAdapt, 1), digest("b"), 1))
+	w.finish(t, doomed.Ref(), aborted(doomed))
+	marked, err := w.exec.DropBlobs(t.Context(), doomed.Ref())
+	require.NoError(t, err)
+
+	claim := w.begin(t, next.Ref(), export.PhaseAdapt, 1)
+	blobs := []storage.Sized{{Digest: digest("c"), Size: 3}, {Digest: digest("a"), Size: 1}, {Digest: digest("c"), Size: 3}, {Digest: digest("b"), Size: 2}}
+	pinned := make(chan error, 1)
+	go func() { pinned <- w.exec.PinAll(t.Context(), claim, blobs) }()
+	select {
+	case err := <-pinned:
+		t.Fatalf("pinned a blob that is being deleted: %v", err)
+	case <-time.After(150 * time.Millisecond):
+	}
+	require.NoError(t, w.exec.EraseBlobs(t.Context(), doomed.Ref(), marked, func(bundle.Digest) error { return nil }))
+	require.NoError(t, <-pinned)
+	require.EqualValues(t, 3, value[int64](t, w, "acme", "select count(*) from blob_pins"))
+	require.EqualValues(t, 6, value[int64](t, w, "acme", "select sum(size)::bigint from blobs where state = 'live'"))
+	require.NoError(t, w.exec.PinAll(t.Context(), claim, nil), "none")
+}
+
 // An attempt at erasing stalls before the blob is gone, and wakes up late: the
 // attempt after it and the run that wants the blob again wait for it, so what
 // it erases is never what that run has stored.
