@@ -3,11 +3,11 @@ package postgres_test
 import (
 	"testing"
 
-	"github.com/stretchr/testify/require"
 	"github.com/stella-ops/exportcenter/export"
 	"github.com/stella-ops/exportcenter/ledger"
 	"github.com/stella-ops/exportcenter/storage/postgres"
 	"github.com/stella-ops/exportcenter/storage/postgres/pgtest"
+	"github.com/stretchr/testify/require"
 )
 
 // BenchmarkLines reads the documents of the real corpus in export order.
