@@ -11,7 +11,6 @@ import (
 	"github.com/stella-ops/exportcenter/frontend"
 	"github.com/stella-ops/exportcenter/internal/clock"
 	"github.com/stella-ops/exportcenter/internal/config"
-	"github.com/stella-ops/exportcenter/ledger/osv"
 	"github.com/stella-ops/exportcenter/storage/postgres"
 	"github.com/stella-ops/exportcenter/worker"
 )
@@ -47,7 +46,7 @@ func runAPI(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 		Runs:     postgres.NewRuns(stores.db),
 		Objects:  stores.objects,
 		Ledger:   postgres.NewLedger(stores.db),
-		Parse:    osv.Parse,
+		Parse:    parseEvidence,
 		Starter:  &worker.Dispatcher{Client: client, TaskQueue: temporal.TaskQueue, Log: log},
 		Verifier: verifier,
 		Ready: []frontend.Check{

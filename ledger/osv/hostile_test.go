@@ -10,21 +10,12 @@ import (
 	"github.com/stella-ops/exportcenter/ledger"
 )
 
-func TestMembersAreCountedOnTheirOwnLevel(t *testing.T) {
-	for raw, want := range map[string]int{
-		`{}`: 0, `[]`: 0, `[1]`: 1, `[[],{}]`: 2, `{"a":1}`: 1, `{"a":[1,2,3],"b":{"c":1,"d":2}}`: 2,
-		`[",","\",","\\",","]`: 4, `["[","{","}"]`: 3, `[[1,2],[3,4],5]`: 3, `7`: 0, `"a,b"`: 1,
-	} {
-		require.Equal(t, want, members([]byte(raw)), raw)
-	}
-}
-
 // A document within the size limit cannot make the process take it apart into
 // millions of parts.
 func TestHostileListsCostLittleMemory(t *testing.T) {
 	const head = `{"id":"X","modified":"2026-01-01T00:00:00Z",`
 	for name, parts := range map[string][3]string{
-		"aliases":  {head + `"aliases":["a"`, `,1`, `]}`},
+		"aliases":  {head + `"aliases":["a"`, `,"a"`, `]}`},
 		"affected": {head + `"affected":[{}`, `,{}`, `]}`},
 		"versions": {head + `"affected":[{"versions":["1"`, `,"1"`, `]}]}`},
 	} {
@@ -37,8 +28,6 @@ func TestHostileListsCostLittleMemory(t *testing.T) {
 			require.Less(t, allocated()-before, uint64(16*len(doc)), "of %d bytes", len(doc))
 		})
 	}
-	_, err := parseObject("", append(append([]byte(`{"a":1`), bytes.Repeat([]byte(`,"b":1`), maxFields)...), '}'))
-	require.ErrorContains(t, err, "fields")
 }
 
 func allocated() uint64 {
