@@ -40,14 +40,19 @@ func ledgerImportCommand(c *connection) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			i := &documentImport{client: opened, reader: feed.Reader{Source: source, Stream: stream}, errOut: command.ErrOrStderr()}
+			i := &documentImport{client: opened, reader: feed.Reader{Source: source, Stream: stream, Stdin: command.InOrStdin()}, errOut: command.ErrOrStderr()}
 			i.showRejections = !f.json()
 			if err := i.run(command.Context(), paths); err != nil {
 				return err
 			}
 			return i.report(command.OutOrStdout(), f)
 		})
-	command.Long = `Import .json, .jsonl and .jsonl.zst files, and directories of these.
+	command.Long = `Import .json, .jsonl and .jsonl.zst files, archives of these (.zip, .tar,
+.tar.gz, .tgz, .tar.zst), directories of all of these, and "-", standard input:
+a document, documents one per line, or a tar archive, plain or compressed.
+
+The documents are OSV, OpenVEX, CSAF, CycloneDX or SPDX in JSON, in any mixture:
+their content tells. Archives are read as they come and never unpacked to disk.
 
 What cannot be taken is rejected with file, entry and reason, and the rest goes
 on. Importing again is safe: known documents count as unchanged.

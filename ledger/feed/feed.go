@@ -1,16 +1,20 @@
 // Package feed turns what people pass on a command line into ledger entries,
 // one at a time: .json files (one document), .jsonl files (one document per
-// line), .jsonl.zst archives, and directories of these.
+// line, also .jsonl.zst), archives of these (.zip, .tar, .tar.gz, .tgz,
+// .tar.zst), directories of all of these, and standard input.
 //
-// Nothing that is wrong with one file or line stops the rest: it becomes a
-// rejection with file, entry and reason. Memory is bounded by one document,
-// whatever a file claims or decompresses to.
+// Nothing that is wrong with one file, member or line stops the rest: it
+// becomes a rejection with file, entry and reason. Archives are hostile until
+// proven: entries, sizes, expansion and nesting are bounded, names are labels,
+// links and devices are refused. Memory is bounded by one document, whatever a
+// file claims or decompresses to.
 package feed
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -26,6 +30,8 @@ type Reader struct {
 	// Stream of the documents; "" takes the archive's name without its
 	// extensions, or for a .json file the name of its top folder (ruling 1).
 	Stream string
+	// Stdin is what the path "-" reads; nil = there is none.
+	Stdin io.Reader
 	// Entry takes a document. Its bytes are the callee's to keep.
 	Entry func(ledger.Entry) error
 	// Reject takes a file or line that is not a document.
@@ -44,6 +50,12 @@ type file struct {
 // Reject and ctx.
 func (r Reader) Read(ctx context.Context, paths ...string) error {
 	for _, path := range paths {
+		if path == Stdin {
+			if err := r.readStdin(ctx); err != nil {
+				return err
+			}
+			continue
+		}
 		info, err := os.Stat(path)
 		switch {
 		case err != nil:
@@ -137,17 +149,13 @@ func underHidden(dir, path string) bool {
 
 func (r Reader) readFile(ctx context.Context, f file) error {
 	base := filepath.Base(f.shown)
-	var read func(context.Context, file, string, fs.File) error
-	stream := f.folder
-	switch {
-	case strings.HasSuffix(base, ".json"):
-		read = r.readDocument
-	case strings.HasSuffix(base, ".jsonl"):
-		read, stream = r.readLines, strings.TrimSuffix(base, ".jsonl")
-	case strings.HasSuffix(base, ".jsonl.zst"):
-		read, stream = r.readCompressed, strings.TrimSuffix(base, ".jsonl.zst")
-	default:
-		return r.reject(f.shown, "", "not a .json, .jsonl or .jsonl.zst file")
+	read, end := r.readerOf(strings.ToLower(base))
+	if read == nil {
+		return r.reject(f.shown, "", notEvidence(strings.ToLower(base), "not a .json, .jsonl, .jsonl.zst, .zip, .tar, .tar.gz, .tgz or .tar.zst file"))
+	}
+	stream := base[:len(base)-len(end)]
+	if end == ".json" {
+		stream = f.folder
 	}
 	if r.Stream != "" {
 		stream = r.Stream
@@ -158,6 +166,22 @@ func (r Reader) readFile(ctx context.Context, f file) error {
 	}
 	defer opened.Close() //nolint:errcheck // only read from
 	return read(ctx, f, ledger.CleanName(stream, "default"), opened)
+}
+
+// readerOf chooses how a file is read, by the end of its name.
+func (r Reader) readerOf(lower string) (read func(context.Context, file, string, fs.File) error, end string) {
+	for _, known := range []struct {
+		end  string
+		read func(context.Context, file, string, fs.File) error
+	}{
+		{".json", r.readDocument}, {".jsonl", r.readLines}, {".jsonl.zst", r.readCompressed}, {".zip", r.readZip},
+		{".tar", r.readTarFile("")}, {".tar.gz", r.readTarFile("gz")}, {".tgz", r.readTarFile("gz")}, {".tar.zst", r.readTarFile("zst")},
+	} {
+		if strings.HasSuffix(lower, known.end) {
+			return known.read, known.end
+		}
+	}
+	return nil, ""
 }
 
 func (r Reader) reject(path, entry, reason string) error {

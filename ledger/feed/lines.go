@@ -8,7 +8,9 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"strconv"
 
+	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
 
 	"github.com/stella-ops/exportcenter/ledger"
@@ -22,7 +24,7 @@ func (r Reader) readDocument(ctx context.Context, f file, stream string, src fs.
 	if f.size > ledger.MaxDocument {
 		return r.reject(f.shown, "", fmt.Sprintf("has %d bytes, a document may have %d", f.size, ledger.MaxDocument))
 	}
-	raw, err := io.ReadAll(io.LimitReader(src, ledger.MaxDocument+1))
+	raw, err := readBounded(src, f.size)
 	if err != nil {
 		return r.reject(f.shown, "", cause(err))
 	}
@@ -33,39 +35,45 @@ func (r Reader) readDocument(ctx context.Context, f file, stream string, src fs.
 // the limit of the zstd program without --long.
 const maxWindow = 128 << 20
 
-// readCompressed reads a zstd archive of lines.
-func (r Reader) readCompressed(ctx context.Context, f file, stream string, src fs.File) error {
-	dec, err := zstd.NewReader(src, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
+func newZstd(src io.Reader) (*zstd.Decoder, error) {
+	return zstd.NewReader(src, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
 		zstd.WithDecoderMaxWindow(maxWindow), zstd.WithDecoderMaxMemory(maxWindow))
+}
+
+func newGzip(src io.Reader) (*gzip.Reader, error) { return gzip.NewReader(src) }
+
+// readCompressed reads a zstd file of lines.
+func (r Reader) readCompressed(ctx context.Context, f file, stream string, src fs.File) error {
+	unpacked, done, err := unpack("zst", src)
 	if err != nil {
 		return r.reject(f.shown, "", cause(err))
 	}
-	defer dec.Close()
-	return r.lines(ctx, f, stream, dec)
+	defer done()
+	return r.lines(ctx, f, stream, "", unpacked)
 }
 
 func (r Reader) readLines(ctx context.Context, f file, stream string, src fs.File) error {
-	return r.lines(ctx, f, stream, src)
+	return r.lines(ctx, f, stream, "", src)
 }
 
-// lines reads one document per line; lines of white space are none.
-func (r Reader) lines(ctx context.Context, f file, stream string, src io.Reader) error {
+// lines reads one document per line; lines of white space are none. within is
+// the beginning of the names of entries.
+func (r Reader) lines(ctx context.Context, f file, stream, within string, src io.Reader) error {
 	in := bufio.NewReaderSize(src, 64<<10)
 	for number := 1; ; number++ {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		name := fmt.Sprintf("line %d", number)
 		line, tooLong, readErr := nextLine(in)
 		if readErr != nil && !errors.Is(readErr, io.EOF) {
-			return r.reject(f.shown, name+" and after", cause(readErr))
+			return r.reject(f.shown, lineName(within, number)+" and after", cause(readErr))
 		}
 		var err error
 		switch {
 		case tooLong:
-			err = r.reject(f.shown, name, fmt.Sprintf("longer than %d bytes", ledger.MaxDocument))
+			err = r.reject(f.shown, lineName(within, number), fmt.Sprintf("longer than %d bytes", ledger.MaxDocument))
 		case len(bytes.TrimSpace(line)) > 0:
-			err = r.entry(f, stream, name, line)
+			err = r.entry(f, stream, lineName(within, number), line)
 		}
 		if err != nil {
 			return err
@@ -76,12 +84,25 @@ func (r Reader) lines(ctx context.Context, f file, stream string, src io.Reader)
 	}
 }
 
+// lineName names a line; lines of white space are not worth the text.
+func lineName(within string, number int) string { return within + "line " + strconv.Itoa(number) }
+
 // nextLine reads a line without its end (LF or CR LF) into memory of its own.
-// Of a line that is too long it keeps nothing and reads past it.
 func nextLine(in *bufio.Reader) (line []byte, tooLong bool, err error) {
+	line, tooLong, err = rawLine(in, false)
+	line = bytes.TrimSuffix(bytes.TrimSuffix(line, []byte("\n")), []byte("\r"))
+	return line, tooLong || len(line) > ledger.MaxDocument, err
+}
+
+// rawLine reads a line with its end. Of a line that is too long it keeps
+// nothing and reads past it; of a line of white space only if blank says so.
+func rawLine(in *bufio.Reader, blank bool) (line []byte, tooLong bool, err error) {
 	for {
 		var part []byte
 		part, err = in.ReadSlice('\n')
+		if err == nil && line == nil && !blank && len(bytes.TrimSpace(part)) == 0 {
+			return nil, tooLong, nil
+		}
 		if !tooLong {
 			line = append(line, part...)
 		}
@@ -89,11 +110,9 @@ func nextLine(in *bufio.Reader) (line []byte, tooLong bool, err error) {
 			line, tooLong = nil, true
 		}
 		if !errors.Is(err, bufio.ErrBufferFull) {
-			break
+			return line, tooLong, err
 		}
 	}
-	line = bytes.TrimSuffix(bytes.TrimSuffix(line, []byte("\n")), []byte("\r"))
-	return line, tooLong || len(line) > ledger.MaxDocument, err
 }
 
 func (r Reader) entry(f file, stream, name string, raw []byte) error {
