@@ -49,7 +49,7 @@ func (e *Export) get(ctx context.Context, tenant string, f storage.File) ([]byte
 	if f.Size > maxDocument {
 		return nil, fmt.Errorf("%s has %d bytes, more than the %d that are read whole", f.Path, f.Size, maxDocument)
 	}
-	blob, err := e.Objects.Open(ctx, tenant, f.Digest)
+	blob, err := storage.OpenExact(ctx, e.Objects, tenant, f.Digest, f.Size)
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", f.Path, err)
 	}

@@ -49,13 +49,9 @@ func (e *Export) distribute(ctx context.Context, ref export.Ref) (PhaseResult, e
 
 // present proves that f's blob exists with the size its row promises.
 func (e *Export) present(ctx context.Context, tenant string, f storage.File) error {
-	blob, err := e.Objects.Open(ctx, tenant, f.Digest)
+	blob, err := storage.OpenExact(ctx, e.Objects, tenant, f.Digest, f.Size)
 	if err != nil {
 		return fmt.Errorf("bundle entry %s: %w", f.Path, err)
 	}
-	defer blob.Close()
-	if blob.Size() != f.Size {
-		return fmt.Errorf("bundle entry %s: %w: want %d bytes, stored are %d", f.Path, storage.ErrCorrupt, f.Size, blob.Size())
-	}
-	return nil
+	return blob.Close()
 }

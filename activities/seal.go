@@ -19,7 +19,7 @@ func (s *sealing) close(ctx context.Context) error {
 	archive, err := bundle.HashArchive(ctx, membersOf(s.files), func(m bundle.Member) (bundle.Source, error) {
 		opened++
 		beat.tick(opened)
-		return s.source(ctx, m)
+		return storage.OpenExact(ctx, s.Objects, s.claim.Ref.Tenant, m.Digest, m.Size)
 	})
 	if errors.Is(err, bundle.ErrRotten) {
 		return &export.Error{Code: export.CodeInternal, Class: export.ClassPermanent, Err: err,
@@ -50,20 +50,6 @@ func (s *sealing) close(ctx context.Context) error {
 	}
 	s.result.ArchiveDigest, s.result.ArchiveBytes = whole.String(), bytes
 	return nil
-}
-
-// source opens the blob behind an archive entry; one with another size than
-// its row is not that entry.
-func (s *sealing) source(ctx context.Context, m bundle.Member) (bundle.Source, error) {
-	blob, err := s.Objects.Open(ctx, s.claim.Ref.Tenant, m.Digest)
-	if err != nil {
-		return nil, err
-	}
-	if blob.Size() != m.Size {
-		blob.Close()
-		return nil, fmt.Errorf("%s: %w: want %d bytes, stored are %d", m.Path, storage.ErrCorrupt, m.Size, blob.Size())
-	}
-	return blob, nil
 }
 
 // membersOf puts files into archive order.

@@ -16,6 +16,7 @@ import (
 
 	"github.com/stella-ops/exportcenter/bundle"
 	"github.com/stella-ops/exportcenter/export"
+	"github.com/stella-ops/exportcenter/storage"
 )
 
 // DownloadRun gives the bundle: a view computed over the run's blobs, so that
@@ -34,7 +35,7 @@ func (h handlers) DownloadRun(ctx context.Context, req DownloadRunRequestObject)
 		members = append(members, bundle.Member{Path: f.Path, Size: f.Size, Digest: f.Digest})
 	}
 	view, err := bundle.NewView(members, func(m bundle.Member) (bundle.Source, error) {
-		return h.openMember(ctx, run.Tenant, m)
+		return storage.OpenExact(ctx, h.cfg.Objects, run.Tenant, m.Digest, m.Size)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("archive of run %s: %w", run.ID, err)
@@ -59,18 +60,6 @@ func (s *Server) finishedRun(ctx context.Context, id string) (export.Run, error)
 		return run, export.Errorf(export.CodeNotReady, "the run is %s; its bundle is there once it has succeeded", run.State)
 	}
 	return run, nil
-}
-
-// openMember opens the blob of a member, whose size must be the row's.
-func (s *Server) openMember(ctx context.Context, tenant string, m bundle.Member) (bundle.Source, error) {
-	blob, err := s.cfg.Objects.Open(ctx, tenant, m.Digest)
-	if err != nil {
-		return nil, err
-	}
-	if blob.Size() != m.Size {
-		return nil, errors.Join(fmt.Errorf("blob %s has %d bytes, its row says %d", m.Digest, blob.Size(), m.Size), blob.Close())
-	}
-	return blob, nil
 }
 
 // archiveResponse serves a view. It is a response type of its own because

@@ -56,7 +56,7 @@ func (s *Server) readStored(ctx context.Context, tenant string, f storage.File) 
 	if f.Size > maxStoredFile {
 		return nil, fmt.Errorf("%d bytes are too many to read at once", f.Size)
 	}
-	source, err := s.openMember(ctx, tenant, bundle.Member{Path: f.Path, Size: f.Size, Digest: f.Digest})
+	source, err := storage.OpenExact(ctx, s.cfg.Objects, tenant, f.Digest, f.Size)
 	if err != nil {
 		return nil, err
 	}

@@ -107,9 +107,12 @@ func (o offered) SignMessage(message io.Reader, opts ...signature.SignOption) ([
 	if len(digest) != 0 {
 		return nil, fmt.Errorf("sign with %s: give the message, not its digest", o.signer.KeyID())
 	}
-	text, err := io.ReadAll(message)
+	text, err := io.ReadAll(io.LimitReader(message, signing.MaxEnvelope+1))
 	if err != nil {
 		return nil, fmt.Errorf("sign with %s: read message: %w", o.signer.KeyID(), err)
+	}
+	if len(text) > signing.MaxEnvelope {
+		return nil, fmt.Errorf("sign with %s: the message has more than %d bytes", o.signer.KeyID(), signing.MaxEnvelope)
 	}
 	return o.signer.Sign(ctx, text)
 }
