@@ -46,7 +46,28 @@ type Selectors struct {
 	Kinds      []string `json:"kinds,omitempty"`      // advisory, vex, sbom ...
 	Sources    []string `json:"sources,omitempty"`    // as given at import
 	Ecosystems []string `json:"ecosystems,omitempty"` // OSV ecosystem names, exact
+	// Products are package URLs without a version or globs of them, where *
+	// stands for any characters: "pkg:npm/lodash", "pkg:maven/org.apache*".
+	Products   []string    `json:"products,omitempty"`
+	TimeWindow *TimeWindow `json:"timeWindow,omitempty"`
 }
+
+// TimeWindow takes documents of a time: from is in it, to is not, and one of
+// the two may be absent.
+type TimeWindow struct {
+	From  *time.Time `json:"from,omitempty"`
+	To    *time.Time `json:"to,omitempty"`
+	Field TimeField  `json:"field,omitempty"` // "" = TimeModified
+}
+
+// TimeField is the moment of a document that a window is about.
+type TimeField string
+
+// Moments of a document.
+const (
+	TimeModified TimeField = "modifiedAt" // when its publisher last changed it
+	TimeObserved TimeField = "observedAt" // when the ledger recorded it
+)
 
 // Options change how a run works, not what it selects.
 type Options struct {

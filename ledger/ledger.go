@@ -78,6 +78,10 @@ type Observation struct {
 	Ecosystems []string // sorted, unique
 	Products   []string // package URLs, sorted, unique
 	Aliases    []string // sorted, unique
+	// Severities are the words the document itself gives, of critical, high,
+	// medium, low, none; sorted, unique. They serve selection only and are in
+	// no line of a raw export.
+	Severities []string
 }
 
 // ModifiedLayout is the one form of Observation.Modified: UTC, nanoseconds.
