@@ -12,8 +12,9 @@ import (
 // language would not. Its parts point into the text they were read from:
 // nothing is copied, whatever a document of 64 MiB is made of.
 type Object struct {
-	path   string // "affected", for messages
-	index  int    // 3 in "affected[3]", -1 outside lists
+	parent *Object // the object around it, nil outside; for messages
+	path   string  // "affected", the field of parent that holds it
+	index  int     // 3 in "affected[3]", -1 outside lists
 	fields []member
 }
 
@@ -26,6 +27,9 @@ const (
 	maxElements = 100_000
 )
 
+// usualFields is room for the fields of most objects.
+const usualFields = 12
+
 // ParseObject reads the object raw. path names it in messages, "" for the
 // whole document.
 func ParseObject(path string, raw []byte) (Object, error) {
@@ -33,7 +37,13 @@ func ParseObject(path string, raw []byte) (Object, error) {
 	return o, o.parse(raw)
 }
 
+// within begins an object that field of o holds.
+func (o Object) within(field string) Object { return Object{parent: &o, path: field, index: -1} }
+
 func (o *Object) parse(raw []byte) error {
+	if o.fields == nil {
+		o.fields = make([]member, 0, usualFields)
+	}
 	o.fields = o.fields[:0]
 	whole := eachPart(raw, '{', func(key, value []byte) bool {
 		o.fields = append(o.fields, member{key, value})
@@ -51,6 +61,9 @@ func (o *Object) parse(raw []byte) error {
 // Name is the full name of a field, or of the object itself for "", for messages.
 func (o Object) Name(field string) string {
 	own := o.path
+	if o.parent != nil {
+		own = o.parent.Name(o.path)
+	}
 	if o.index >= 0 {
 		own += "[" + strconv.Itoa(o.index) + "]"
 	}
@@ -103,9 +116,13 @@ func (o Object) Text(field string) (value string, found bool, err error) {
 	return value, true, nil
 }
 
+// IsText reports whether raw, a part of a document that bundle.Canonical
+// accepted, is a string.
+func IsText(raw []byte) bool { return len(raw) >= 2 && raw[0] == '"' }
+
 // TextOf gives the string that raw is.
 func TextOf(raw []byte) (value string, ok bool) {
-	if len(raw) < 2 || raw[0] != '"' {
+	if !IsText(raw) {
 		return "", false
 	}
 	if bytes.IndexByte(raw, '\\') < 0 {
@@ -132,7 +149,17 @@ func (o Object) Object(field string) (inner Object, found bool, err error) {
 	if raw == nil || string(raw) == "null" {
 		return inner, false, nil
 	}
-	inner, err = ParseObject(o.Name(field), raw)
+	return o.Inner(field)
+}
+
+// Inner is Object for a field that must be an object when it is there.
+func (o Object) Inner(field string) (inner Object, found bool, err error) {
+	raw := o.Field(field)
+	if raw == nil {
+		return inner, false, nil
+	}
+	inner = o.within(field)
+	err = inner.parse(raw)
 	return inner, err == nil, err
 }
 
@@ -162,7 +189,7 @@ func (o Object) Each(field string, yield func(Object) error) error {
 	if !o.Has(field) {
 		return nil
 	}
-	inner := Object{path: o.Name(field)}
+	inner := o.within(field)
 	return o.Values(field, func(index int, value []byte) error {
 		inner.index = index
 		if err := inner.parse(value); err != nil {
@@ -172,32 +199,31 @@ func (o Object) Each(field string, yield func(Object) error) error {
 	})
 }
 
-// Objects gives the elements of a field that is a list of objects.
-func (o Object) Objects(field string) ([]Object, error) {
-	var objects []Object
-	err := o.Values(field, func(index int, value []byte) error {
-		if index == maxElements {
-			return fmt.Errorf("%s has too many elements, at most %d are taken", o.Name(field), maxElements)
-		}
-		inner := Object{path: o.Name(field), index: index}
-		if err := inner.parse(value); err != nil {
-			return err
-		}
-		objects = append(objects, inner)
-		return nil
-	})
-	return objects, err
+// CheckTexts checks what Texts gives, and keeps nothing.
+func (o Object) CheckTexts(field string) error {
+	return o.Values(field, func(index int, raw []byte) error { return o.checkText(field, index, raw) })
+}
+
+// checkText checks an element of a list of non-empty strings.
+func (o Object) checkText(field string, index int, raw []byte) error {
+	switch {
+	case index == maxElements:
+		return fmt.Errorf("%s has too many elements, at most %d are taken", o.Name(field), maxElements)
+	case !IsText(raw) || len(raw) == len(`""`):
+		return fmt.Errorf("%s[%d] is not a non-empty string", o.Name(field), index)
+	}
+	return nil
 }
 
 // Texts gives the elements of a field that is a list of non-empty strings.
 func (o Object) Texts(field string) ([]string, error) {
 	var values []string
 	err := o.Values(field, func(index int, raw []byte) error {
+		if err := o.checkText(field, index, raw); err != nil {
+			return err
+		}
 		value, ok := TextOf(raw)
-		switch {
-		case index == maxElements:
-			return fmt.Errorf("%s has too many elements, at most %d are taken", o.Name(field), maxElements)
-		case !ok || value == "":
+		if !ok {
 			return fmt.Errorf("%s[%d] is not a non-empty string", o.Name(field), index)
 		}
 		values = append(values, value)

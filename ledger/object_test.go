@@ -3,6 +3,7 @@ package ledger_test
 import (
 	"bytes"
 	"encoding/json"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -83,4 +84,18 @@ func FuzzObject(f *testing.F) {
 			}
 		}
 	})
+}
+
+// A string ends at the first quote that no odd run of backslashes escapes.
+func TestStringsEndWhereTheyEnd(t *testing.T) {
+	for _, text := range []string{``, `a`, `\\`, `\"`, `\\\"`, `a\\\\`, `\"\"\\`, `\\\\\"b`, strings.Repeat(`\\`, 1000), strings.Repeat(`\"`, 1000)} {
+		doc, err := ledger.ParseObject("", []byte(`{"a":"`+text+`","`+text+`":1}`))
+		require.NoError(t, err, "%.40q", text)
+		require.Equal(t, `"`+text+`"`, string(doc.Field("a")))
+		require.Len(t, doc.Keys(), 2)
+	}
+	for _, text := range []string{`\`, `\\\`, `a\"\`} {
+		_, err := ledger.ParseObject("", []byte(`{"a":"`+text+`"}`))
+		require.Error(t, err, text)
+	}
 }

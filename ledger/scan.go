@@ -18,12 +18,18 @@ func skipSpace(raw []byte, at int) int {
 
 // skipString gives the place behind the string that begins at raw[at].
 func skipString(raw []byte, at int) (int, bool) {
-	for at++; at < len(raw); at++ {
-		switch raw[at] {
-		case '"':
-			return at + 1, true
-		case '\\':
-			at++
+	for at++; at < len(raw); {
+		next := bytes.IndexByte(raw[at:], '"')
+		if next < 0 {
+			break
+		}
+		end := at + next
+		slashes := 0
+		for end-slashes > at && raw[end-slashes-1] == '\\' {
+			slashes++
+		}
+		if at = end + 1; slashes%2 == 0 { // else the last one escapes the quote
+			return at, true
 		}
 	}
 	return len(raw), false

@@ -49,7 +49,7 @@ func (f Format) Understand(e Entry) (Observation, error) {
 	if o.UpstreamID == "" {
 		o.UpstreamID = o.Digest.Hex()
 	}
-	if err := o.Validate(); err != nil {
+	if err := o.check(); err != nil {
 		return none, err
 	}
 	return o, nil
@@ -103,38 +103,48 @@ func (f *Found) Purl(o Object, field string) (bool, error) {
 func (f *Found) Alias(alias string) error { return f.aliases.add("alias", alias) }
 
 // Empty reports whether no product was found.
-func (f *Found) Empty() bool { return len(f.products) == 0 }
+func (f *Found) Empty() bool { return len(f.products.list) == 0 }
 
-// terms is a set of bounded size.
-type terms map[string]struct{}
+// terms is a set of bounded size, in the order of arrival.
+type terms struct {
+	list  []string
+	known map[string]struct{} // nil while the list is short enough to look through
+}
+
+// fewTerms is what a list is looked through for; most documents have no more.
+const fewTerms = 8
 
 func (t *terms) add(name, term string) error {
-	if term == "" {
+	if term == "" || t.has(term) {
 		return nil
 	}
-	if _, known := (*t)[term]; known {
-		return nil
-	}
-	if len(*t) == MaxTerms {
+	if len(t.list) == MaxTerms {
 		return fmt.Errorf("more than %d different values of %s", MaxTerms, name)
 	}
-	if *t == nil {
-		*t = terms{}
+	t.list = append(t.list, term)
+	switch {
+	case t.known != nil:
+		t.known[term] = struct{}{}
+	case len(t.list) > fewTerms:
+		t.known = make(map[string]struct{}, 4*fewTerms)
+		for _, term := range t.list {
+			t.known[term] = struct{}{}
+		}
 	}
-	(*t)[term] = struct{}{}
 	return nil
 }
 
-func (t terms) sorted() []string {
-	if len(t) == 0 {
-		return nil
+func (t *terms) has(term string) bool {
+	if t.known == nil {
+		return slices.Contains(t.list, term)
 	}
-	list := make([]string, 0, len(t))
-	for term := range t {
-		list = append(list, term)
-	}
-	slices.Sort(list)
-	return list
+	_, known := t.known[term]
+	return known
+}
+
+func (t *terms) sorted() []string {
+	slices.Sort(t.list)
+	return t.list
 }
 
 // SubjectOf is the lexically first package URL, or else the first product

@@ -3,7 +3,6 @@ package ledger
 import (
 	"bytes"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -22,12 +21,26 @@ const (
 	MaxTerms      = 20000
 )
 
-var namePattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._+-]*$`)
-
 // ValidName reports whether name can be a source or a stream: 1 to 128
 // letters, digits and . _ + - with a letter or digit first. Such a name can
 // stand in a log line, a file name and a URL without being anything else.
-func ValidName(name string) bool { return len(name) <= MaxName && namePattern.MatchString(name) }
+func ValidName(name string) bool {
+	if len(name) == 0 || len(name) > MaxName || !isAlphanumeric(name[0]) {
+		return false
+	}
+	for i := 1; i < len(name); i++ {
+		if !isAlphanumeric(name[i]) && !isNameMark(name[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+func isAlphanumeric(c byte) bool {
+	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'
+}
+
+func isNameMark(c byte) bool { return c == '.' || c == '_' || c == '+' || c == '-' }
 
 // CleanName makes a name of anything, for defaults taken from file names:
 // other characters become one hyphen, "" becomes fallback.
@@ -35,7 +48,7 @@ func CleanName(name, fallback string) string {
 	var b strings.Builder
 	hyphen := false
 	for _, c := range []byte(name) {
-		if namePattern.Match([]byte{c}) || b.Len() > 0 && strings.IndexByte("._+-", c) >= 0 {
+		if isAlphanumeric(c) || b.Len() > 0 && isNameMark(c) {
 			b.WriteByte(c)
 			hyphen = c == '-'
 		} else if b.Len() > 0 && !hyphen {
@@ -61,6 +74,17 @@ func (k Kind) Valid() bool { return slices.Contains(Kinds, k) }
 // first field at fault. Importers call it on what they made, the store on what
 // it is given.
 func (o Observation) Validate() error {
+	if err := o.check(); err != nil {
+		return err
+	}
+	if o.Digest != bundle.DigestOf(o.Raw) {
+		return fmt.Errorf("digest %s is not that of the bytes", o.Digest)
+	}
+	return nil
+}
+
+// check is Validate for one who has just made the digest of these bytes.
+func (o *Observation) check() error {
 	switch {
 	case o.Project != "" && o.Project != NoProject && !export.ValidTenant(o.Project):
 		return fmt.Errorf("project %.80q: want lower-case letters, digits and inner hyphens", o.Project)
@@ -87,12 +111,11 @@ func (o Observation) Validate() error {
 	return o.checkContent()
 }
 
-func (o Observation) checkTerms() error {
-	axes := []struct {
+func (o *Observation) checkTerms() error {
+	for _, axis := range [...]struct {
 		name  string
 		terms []string
-	}{{"ecosystem", o.Ecosystems}, {"product", o.Products}, {"alias", o.Aliases}}
-	for _, axis := range axes {
+	}{{"ecosystem", o.Ecosystems}, {"product", o.Products}, {"alias", o.Aliases}} {
 		if len(axis.terms) > MaxTerms {
 			return fmt.Errorf("%d different values of %s, at most %d are taken", len(axis.terms), axis.name, MaxTerms)
 		}
@@ -108,14 +131,12 @@ func (o Observation) checkTerms() error {
 	return nil
 }
 
-func (o Observation) checkContent() error {
+func (o *Observation) checkContent() error {
 	switch {
 	case len(o.Raw) == 0:
 		return fmt.Errorf("the document is empty")
 	case len(o.Raw) > MaxDocument:
 		return fmt.Errorf("the document has %d bytes, at most %d are taken", len(o.Raw), MaxDocument)
-	case o.Digest != bundle.DigestOf(o.Raw):
-		return fmt.Errorf("digest %s is not that of the bytes", o.Digest)
 	case len(o.Canonical) == 0 || bytes.IndexByte(o.Canonical, '\n') >= 0:
 		return fmt.Errorf("the canonical form is empty or holds a line feed")
 	}
@@ -136,8 +157,8 @@ func checkText(field, s string, limit int) error {
 	if !utf8.ValidString(s) {
 		return fmt.Errorf("%s %.80q is not UTF-8", field, s)
 	}
-	for _, r := range s {
-		if r < 0x20 || r == 0x7f {
+	for i := 0; i < len(s); i++ { // bytes of longer characters are beyond both
+		if s[i] < 0x20 || s[i] == 0x7f {
 			return fmt.Errorf("%s %.80q holds a control character", field, s)
 		}
 	}

@@ -7,8 +7,11 @@ import (
 	"github.com/stella-ops/exportcenter/ledger"
 )
 
-// maxAffected bounds the entries of one document.
-const maxAffected = 20000
+// What is taken of one document.
+const (
+	maxAffected = 20_000
+	maxRanges   = 100_000 // of an entry, and events of a range
+)
 
 // affectedPackage is what an advisory is about.
 type affectedPackage struct {
@@ -30,42 +33,40 @@ func (p affectedPackage) product() string {
 }
 
 func readAffected(doc ledger.Object, found *ledger.Found) error {
-	entries, err := doc.Objects("affected")
-	if err != nil {
-		return err
-	}
-	if len(entries) > maxAffected {
-		return fmt.Errorf("affected has %d entries, at most %d are taken", len(entries), maxAffected)
-	}
-	for _, entry := range entries {
+	return eachUpTo(maxAffected, doc, "affected", func(entry ledger.Object) error {
 		if err := checkRanges(entry); err != nil {
 			return err
 		}
-		if _, err := entry.Texts("versions"); err != nil {
+		if err := entry.CheckTexts("versions"); err != nil {
 			return err
 		}
-		raw := entry.Field("package")
-		if raw == nil { // allowed for ranges of commits
-			continue
+		o, given, err := entry.Inner("package")
+		if err != nil || !given { // it may be missing for ranges of commits
+			return err
 		}
-		p, err := readPackage(entry.Name("package"), raw)
+		p, err := readPackage(o)
 		if err != nil {
 			return err
 		}
 		// The ecosystem is the one given: "Debian:12" says more than the URL.
-		if err := found.Named(p.product(), p.ecosystem); err != nil {
-			return err
-		}
-	}
-	return nil
+		return found.Named(p.product(), p.ecosystem)
+	})
 }
 
-func readPackage(path string, raw []byte) (affectedPackage, error) {
+// eachUpTo calls yield with the objects of a list of at most limit.
+func eachUpTo(limit int, o ledger.Object, field string, yield func(ledger.Object) error) error {
+	count := 0
+	return o.Each(field, func(inner ledger.Object) error {
+		if count++; count > limit {
+			return fmt.Errorf("%s has too many entries, at most %d are taken", o.Name(field), limit)
+		}
+		return yield(inner)
+	})
+}
+
+func readPackage(o ledger.Object) (affectedPackage, error) {
 	var p affectedPackage
-	o, err := ledger.ParseObject(path, raw)
-	if err != nil {
-		return p, err
-	}
+	var err error
 	if p.ecosystem, err = o.RequireText("ecosystem"); err != nil {
 		return p, err
 	}
@@ -84,11 +85,7 @@ func readPackage(path string, raw []byte) (affectedPackage, error) {
 
 // checkRanges checks the form of version ranges; their meaning is the reader's.
 func checkRanges(entry ledger.Object) error {
-	ranges, err := entry.Objects("ranges")
-	if err != nil {
-		return err
-	}
-	for _, r := range ranges {
+	return eachUpTo(maxRanges, entry, "ranges", func(r ledger.Object) error {
 		kind, err := r.RequireText("type")
 		if err != nil {
 			return err
@@ -102,35 +99,33 @@ func checkRanges(entry ledger.Object) error {
 		default:
 			return fmt.Errorf("%s %.40q is not one of SEMVER, ECOSYSTEM, GIT", r.Name("type"), kind)
 		}
-		if err := checkEvents(r); err != nil {
-			return err
-		}
-	}
-	return nil
+		return checkEvents(r)
+	})
 }
 
+// checkEvents wants one or more events, each with at least one version.
 func checkEvents(r ledger.Object) error {
-	events, err := r.Objects("events")
-	if err != nil {
-		return err
-	}
-	if len(events) == 0 {
-		return fmt.Errorf("%s is missing or empty", r.Name("events"))
-	}
-	for _, e := range events {
+	count := 0
+	err := eachUpTo(maxRanges, r, "events", func(e ledger.Object) error {
+		count++
 		known := 0
-		for _, field := range []string{"introduced", "fixed", "last_affected", "limit"} {
-			_, found, err := e.Text(field)
-			if err != nil {
-				return err
-			}
-			if found {
+		for _, field := range [...]string{"introduced", "fixed", "last_affected", "limit"} {
+			raw := e.Field(field)
+			switch {
+			case raw == nil:
+			case !ledger.IsText(raw):
+				return fmt.Errorf("%s is not a string", e.Name(field))
+			default:
 				known++
 			}
 		}
 		if known == 0 {
 			return fmt.Errorf("%s has none of introduced, fixed, last_affected, limit", e.Name(""))
 		}
+		return nil
+	})
+	if err == nil && count == 0 {
+		err = fmt.Errorf("%s is missing or empty", r.Name("events"))
 	}
-	return nil
+	return err
 }

@@ -1,0 +1,97 @@
+package frontend_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"io"
+	"log/slog"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+
+	"github.com/klauspost/compress/zstd"
+	"github.com/stretchr/testify/require"
+
+	"github.com/stella-ops/exportcenter/frontend"
+	"github.com/stella-ops/exportcenter/frontend/frontendtest"
+	"github.com/stella-ops/exportcenter/ledger"
+	"github.com/stella-ops/exportcenter/ledger/detect"
+	"github.com/stella-ops/exportcenter/ledger/osv"
+)
+
+// checkingLedger does what a store does before it records, and records nothing.
+type checkingLedger struct{ frontend.Ledger }
+
+func (checkingLedger) Import(_ context.Context, _ string, batch []ledger.Observation) (ledger.Counts, error) {
+	for i := range batch {
+		if err := batch[i].Validate(); err != nil {
+			return ledger.Counts{}, err
+		}
+	}
+	return ledger.Counts{Read: int64(len(batch)), Accepted: int64(len(batch))}, nil
+}
+
+// BenchmarkImport is the api's part of an import of real advisories, without
+// network and database. cpu-us/doc is the processor time of the whole process.
+func BenchmarkImport(b *testing.B) {
+	documents := realAdvisories(b)
+	w := frontendtest.New(b, func(c *frontend.Config) {
+		c.Ledger = checkingLedger{}
+		c.Log = slog.New(slog.DiscardHandler)
+		c.Parse = detect.Reader(detect.Format{Name: osv.Format, Recognise: osv.Recognise, Parse: osv.Parse})
+	})
+	token := w.Token(b, "acme")
+	var body bytes.Buffer
+	for i := range documents {
+		body.WriteString(`{"source":"osv","stream":"npm","file":"f.jsonl","entry":"line 1","mediaType":"application/json","bytes":"`)
+		body.WriteString(base64.StdEncoding.EncodeToString(documents[i]))
+		body.WriteString("\"}\n")
+	}
+	before := processorTime(b)
+	for b.Loop() {
+		req := httptest.NewRequest("POST", documentsPath, bytes.NewReader(body.Bytes()))
+		req.Header.Set("Authorization", "Bearer "+token)
+		req.Header.Set("Content-Type", "application/x-ndjson")
+		answer := httptest.NewRecorder()
+		w.Server.ServeHTTP(answer, req)
+		require.Equal(b, 200, answer.Code)
+		require.Contains(b, answer.Body.String(), `"summary"`)
+	}
+	perDoc := func(us float64) float64 { return us / float64(b.N*len(documents)) }
+	b.ReportMetric(perDoc(float64(processorTime(b)-before)), "cpu-us/doc")
+	b.ReportMetric(perDoc(float64(b.Elapsed().Microseconds())), "us/doc")
+}
+
+func processorTime(b *testing.B) int64 {
+	var u syscall.Rusage
+	require.NoError(b, syscall.Getrusage(syscall.RUSAGE_SELF, &u))
+	return u.Utime.Sec*1e6 + u.Utime.Usec + u.Stime.Sec*1e6 + u.Stime.Usec
+}
+
+// realAdvisories reads the advisories beside the project, or skips.
+func realAdvisories(t testing.TB) [][]byte {
+	t.Helper()
+	const pattern = "../../shared/data/osv/*.jsonl.zst"
+	files, err := filepath.Glob(pattern)
+	require.NoError(t, err)
+	if len(files) == 0 {
+		t.Skipf("no real data at %s", pattern)
+	}
+	var documents [][]byte
+	for _, file := range files {
+		stored, err := os.ReadFile(file)
+		require.NoError(t, err)
+		decoder, err := zstd.NewReader(bytes.NewReader(stored))
+		require.NoError(t, err)
+		content, err := io.ReadAll(decoder)
+		require.NoError(t, err)
+		decoder.Close()
+		for line := range bytes.Lines(content) {
+			documents = append(documents, bytes.TrimSuffix(line, []byte("\n")))
+		}
+	}
+	return documents
+}
