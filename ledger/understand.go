@@ -65,12 +65,16 @@ func (f Format) read(o *Observation) error {
 		return err
 	}
 	o.Products, o.Ecosystems, o.Aliases = found.products.sorted(), found.ecosystems.sorted(), found.aliases.sorted()
+	o.Severities = found.severities.sorted()
 	o.Subject = SubjectOf(o.Products)
 	return nil
 }
 
 // Found collects what a document can be selected by.
-type Found struct{ products, ecosystems, aliases terms }
+type Found struct {
+	products, ecosystems, aliases terms
+	severities                    severities
+}
 
 // Product adds a product; "" adds nothing. Of a package URL it adds the
 // ecosystem too.

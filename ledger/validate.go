@@ -108,6 +108,11 @@ func (o *Observation) check() error {
 	if err := o.checkTerms(); err != nil {
 		return err
 	}
+	for i, s := range o.Severities {
+		if !Severity(s).Valid() || i > 0 && o.Severities[i-1] >= s {
+			return fmt.Errorf("severities: %.40q is none of %v, or not in order", s, Severities)
+		}
+	}
 	return o.checkContent()
 }
 

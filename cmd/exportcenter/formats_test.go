@@ -22,12 +22,14 @@ import (
 
 const realData = "../../../shared/data"
 
-// outcome is what becomes of an archive: documents by format and kind, and
-// rejections by class of reason.
+// outcome is what becomes of an archive: documents by format and kind, by the
+// severities they give, and rejections by class of reason.
 type outcome struct {
 	Read     int            `json:"read"`
 	Accepted map[string]int `json:"accepted"`
-	Rejected map[string]int `json:"rejected"`
+	// Severities counts documents by each severity they give, "" without one.
+	Severities map[string]int `json:"severities"`
+	Rejected   map[string]int `json:"rejected"`
 }
 
 var particulars = regexp.MustCompile(`"(?:[^"\\]|\\.)*"|\[\d+\]|\d+ |: its fields are .*`)
@@ -75,7 +77,7 @@ func TestRealArchives(t *testing.T) {
 
 func importArchive(t *testing.T, path string) outcome {
 	t.Helper()
-	o := outcome{Accepted: map[string]int{}, Rejected: map[string]int{}}
+	o := outcome{Accepted: map[string]int{}, Severities: map[string]int{}, Rejected: map[string]int{}}
 	originals := digestsOf(t, path)
 	require.NoError(t, feed.Reader{
 		Entry: func(e ledger.Entry) error {
@@ -89,6 +91,12 @@ func importArchive(t *testing.T, path string) outcome {
 			require.Equal(t, doc.Format, doc.Source)
 			require.Positive(t, originals[bundle.DigestOf(doc.Raw)], "%s of %s is not as it was", e.Name, path)
 			o.Accepted[doc.Format+" "+string(doc.Kind)]++
+			for _, severity := range doc.Severities {
+				o.Severities[severity]++
+			}
+			if len(doc.Severities) == 0 {
+				o.Severities[""]++
+			}
 			return nil
 		},
 		Reject: func(r ledger.Rejection) error { o.Read++; o.Rejected[classOf(r.Reason)]++; return nil },

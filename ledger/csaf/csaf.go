@@ -50,6 +50,7 @@ func read(doc ledger.Object, o *ledger.Observation, found *ledger.Found) error {
 	if err := readProductTree(doc, found); err != nil {
 		return err
 	}
+	readAggregate(header, found)
 	return doc.Each("vulnerabilities", func(v ledger.Object) error { return readVulnerability(v, found) })
 }
 
@@ -92,6 +93,7 @@ func require(o ledger.Object, field string) (ledger.Object, error) {
 }
 
 func readVulnerability(v ledger.Object, found *ledger.Found) error {
+	readSeverity(v, found)
 	cve, _, err := v.Text("cve")
 	if err != nil {
 		return err

@@ -43,6 +43,21 @@ func TestParseTakesWhatSelectionNeeds(t *testing.T) {
 	require.Equal(t, ledger.KindAdvisory, parse(t, seeds[1]).Kind)
 }
 
+func TestSeveritiesOfEveryPlace(t *testing.T) {
+	for vulnerability, want := range map[string][]string{
+		`{"scores":[{"cvss_v3":{"baseScore":9.1,"baseSeverity":"HIGH","version":"3.1"},"products":["P"]}]}`:      {"high"}, // its own word counts
+		`{"scores":[{"cvss_v3":{"baseScore":9.1,"version":"3.1"}}]}`:                                             {"critical"},
+		`{"scores":[{"cvss_v2":{"baseScore":9.1,"version":"2.0"}}]}`:                                             {"high"},
+		`{"scores":[{"cvss_v3":{"vectorString":"CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H"}}]}`:               {"critical"},
+		`{"threats":[{"category":"impact","details":"Moderate"},{"category":"exploit_status","details":"Low"}]}`: {"medium"},
+		`{"threats":[{"category":"impact","details":"Low, unless the moon is full."}],"scores":[{"cvss_v3":7}]}`: nil,
+	} {
+		require.Equal(t, want, parse(t, head+`,"vulnerabilities":[`+vulnerability+`]}`).Severities, vulnerability)
+	}
+	aggregate := strings.Replace(head, `"category"`, `"aggregate_severity":{"namespace":"https://access.redhat.com/security/updates/classification/","text":"Important"},"category"`, 1)
+	require.Equal(t, []string{"high"}, parse(t, aggregate+`}`).Severities)
+}
+
 func TestTheFieldAtFaultIsNamed(t *testing.T) {
 	for _, tt := range []struct{ doc, want string }{
 		{`{}`, "document is missing"},

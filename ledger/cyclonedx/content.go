@@ -104,12 +104,25 @@ func readVulnerability(v ledger.Object, found *ledger.Found) error {
 	if err := found.Alias(id); err != nil {
 		return err
 	}
+	readRatings(v, found)
 	return v.Each("affects", func(a ledger.Object) error {
 		ref, err := a.RequireText("ref")
 		if err != nil {
 			return err
 		}
 		return found.Product(affected(ref))
+	})
+}
+
+var rating = ledger.Rating{Word: "severity", Score: "score", Vector: "vector"}
+
+// readRatings takes the severities of a vulnerability. They serve selection
+// only: what is not understood adds nothing and refuses nothing.
+func readRatings(v ledger.Object, found *ledger.Found) {
+	_ = v.Each("ratings", func(r ledger.Object) error {
+		method, _, err := r.Text("method") // CVSSv2, CVSSv31, OWASP ...
+		found.Rate(r, method, rating)
+		return err
 	})
 }
 

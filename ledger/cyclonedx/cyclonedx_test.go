@@ -51,6 +51,18 @@ func TestVEXIsToldFromBOM(t *testing.T) {
 	require.Equal(t, ledger.KindSBOM, parse(t, seeds[2]).Kind, "nothing was analysed")
 }
 
+func TestSeveritiesOfRatings(t *testing.T) {
+	for ratings, want := range map[string][]string{
+		`[{"source":{"name":"nvd"},"score":7.5,"severity":"high","method":"CVSSv31"},{"source":{"name":"amazon"},"severity":"medium"}]`: {"high", "medium"},
+		`[{"score":9.8,"method":"CVSSv3"},{"severity":"unknown"},{"severity":"info"}]`:                                                  {"critical"},
+		`[{"severity":"unknown","vector":"CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:N/I:N/A:N","method":"CVSSv31"}]`:                           {"none"},
+		`[{"score":9,"method":"OWASP"},{"score":5}]`:                                                                                    nil,
+		`{}`: nil,
+	} {
+		require.Equal(t, want, parse(t, head+`,"vulnerabilities":[{"id":"CVE-1","ratings":`+ratings+`}]}`).Severities, ratings)
+	}
+}
+
 func TestVersionsOrderRevisionsWithoutTime(t *testing.T) {
 	second := parse(t, seeds[1])
 	require.Equal(t, "g/n@v", second.Subject)

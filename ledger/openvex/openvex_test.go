@@ -46,6 +46,10 @@ func TestParseTakesWhatSelectionNeeds(t *testing.T) {
 	require.Equal(t, []string{"CVE-1"}, old.Aliases)
 }
 
+func TestOpenVEXHasNoFieldForASeverity(t *testing.T) {
+	require.Empty(t, parse(t, strings.Replace(seeds[0], `"statements"`, `"severity":"high","statements"`, 1)).Severities)
+}
+
 func TestTheFieldAtFaultIsNamed(t *testing.T) {
 	for _, tt := range []struct{ doc, want string }{
 		{`{}`, "@context is missing"},

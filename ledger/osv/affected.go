@@ -40,6 +40,7 @@ func readAffected(doc ledger.Object, found *ledger.Found) error {
 		if err := entry.CheckTexts("versions"); err != nil {
 			return err
 		}
+		readSeverity(entry, found)
 		o, given, err := entry.Inner("package")
 		if err != nil || !given { // it may be missing for ranges of commits
 			return err

@@ -55,6 +55,7 @@ func read(doc ledger.Object, o *ledger.Observation, found *ledger.Found) error {
 			return err
 		}
 	}
+	readSeverity(doc, found)
 	return readAffected(doc, found)
 }
 

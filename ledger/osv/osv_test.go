@@ -38,6 +38,24 @@ func TestParseTakesWhatSelectionNeeds(t *testing.T) {
 	}, o)
 }
 
+func TestSeveritiesOfEveryPlace(t *testing.T) {
+	const head = `{"id":"X","modified":"2026-01-01T00:00:00Z"`
+	for doc, want := range map[string][]string{
+		`,"severity":[{"type":"CVSS_V3","score":"CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H"}]}`:                                          {"critical"},
+		`,"severity":[{"type":"CVSS_V2","score":"AV:N/AC:L/Au:N/C:P/I:N/A:N"},{"type":"Ubuntu","score":"low"}]}`:                            {"low", "medium"},
+		`,"severity":[],"database_specific":{"severity":"MODERATE"}}`:                                                                       {"medium"},
+		`,"affected":[{"ecosystem_specific":{"severity":"HIGH"}},{"severity":[{"score":"CVSS:3.0/AV:N/AC:L/PR:N/UI:N/S:U/C:N/I:N/A:N"}]}]}`: {"high", "none"},
+		`,"affected":[{"ecosystem_specific":{"imports":[{"severity":"low"}]}}]}`:                                                            nil,
+		// What is not understood refuses nothing.
+		`,"severity":"high","database_specific":{"severity":9}}`:                nil,
+		`,"severity":[{"type":"CVSS_V3","score":"CVSS:3.1/AV:N"},{"score":7}]}`: nil,
+	} {
+		o, err := osv.Parse(ledger.Entry{Bytes: []byte(head + doc)})
+		require.NoError(t, err, doc)
+		require.Equal(t, want, o.Severities, doc)
+	}
+}
+
 func TestDerivedPackageURLs(t *testing.T) {
 	tests := []struct{ ecosystem, name, want string }{
 		{"Go", "github.com/Masterminds/semver/v3", "pkg:golang/github.com/Masterminds/semver/v3"},

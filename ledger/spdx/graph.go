@@ -86,9 +86,19 @@ func (g *graph) element(e ledger.Object) error {
 		return g.identifiers(e, "packageUrl", g.found.Product)
 	case "security_Vulnerability":
 		return g.identifiers(e, "cve", g.found.Alias)
+	case "security_CvssV2VulnAssessmentRelationship":
+		g.found.Rate(e, "2", rating)
+	case "security_CvssV3VulnAssessmentRelationship":
+		g.found.Rate(e, "3", rating)
+	case "security_CvssV4VulnAssessmentRelationship":
+		g.found.Rate(e, "4", rating)
 	}
 	return nil
 }
+
+// rating is how SPDX 3.0 names the parts of an assessment. They serve selection
+// only: what is not understood adds nothing and refuses nothing.
+var rating = ledger.Rating{Word: "security_severity", Score: "security_score", Vector: "security_vectorString"}
 
 // typeOf gives an element's type under either of the two names JSON-LD has for it.
 func typeOf(e ledger.Object) (string, error) {

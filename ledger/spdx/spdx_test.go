@@ -61,6 +61,15 @@ func TestGraphs(t *testing.T) {
 	require.Equal(t, local.Digest.Hex(), local.UpstreamID, "a blank node names nothing outside its file")
 }
 
+func TestSeveritiesOfAssessments(t *testing.T) {
+	require.Equal(t, []string{"critical", "high", "medium"}, parse(t, graph+`
+  {"type":"security_CvssV3VulnAssessmentRelationship","security_score":9.8,"security_severity":"critical","security_vectorString":"CVSS:3.1/AV:N"},
+  {"type":"security_CvssV2VulnAssessmentRelationship","security_score":9.3,"security_vectorString":"AV:N/AC:M/Au:N/C:C/I:C/A:C"},
+  {"type":"security_CvssV4VulnAssessmentRelationship","security_score":5.1},
+  {"type":"security_EpssVulnAssessmentRelationship","security_score":1}]}`).Severities)
+	require.Empty(t, parse(t, full).Severities, "SPDX 2 has no field for it")
+}
+
 func TestTheFieldAtFaultIsNamed(t *testing.T) {
 	for _, tt := range []struct{ doc, want string }{
 		{`{}`, "spdxVersion is missing"},
