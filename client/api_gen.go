@@ -326,6 +326,9 @@ type Internal = Problem
 // NotFound defines model for NotFound.
 type NotFound = Problem
 
+// PreconditionFailed defines model for PreconditionFailed.
+type PreconditionFailed = Problem
+
 // RangeNotSatisfiable defines model for RangeNotSatisfiable.
 type RangeNotSatisfiable = Problem
 
@@ -584,9 +587,11 @@ type ClientInterface interface {
 
 	// DownloadRun The bundle, as a tar archive
 	//
-	// Ranges, If-Range, If-None-Match and If-Modified-Since work as in RFC 9110. The digest
-	// headers always name the whole archive. If the stored bytes turn out short or unreadable
-	// the connection breaks; nothing is padded.
+	// Ranges, If-Range, If-None-Match and If-Modified-Since work as in RFC 9110; a request for
+	// more than 16 ranges gets the whole archive. HEAD gives the headers. The digest headers
+	// always name the whole archive. Stored bytes are compared with their digest before they are
+	// sent: if they turn out wrong, short or unreadable the answer is a 500 or, once it has
+	// begun, the connection breaks; nothing is padded.
 	//
 	// Corresponds with GET /api/export/runs/{id}/download (the `DownloadRun` operationId).
 	DownloadRun(ctx context.Context, id RunID, params *DownloadRunParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -747,9 +752,11 @@ func (c *api) CancelRun(ctx context.Context, id RunID, params *CancelRunParams, 
 
 // DownloadRun The bundle, as a tar archive
 //
-// Ranges, If-Range, If-None-Match and If-Modified-Since work as in RFC 9110. The digest
-// headers always name the whole archive. If the stored bytes turn out short or unreadable
-// the connection breaks; nothing is padded.
+// Ranges, If-Range, If-None-Match and If-Modified-Since work as in RFC 9110; a request for
+// more than 16 ranges gets the whole archive. HEAD gives the headers. The digest headers
+// always name the whole archive. Stored bytes are compared with their digest before they are
+// sent: if they turn out wrong, short or unreadable the answer is a 500 or, once it has
+// begun, the connection breaks; nothing is padded.
 //
 // Corresponds with GET /api/export/runs/{id}/download (the `DownloadRun` operationId).
 func (c *api) DownloadRun(ctx context.Context, id RunID, params *DownloadRunParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1686,9 +1693,11 @@ type ClientWithResponsesInterface interface {
 
 	// DownloadRunWithResponse The bundle, as a tar archive
 	//
-	// Ranges, If-Range, If-None-Match and If-Modified-Since work as in RFC 9110. The digest
-	// headers always name the whole archive. If the stored bytes turn out short or unreadable
-	// the connection breaks; nothing is padded.
+	// Ranges, If-Range, If-None-Match and If-Modified-Since work as in RFC 9110; a request for
+	// more than 16 ranges gets the whole archive. HEAD gives the headers. The digest headers
+	// always name the whole archive. Stored bytes are compared with their digest before they are
+	// sent: if they turn out wrong, short or unreadable the answer is a 500 or, once it has
+	// begun, the connection breaks; nothing is padded.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -2167,6 +2176,8 @@ type DownloadRunResponse struct {
 	ApplicationProblemJSON409 *Conflict
 	// ApplicationProblemJSON410 the response for an HTTP 410 `application/problem+json` response
 	ApplicationProblemJSON410 *Gone
+	// ApplicationProblemJSON412 the response for an HTTP 412 `application/problem+json` response
+	ApplicationProblemJSON412 *PreconditionFailed
 	// ApplicationProblemJSON416 the response for an HTTP 416 `application/problem+json` response
 	ApplicationProblemJSON416 *RangeNotSatisfiable
 	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
@@ -2207,6 +2218,11 @@ func (r DownloadRunResponse) GetApplicationProblemJSON409() *Conflict {
 // GetApplicationProblemJSON410 returns the response for an HTTP 410 `application/problem+json` response
 func (r DownloadRunResponse) GetApplicationProblemJSON410() *Gone {
 	return r.ApplicationProblemJSON410
+}
+
+// GetApplicationProblemJSON412 returns the response for an HTTP 412 `application/problem+json` response
+func (r DownloadRunResponse) GetApplicationProblemJSON412() *PreconditionFailed {
+	return r.ApplicationProblemJSON412
 }
 
 // GetApplicationProblemJSON416 returns the response for an HTTP 416 `application/problem+json` response
@@ -2277,6 +2293,8 @@ type GetManifestResponse struct {
 	ApplicationProblemJSON409 *Conflict
 	// ApplicationProblemJSON410 the response for an HTTP 410 `application/problem+json` response
 	ApplicationProblemJSON410 *Gone
+	// ApplicationProblemJSON412 the response for an HTTP 412 `application/problem+json` response
+	ApplicationProblemJSON412 *PreconditionFailed
 	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
 	ApplicationProblemJSON500 *Internal
 	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
@@ -2318,6 +2336,11 @@ func (r GetManifestResponse) GetApplicationProblemJSON409() *Conflict {
 // GetApplicationProblemJSON410 returns the response for an HTTP 410 `application/problem+json` response
 func (r GetManifestResponse) GetApplicationProblemJSON410() *Gone {
 	return r.ApplicationProblemJSON410
+}
+
+// GetApplicationProblemJSON412 returns the response for an HTTP 412 `application/problem+json` response
+func (r GetManifestResponse) GetApplicationProblemJSON412() *PreconditionFailed {
+	return r.ApplicationProblemJSON412
 }
 
 // GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
@@ -2383,6 +2406,8 @@ type GetProvenanceResponse struct {
 	ApplicationProblemJSON409 *Conflict
 	// ApplicationProblemJSON410 the response for an HTTP 410 `application/problem+json` response
 	ApplicationProblemJSON410 *Gone
+	// ApplicationProblemJSON412 the response for an HTTP 412 `application/problem+json` response
+	ApplicationProblemJSON412 *PreconditionFailed
 	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
 	ApplicationProblemJSON500 *Internal
 	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
@@ -2424,6 +2449,11 @@ func (r GetProvenanceResponse) GetApplicationProblemJSON409() *Conflict {
 // GetApplicationProblemJSON410 returns the response for an HTTP 410 `application/problem+json` response
 func (r GetProvenanceResponse) GetApplicationProblemJSON410() *Gone {
 	return r.ApplicationProblemJSON410
+}
+
+// GetApplicationProblemJSON412 returns the response for an HTTP 412 `application/problem+json` response
+func (r GetProvenanceResponse) GetApplicationProblemJSON412() *PreconditionFailed {
+	return r.ApplicationProblemJSON412
 }
 
 // GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
@@ -2559,6 +2589,8 @@ type GetDocumentResponse struct {
 	ApplicationProblemJSON403 *Forbidden
 	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
 	ApplicationProblemJSON404 *NotFound
+	// ApplicationProblemJSON412 the response for an HTTP 412 `application/problem+json` response
+	ApplicationProblemJSON412 *PreconditionFailed
 	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
 	ApplicationProblemJSON500 *Internal
 	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
@@ -2585,6 +2617,11 @@ func (r GetDocumentResponse) GetApplicationProblemJSON403() *Forbidden {
 // GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
 func (r GetDocumentResponse) GetApplicationProblemJSON404() *NotFound {
 	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON412 returns the response for an HTTP 412 `application/problem+json` response
+func (r GetDocumentResponse) GetApplicationProblemJSON412() *PreconditionFailed {
+	return r.ApplicationProblemJSON412
 }
 
 // GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
@@ -2809,9 +2846,11 @@ func (c *ClientWithResponses) CancelRunWithResponse(ctx context.Context, id RunI
 
 // DownloadRunWithResponse The bundle, as a tar archive
 //
-// Ranges, If-Range, If-None-Match and If-Modified-Since work as in RFC 9110. The digest
-// headers always name the whole archive. If the stored bytes turn out short or unreadable
-// the connection breaks; nothing is padded.
+// Ranges, If-Range, If-None-Match and If-Modified-Since work as in RFC 9110; a request for
+// more than 16 ranges gets the whole archive. HEAD gives the headers. The digest headers
+// always name the whole archive. Stored bytes are compared with their digest before they are
+// sent: if they turn out wrong, short or unreadable the answer is a 500 or, once it has
+// begun, the connection breaks; nothing is padded.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -3297,8 +3336,12 @@ func ParseDownloadRunResponse(rsp *http.Response) (*DownloadRunResponse, error) 
 		}
 		response.ApplicationProblemJSON410 = &dest
 
-	case rsp.StatusCode == 412:
-		break // No content-type
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 412:
+		var dest PreconditionFailed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON412 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 416:
 		var dest RangeNotSatisfiable
@@ -3513,6 +3556,13 @@ func ParseGetManifestResponse(rsp *http.Response) (*GetManifestResponse, error) 
 		}
 		response.ApplicationProblemJSON410 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 412:
+		var dest PreconditionFailed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON412 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
 		var dest Internal
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -3624,6 +3674,13 @@ func ParseGetProvenanceResponse(rsp *http.Response) (*GetProvenanceResponse, err
 			return nil, err
 		}
 		response.ApplicationProblemJSON410 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 412:
+		var dest PreconditionFailed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON412 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
 		var dest Internal
@@ -3776,6 +3833,13 @@ func ParseGetDocumentResponse(rsp *http.Response) (*GetDocumentResponse, error) 
 			return nil, err
 		}
 		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 412:
+		var dest PreconditionFailed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON412 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
 		var dest Internal

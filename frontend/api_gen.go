@@ -328,6 +328,9 @@ type Internal = Problem
 // NotFound defines model for NotFound.
 type NotFound = Problem
 
+// PreconditionFailed defines model for PreconditionFailed.
+type PreconditionFailed = Problem
+
 // RangeNotSatisfiable defines model for RangeNotSatisfiable.
 type RangeNotSatisfiable = Problem
 
@@ -1130,6 +1133,8 @@ type GoneApplicationProblemPlusJSONResponse Problem
 type InternalApplicationProblemPlusJSONResponse Problem
 
 type NotFoundApplicationProblemPlusJSONResponse Problem
+
+type PreconditionFailedApplicationProblemPlusJSONResponse Problem
 
 type RangeNotSatisfiableApplicationProblemPlusJSONResponse Problem
 
@@ -1941,12 +1946,20 @@ func (response DownloadRun410ApplicationProblemPlusJSONResponse) VisitDownloadRu
 	return err
 }
 
-type DownloadRun412Response struct {
+type DownloadRun412ApplicationProblemPlusJSONResponse struct {
+	PreconditionFailedApplicationProblemPlusJSONResponse
 }
 
-func (response DownloadRun412Response) VisitDownloadRunResponse(w http.ResponseWriter) error {
+func (response DownloadRun412ApplicationProblemPlusJSONResponse) VisitDownloadRunResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(412)
-	return nil
+	_, err := buf.WriteTo(w)
+	return err
 }
 
 type DownloadRun416ApplicationProblemPlusJSONResponse struct {
@@ -2136,6 +2149,22 @@ func (response GetManifest410ApplicationProblemPlusJSONResponse) VisitGetManifes
 	return err
 }
 
+type GetManifest412ApplicationProblemPlusJSONResponse struct {
+	PreconditionFailedApplicationProblemPlusJSONResponse
+}
+
+func (response GetManifest412ApplicationProblemPlusJSONResponse) VisitGetManifestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(412)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetManifest500ApplicationProblemPlusJSONResponse struct {
 	InternalApplicationProblemPlusJSONResponse
 }
@@ -2303,6 +2332,22 @@ func (response GetProvenance410ApplicationProblemPlusJSONResponse) VisitGetProve
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(410)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetProvenance412ApplicationProblemPlusJSONResponse struct {
+	PreconditionFailedApplicationProblemPlusJSONResponse
+}
+
+func (response GetProvenance412ApplicationProblemPlusJSONResponse) VisitGetProvenanceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(412)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -2594,6 +2639,22 @@ func (response GetDocument404ApplicationProblemPlusJSONResponse) VisitGetDocumen
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetDocument412ApplicationProblemPlusJSONResponse struct {
+	PreconditionFailedApplicationProblemPlusJSONResponse
+}
+
+func (response GetDocument412ApplicationProblemPlusJSONResponse) VisitGetDocumentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(412)
 	_, err := buf.WriteTo(w)
 	return err
 }

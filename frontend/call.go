@@ -33,7 +33,7 @@ func (s *Server) begin(next echo.HandlerFunc) echo.HandlerFunc {
 		current := &call{trace: s.traceID(c.Request())}
 		ctx := context.WithValue(c.Request().Context(), callKey{}, current)
 		c.SetRequest(c.Request().WithContext(ctx))
-		current.request = c.Request()
+		current.request = asSent(c.Request())
 		return next(c)
 	}
 }

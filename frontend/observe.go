@@ -54,7 +54,7 @@ func (s *Server) logRequest(c echo.Context, millis int64, aborted bool) {
 		level = slog.LevelDebug
 	}
 	s.log.LogAttrs(c.Request().Context(), level, "request",
-		slog.String("method", c.Request().Method), slog.String("route", c.Path()),
+		slog.String("method", current.request.Method), slog.String("route", c.Path()),
 		slog.Int("status", c.Response().Status), slog.Int64("bytes", c.Response().Size),
 		slog.Int64("ms", millis), slog.Bool("aborted", aborted),
 		slog.String("tenant", current.principal.Tenant), slog.String("subject", current.principal.Subject),

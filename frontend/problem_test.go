@@ -104,15 +104,6 @@ func TestTraceIDs(t *testing.T) {
 	}
 }
 
-func TestUnknownMethod(t *testing.T) {
-	c := newCaller(t, frontendtest.New(t), "acme")
-	for _, method := range []string{"PUT", "DELETE", "PATCH", "TRACE"} {
-		a := c.send(method, runsPath, "")
-		require.Contains(t, []int{404, 405}, a.Status, method)
-		a.problem(t)
-	}
-}
-
 func TestOperationsHaveScopesAndExamplesFit(t *testing.T) {
 	doc, err := openapi3.NewLoader().LoadFromData(frontend.Spec)
 	require.NoError(t, err)

@@ -35,6 +35,7 @@ type Server struct {
 	ids      clock.IDs
 	log      *slog.Logger
 	imports  *importGate
+	corrupt  atomic.Int64 // reads that were refused since the start: stored bytes were wrong
 	stopping atomic.Bool
 }
 
@@ -75,12 +76,12 @@ func (s *Server) routes(scopes scopeTable) *echo.Echo {
 		}
 	}
 	RegisterHandlersWithOptions(e, NewStrictHandler(handlers{s}, nil), RegisterHandlersOptions{OperationMiddlewares: doors})
-	e.RouteNotFound("/api/*", echo.NotFoundHandler, s.authorize(nil))
+	e.RouteNotFound("/api/*", nothingHere(e), s.authorize(nil))
 	return e
 }
 
 // ServeHTTP answers one request.
-func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.echo.ServeHTTP(w, r) }
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.echo.ServeHTTP(w, headAsGet(r)) }
 
 // Serve answers requests on ln until ctx ends. Then it reports not ready,
 // takes no new connections, and lets what is under way finish for 20 seconds.

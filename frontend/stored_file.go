@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/labstack/echo/v4"
+
 	"github.com/stella-ops/exportcenter/bundle"
 	"github.com/stella-ops/exportcenter/export"
 	"github.com/stella-ops/exportcenter/storage"
@@ -41,6 +43,9 @@ func (s *Server) storedFile(ctx context.Context, id, path string) (*bytesRespons
 			continue
 		}
 		content, err := s.readStored(ctx, run.Tenant, f)
+		if errors.Is(err, storage.ErrCorrupt) {
+			s.countCorrupt(ctx, run, err)
+		}
 		if err != nil {
 			return nil, fmt.Errorf("%s of run %s: %w", path, run.ID, err)
 		}
@@ -58,15 +63,18 @@ func (s *Server) readStored(ctx context.Context, tenant string, f storage.File) 
 	}
 	source, err := storage.OpenExact(ctx, s.cfg.Objects, tenant, f.Digest, f.Size)
 	if err != nil {
-		return nil, err
+		return nil, lost(err)
 	}
 	defer source.Close()
 	content := make([]byte, f.Size)
 	if n, err := source.ReadAt(content, 0); n < len(content) {
-		return nil, fmt.Errorf("read %d of %d bytes: %w", n, len(content), err)
+		if err == nil || errors.Is(err, io.EOF) {
+			err = storage.ErrCorrupt
+		}
+		return nil, fmt.Errorf("blob %s: read %d of %d bytes: %w", f.Digest, n, len(content), err)
 	}
 	if bundle.DigestOf(content) != f.Digest {
-		return nil, storage.ErrCorrupt
+		return nil, fmt.Errorf("blob %s: %w", f.Digest, storage.ErrCorrupt)
 	}
 	return content, nil
 }
@@ -100,6 +108,7 @@ type bytesResponse struct {
 }
 
 func (b *bytesResponse) write(w http.ResponseWriter) error {
+	before := w.Header().Clone()
 	setDigestHeaders(w.Header(), b.digest)
 	w.Header().Set("Content-Type", b.mediaType)
 	if b.mediaType == "application/octet-stream" {
@@ -109,7 +118,13 @@ func (b *bytesResponse) write(w http.ResponseWriter) error {
 	request := b.call.request.Clone(b.call.request.Context())
 	request.Header.Del("Range") // small answers are given whole
 	content := io.NewSectionReader(bytes.NewReader(b.content), 0, int64(len(b.content)))
-	http.ServeContent(newPatientWriter(w), request, "", b.modified.UTC(), content)
+	out := &heldWriter{patientWriter: newPatientWriter(w)}
+	http.ServeContent(out, request, "", b.modified.UTC(), content)
+	if out.refused() {
+		replaceHeader(w.Header(), before)
+		return echo.NewHTTPError(out.status, "the bytes are not those that If-Match or If-Unmodified-Since names; they have the digest "+b.digest.String())
+	}
+	out.begin()
 	return nil
 }
 
