@@ -544,6 +544,11 @@ type ClientInterface interface {
 	// `Idempotency-Key` the same request can be sent again: the first run is returned.
 	// The same key with another request is 422 ERR_EXPORT_021.
 	//
+	// A tenant has at most 4 runs at work (the installation may say otherwise). Further
+	// ones are `pending` and start in the order of request. When 100 of them wait, a new
+	// one is 429 ERR_EXPORT_007 and nothing is recorded; a request that was accepted
+	// before and is repeated with its key is never refused.
+	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /api/export/runs (the `CreateRun` operationId).
@@ -554,6 +559,11 @@ type ClientInterface interface {
 	// Records the run and answers at once; the work goes on in the background. With an
 	// `Idempotency-Key` the same request can be sent again: the first run is returned.
 	// The same key with another request is 422 ERR_EXPORT_021.
+	//
+	// A tenant has at most 4 runs at work (the installation may say otherwise). Further
+	// ones are `pending` and start in the order of request. When 100 of them wait, a new
+	// one is 429 ERR_EXPORT_007 and nothing is recorded; a request that was accepted
+	// before and is repeated with its key is never refused.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -659,6 +669,11 @@ func (c *api) ListRuns(ctx context.Context, params *ListRunsParams, reqEditors .
 // `Idempotency-Key` the same request can be sent again: the first run is returned.
 // The same key with another request is 422 ERR_EXPORT_021.
 //
+// A tenant has at most 4 runs at work (the installation may say otherwise). Further
+// ones are `pending` and start in the order of request. When 100 of them wait, a new
+// one is 429 ERR_EXPORT_007 and nothing is recorded; a request that was accepted
+// before and is repeated with its key is never refused.
+//
 // Takes any type of body and a specified content type.
 //
 // Corresponds with POST /api/export/runs (the `CreateRun` operationId).
@@ -679,6 +694,11 @@ func (c *api) CreateRunWithBody(ctx context.Context, params *CreateRunParams, co
 // Records the run and answers at once; the work goes on in the background. With an
 // `Idempotency-Key` the same request can be sent again: the first run is returned.
 // The same key with another request is 422 ERR_EXPORT_021.
+//
+// A tenant has at most 4 runs at work (the installation may say otherwise). Further
+// ones are `pending` and start in the order of request. When 100 of them wait, a new
+// one is 429 ERR_EXPORT_007 and nothing is recorded; a request that was accepted
+// before and is repeated with its key is never refused.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -1648,6 +1668,11 @@ type ClientWithResponsesInterface interface {
 	// `Idempotency-Key` the same request can be sent again: the first run is returned.
 	// The same key with another request is 422 ERR_EXPORT_021.
 	//
+	// A tenant has at most 4 runs at work (the installation may say otherwise). Further
+	// ones are `pending` and start in the order of request. When 100 of them wait, a new
+	// one is 429 ERR_EXPORT_007 and nothing is recorded; a request that was accepted
+	// before and is repeated with its key is never refused.
+	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /api/export/runs (the `CreateRun` operationId).
@@ -1658,6 +1683,11 @@ type ClientWithResponsesInterface interface {
 	// Records the run and answers at once; the work goes on in the background. With an
 	// `Idempotency-Key` the same request can be sent again: the first run is returned.
 	// The same key with another request is 422 ERR_EXPORT_021.
+	//
+	// A tenant has at most 4 runs at work (the installation may say otherwise). Further
+	// ones are `pending` and start in the order of request. When 100 of them wait, a new
+	// one is 429 ERR_EXPORT_007 and nothing is recorded; a request that was accepted
+	// before and is repeated with its key is never refused.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -1837,6 +1867,14 @@ type CreateRunResponse202Headers struct {
 	Location string
 }
 
+// CreateRunResponse429Headers the declared response headers of an HTTP 429 response for CreateRun
+type CreateRunResponse429Headers struct {
+	RetryAfter            string
+	XStellaQuotaLimit     string
+	XStellaQuotaRemaining string
+	XStellaQuotaReset     string
+}
+
 type CreateRunResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -1864,6 +1902,8 @@ type CreateRunResponse struct {
 	ApplicationProblemJSON503 *Unavailable
 	// Headers202 the parsed response headers for an HTTP 202 response
 	Headers202 *CreateRunResponse202Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *CreateRunResponse429Headers
 }
 
 // GetJSON202 returns the response for an HTTP 202 `application/json` response
@@ -2771,6 +2811,11 @@ func (c *ClientWithResponses) ListRunsWithResponse(ctx context.Context, params *
 // `Idempotency-Key` the same request can be sent again: the first run is returned.
 // The same key with another request is 422 ERR_EXPORT_021.
 //
+// A tenant has at most 4 runs at work (the installation may say otherwise). Further
+// ones are `pending` and start in the order of request. When 100 of them wait, a new
+// one is 429 ERR_EXPORT_007 and nothing is recorded; a request that was accepted
+// before and is repeated with its key is never refused.
+//
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with POST /api/export/runs (the `CreateRun` operationId).
@@ -2787,6 +2832,11 @@ func (c *ClientWithResponses) CreateRunWithBodyWithResponse(ctx context.Context,
 // Records the run and answers at once; the work goes on in the background. With an
 // `Idempotency-Key` the same request can be sent again: the first run is returned.
 // The same key with another request is 422 ERR_EXPORT_021.
+//
+// A tenant has at most 4 runs at work (the installation may say otherwise). Further
+// ones are `pending` and start in the order of request. When 100 of them wait, a new
+// one is 429 ERR_EXPORT_007 and nothing is recorded; a request that was accepted
+// before and is repeated with its key is never refused.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -3115,6 +3165,37 @@ func ParseCreateRunResponse(rsp *http.Response) (*CreateRunResponse, error) {
 			headers.Location = value
 		}
 		response.Headers202 = &headers
+	case rsp.StatusCode == 429:
+		var headers CreateRunResponse429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("X-Stella-Quota-Limit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Stella-Quota-Limit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XStellaQuotaLimit = value
+		}
+		if values := rsp.Header.Values("X-Stella-Quota-Remaining"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Stella-Quota-Remaining", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XStellaQuotaRemaining = value
+		}
+		if values := rsp.Header.Values("X-Stella-Quota-Reset"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Stella-Quota-Reset", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XStellaQuotaReset = value
+		}
+		response.Headers429 = &headers
 	}
 
 	return response, nil

@@ -28,11 +28,14 @@ type Run struct {
 
 	State State
 	// AsOf is the ledger sequence the run reads at; 0 until Plan has fixed it.
-	AsOf        int64
-	StartedAt   time.Time // zero until running
-	CompletedAt time.Time // zero until terminal
-	Failure     *Failure
-	Cancel      *Cancellation
+	AsOf int64
+	// DispatchedAt is when the run got a slot and was given to Temporal; zero
+	// while it waits its turn.
+	DispatchedAt time.Time
+	StartedAt    time.Time // zero until running
+	CompletedAt  time.Time // zero until terminal
+	Failure      *Failure
+	Cancel       *Cancellation
 
 	Progress Progress
 	Result   Result

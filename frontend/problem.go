@@ -73,6 +73,10 @@ func (s *Server) writeProblem(ctx context.Context, w http.ResponseWriter, err er
 	case problem.Code == string(export.CodeScope):
 		h.Set("WWW-Authenticate", `Bearer realm="exportcenter", error="insufficient_scope"`)
 	}
+	var full *storage.QueueFull
+	if errors.As(err, &full) {
+		setQuota(h, full.Limit, 0, s.clock())
+	}
 	h.Set("Content-Type", "application/problem+json")
 	h.Set("Cache-Control", "no-store")
 	w.WriteHeader(problem.Status)

@@ -20,8 +20,9 @@ const (
 	startTimeout = 3 * time.Second
 )
 
-// CreateRun records a run and tells the workers. The record is the promise:
-// when the workers cannot be told now, the dispatcher tells them later.
+// CreateRun records a run and, when it need not wait for a slot, tells the
+// workers. The record is the promise: when the workers cannot be told now, the
+// dispatcher tells them later.
 func (h handlers) CreateRun(ctx context.Context, req CreateRunRequestObject) (CreateRunResponseObject, error) {
 	run, err := h.newRun(callOf(ctx).principal, *req.Body)
 	if err != nil {
@@ -38,7 +39,7 @@ func (h handlers) CreateRun(ctx context.Context, req CreateRunRequestObject) (Cr
 	if err != nil {
 		return nil, fmt.Errorf("record run: %w", err)
 	}
-	if stored.State == export.StatePending {
+	if stored.State == export.StatePending && !stored.DispatchedAt.IsZero() {
 		h.deliver(ctx, "start run", stored.Ref(), func(ctx context.Context) error { return h.cfg.Starter.StartRun(ctx, stored) })
 	}
 	return CreateRun202JSONResponse{

@@ -256,3 +256,18 @@ func TestAWaitingRunIsNotStuck(t *testing.T) {
 	_, found := w.look(t, true)
 	require.Empty(t, found)
 }
+
+// A run that waits for a slot is no older than the last step of its queue.
+func TestAQueuedRunIsNotStuckWhileItsQueueMoves(t *testing.T) {
+	w := newWorld(t)
+	for n := 31; n <= 35; n++ {
+		w.create(t, acme, n)
+	}
+	w.sql(t, "update export_runs set requested_at = requested_at - interval '1 day' where id = $1", runID(35))
+	w.sql(t, "update export_events set at = at - interval '1 day' where run_id = $1", runID(35))
+	_, found := w.lookAt(t, now.Add(fsck.DefaultPatience/2), fsck.DefaultPatience, false)
+	require.Empty(t, found)
+	w.sql(t, "update export_runs set dispatched_at = null where id = $1", runID(34))
+	_, found = w.look(t, false)
+	require.Len(t, found, 5, "three that were given out and did not start, and two behind them")
+}

@@ -85,6 +85,11 @@ type Runs interface {
 	// export.requested outbox row in one transaction. With an idempotency key
 	// that was used before for the same request hash it returns the first run
 	// and created=false; for another request it is ErrConflict.
+	//
+	// When the tenant has a free slot and nobody waits, the run is given out in
+	// the same transaction: its DispatchedAt is set, and the caller starts its
+	// workflow. Else it waits its turn; when Limits.Pending runs do already,
+	// the error is a *QueueFull and nothing is written.
 	CreateRun(ctx context.Context, run export.Run, idem Idempotency) (stored export.Run, created bool, err error)
 	GetRun(ctx context.Context, ref export.Ref) (export.Run, error)
 	// ListRuns gives a page, newest first, and the cursor of the next ("" at the end).
@@ -234,18 +239,28 @@ type Execution interface {
 	EraseBlobs(ctx context.Context, ref export.Ref, digests []bundle.Digest, erase func(bundle.Digest) error) error
 }
 
-// Dispatch is what the dispatcher sees across tenants: which runs wait for a
-// workflow and which for the delivery of a cancel signal. Nothing else.
+// Dispatch is what the dispatcher does across tenants: it sees which runs wait
+// for a workflow and which for the delivery of a cancel signal, nothing else,
+// and gives out a tenant's next runs.
 type Dispatch interface {
-	// Waiting lists runs that are pending or have an undelivered cancel
-	// request, oldest first.
-	Waiting(ctx context.Context, limit int) ([]Waiting, error)
+	// Waiting lists what must be acted on for up to tenants tenants whose names
+	// come after the given one, tenant by tenant in bytewise order, each one's
+	// runs in the order of request. No tenant has more than a few in a list, so
+	// none stands in another's way; the last one's name continues the list.
+	Waiting(ctx context.Context, after string, tenants int) ([]Waiting, error)
+	// Claim gives out those runs of tenant that were asked for first, as many
+	// as there are free slots, in order. Whoever calls it starts their
+	// workflows; those it fails to start are in the next list of Waiting.
+	Claim(ctx context.Context, tenant string, at time.Time) ([]Waiting, error)
 }
 
 // Waiting is a run the dispatcher must act on.
 type Waiting struct {
 	Ref       export.Ref
 	ProfileID string
-	Pending   bool // no workflow has started it yet
-	Cancel    bool // a cancel request is recorded and the run has not ended
+	// Queued: it waits for a slot. Of these a list has the first one only; the
+	// rest is Claim's to find.
+	Queued  bool
+	Pending bool // it was given out, or is to be cancelled, and no workflow has started it yet
+	Cancel  bool // a cancel request is recorded and the run has not ended
 }

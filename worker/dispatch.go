@@ -13,28 +13,39 @@ import (
 	"go.temporal.io/sdk/temporal"
 
 	"github.com/stella-ops/exportcenter/export"
+	"github.com/stella-ops/exportcenter/internal/clock"
 	"github.com/stella-ops/exportcenter/storage"
 	"github.com/stella-ops/exportcenter/workflows"
 )
 
 // Dispatcher brings runs and cancel requests to Temporal. The API calls it
-// right after the row is committed; a worker calls Loop, which finds in the
+// right after the row of a run that found a free slot is committed; a worker
+// calls Loop, which gives out the runs that wait for a slot, and finds in the
 // database what a crash or an absent Temporal left undelivered. Both may do
 // the same thing twice: a workflow id starts one workflow, and a run listens
 // to the first cancel. A run whose workflow is gone without having ended it
 // (terminated by an operator, lost with Temporal's database) is ended by Loop.
+//
+// A run is marked in the database before Temporal hears of it, so any number
+// of dispatchers together keep a tenant's cap, and a run whose dispatcher died
+// between the two is started by the next look.
 type Dispatcher struct {
 	Client    client.Client
 	TaskQueue string
-	Waiting   storage.Dispatch
+	Waiting   storage.Dispatch // Loop's
+	Clock     clock.Clock      // Loop's
 	Log       *slog.Logger
 }
 
-// dispatchEvery is the pause between two looks at the database.
-const dispatchEvery = time.Second
+// turnEvery is the pause between two looks at the queues that are known;
+// every looksAtAll-th look is at the whole database.
+const (
+	turnEvery  = 100 * time.Millisecond
+	looksAtAll = 10
+)
 
-// dispatchBatch bounds one look.
-const dispatchBatch = 100
+// dispatchTenants bounds one list of what waits.
+const dispatchTenants = 100
 
 // callTimeout bounds one call to Temporal, so that a request to the API does
 // not wait for a server that is away.
@@ -121,12 +132,17 @@ var (
 	profileAttribute = temporal.NewSearchAttributeKeyKeyword(export.AttributeProfile)
 )
 
-// Loop delivers what waits, until ctx ends.
+// Loop delivers what waits and gives out whose turn it is, until ctx ends.
 func (d *Dispatcher) Loop(ctx context.Context) {
-	ticker := time.NewTicker(dispatchEvery)
+	ticker := time.NewTicker(turnEvery)
 	defer ticker.Stop()
-	for {
-		d.deliver(ctx)
+	var queues []string
+	for n := 0; ; n++ {
+		if n%looksAtAll == 0 {
+			queues = d.deliver(ctx)
+		} else {
+			d.giveTurns(ctx, queues)
+		}
 		select {
 		case <-ctx.Done():
 			return
@@ -135,22 +151,63 @@ func (d *Dispatcher) Loop(ctx context.Context) {
 	}
 }
 
-func (d *Dispatcher) deliver(ctx context.Context) {
-	waiting, err := d.Waiting.Waiting(ctx, dispatchBatch)
-	if err != nil {
-		if ctx.Err() == nil {
-			d.Log.Warn("cannot look for waiting runs; trying again", "error", err.Error())
+// deliver acts on everything that waits, tenant by tenant, and gives the
+// tenants that have a queue.
+func (d *Dispatcher) deliver(ctx context.Context) (queues []string) {
+	after := ""
+	for {
+		waiting, err := d.Waiting.Waiting(ctx, after, dispatchTenants)
+		if err != nil {
+			d.warn(ctx, err, "cannot look for waiting runs; trying again")
+			return queues
 		}
-		return
-	}
-	for _, w := range waiting {
-		if err := d.deliverOne(ctx, w); err != nil && ctx.Err() == nil {
-			d.Log.Warn("cannot deliver a run to temporal; trying again", "run_id", w.Ref.RunID, "error", err.Error())
+		var found []string
+		tenants := 0
+		for _, w := range waiting {
+			if w.Ref.Tenant != after {
+				after, tenants = w.Ref.Tenant, tenants+1
+			}
+			if w.Queued {
+				found = append(found, w.Ref.Tenant)
+				continue
+			}
+			d.deliverOne(ctx, w)
+		}
+		d.giveTurns(ctx, found)
+		if queues = append(queues, found...); tenants < dispatchTenants {
+			return queues
 		}
 	}
 }
 
-func (d *Dispatcher) deliverOne(ctx context.Context, w storage.Waiting) (err error) {
+// giveTurns starts the runs of tenants whose turn it is.
+func (d *Dispatcher) giveTurns(ctx context.Context, tenants []string) {
+	for _, tenant := range tenants {
+		given, err := d.Waiting.Claim(ctx, tenant, d.Clock())
+		if err != nil {
+			d.warn(ctx, err, "cannot give out waiting runs; trying again", "tenant", tenant)
+			continue
+		}
+		for _, w := range given {
+			d.deliverOne(ctx, w)
+		}
+	}
+}
+
+// deliverOne brings a run to Temporal. What fails is in the next list.
+func (d *Dispatcher) deliverOne(ctx context.Context, w storage.Waiting) {
+	if err := d.bring(ctx, w); err != nil {
+		d.warn(ctx, err, "cannot deliver a run to temporal; trying again", "run_id", w.Ref.RunID)
+	}
+}
+
+func (d *Dispatcher) warn(ctx context.Context, err error, message string, more ...any) {
+	if ctx.Err() == nil {
+		d.Log.Warn(message, append(more, "error", err.Error())...)
+	}
+}
+
+func (d *Dispatcher) bring(ctx context.Context, w storage.Waiting) (err error) {
 	if w.Pending {
 		err = d.start(ctx, w.Ref, w.ProfileID)
 	}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/mock"
 	"github.com/stretchr/testify/require"
@@ -15,6 +16,7 @@ import (
 	"go.temporal.io/sdk/mocks"
 
 	"github.com/stella-ops/exportcenter/export"
+	"github.com/stella-ops/exportcenter/internal/clock"
 	"github.com/stella-ops/exportcenter/storage"
 	"github.com/stella-ops/exportcenter/workflows"
 )
@@ -24,7 +26,9 @@ var ref = export.Ref{Tenant: "demo", RunID: "0190c0de-0000-7000-8000-00000000000
 // waiting is a database in which these runs wait.
 type waiting []storage.Waiting
 
-func (w waiting) Waiting(context.Context, int) ([]storage.Waiting, error) { return w, nil }
+func (w waiting) Waiting(context.Context, string, int) ([]storage.Waiting, error) { return w, nil }
+
+func (waiting) Claim(context.Context, string, time.Time) ([]storage.Waiting, error) { return nil, nil }
 
 var (
 	errClosed = serviceerror.NewWorkflowExecutionAlreadyStarted("closed", "", "")
@@ -44,7 +48,7 @@ func look(t *testing.T, w storage.Waiting, start, signal error) (buried []client
 	temporal.On("SignalWorkflow", mock.Anything, id, "", workflows.CancelSignal, mock.Anything).Return(signal).Maybe()
 	temporal.On("SignalWithStartWorkflow", mock.Anything, id, workflows.CancelSignal, mock.Anything, mock.Anything, mock.Anything, mock.Anything).
 		Run(func(args mock.Arguments) { buried = append(buried, args.Get(4).(client.StartWorkflowOptions)) }).Return(nil, nil).Maybe()
-	d := &Dispatcher{Client: temporal, Waiting: waiting{w}, Log: slog.New(slog.NewTextHandler(io.Discard, nil))}
+	d := &Dispatcher{Client: temporal, Waiting: waiting{w}, Clock: clock.Fixed(time.Unix(1772366400, 0)), Log: slog.New(slog.NewTextHandler(io.Discard, nil))}
 	d.deliver(t.Context())
 	return buried
 }

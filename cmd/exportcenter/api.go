@@ -43,7 +43,7 @@ func runAPI(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 	}
 	defer client.Close()
 	server, err := frontend.New(frontend.Config{
-		Runs:     postgres.NewRuns(stores.db),
+		Runs:     postgres.NewRuns(stores.db).Within(runLimits(cfg)),
 		Objects:  stores.objects,
 		Ledger:   postgres.NewLedger(stores.db),
 		Parse:    parseEvidence,

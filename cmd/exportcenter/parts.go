@@ -14,6 +14,7 @@ import (
 	"github.com/stella-ops/exportcenter/internal/config"
 	"github.com/stella-ops/exportcenter/signing"
 	"github.com/stella-ops/exportcenter/signing/keyfile"
+	"github.com/stella-ops/exportcenter/storage"
 	"github.com/stella-ops/exportcenter/storage/files"
 	"github.com/stella-ops/exportcenter/storage/postgres"
 	"github.com/stella-ops/exportcenter/worker"
@@ -46,6 +47,11 @@ func (p *parts) close() {
 // temporalConfig is the worker's view of the configuration.
 func temporalConfig(cfg config.Config) worker.Config {
 	return worker.Config{Address: cfg.Temporal.Address, Namespace: cfg.Temporal.Namespace, TaskQueue: cfg.Temporal.TaskQueue}
+}
+
+// runLimits are the bounds on each tenant's runs, the same for api and worker.
+func runLimits(cfg config.Config) storage.Limits {
+	return storage.Limits{Active: cfg.Exports.ActiveRuns, Pending: cfg.Exports.PendingRuns}
 }
 
 // loadSigner reads the signing key.

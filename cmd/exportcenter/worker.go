@@ -50,7 +50,10 @@ func runWorker(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 		Log:       log,
 		Version:   version,
 	}
-	dispatcher := &worker.Dispatcher{Client: client, TaskQueue: temporal.TaskQueue, Waiting: postgres.NewDispatch(stores.db), Log: log}
+	dispatcher := &worker.Dispatcher{
+		Client: client, TaskQueue: temporal.TaskQueue,
+		Waiting: postgres.NewDispatch(stores.db).Within(runLimits(cfg)), Clock: clock.System, Log: log,
+	}
 	log.Info("working", "queue", temporal.TaskQueue, "profiles", kinds.Labels(), "key", signer.KeyID())
 	return worker.Run(ctx, client, temporal, exporting, dispatcher, func() error { return announce(cfg.WorkerReady) })
 }

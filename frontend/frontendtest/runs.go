@@ -12,6 +12,9 @@ import (
 
 // Runs is storage.Runs in memory.
 type Runs struct {
+	// Limits are kept where they say something; there are no defaults.
+	Limits storage.Limits
+
 	mu    sync.Mutex
 	order []export.Ref
 	runs  map[export.Ref]export.Run
@@ -53,12 +56,39 @@ func (r *Runs) CreateRun(_ context.Context, run export.Run, idem storage.Idempot
 		}
 		return r.runs[known.ref], false, nil
 	}
+	slot, err := r.place(run.Tenant)
+	if err != nil {
+		return export.Run{}, false, err
+	}
+	if slot {
+		run.DispatchedAt = run.RequestedAt
+	}
 	if idem.Key != "" {
 		r.keys[key] = idempotent{idem, run.Ref()}
 	}
 	r.order = append(r.order, run.Ref())
 	r.runs[run.Ref()] = run
 	return run, true, nil
+}
+
+// place reports whether a new run of tenant has a slot.
+func (r *Runs) place(tenant string) (bool, error) {
+	active, waiting := 0, 0
+	for _, run := range r.runs {
+		switch {
+		case run.Tenant != tenant:
+		case run.State == export.StateRunning, run.State == export.StatePending && !run.DispatchedAt.IsZero():
+			active++
+		case run.State == export.StatePending:
+			waiting++
+		}
+	}
+	slot := r.Limits.Active == 0 || waiting == 0 && active < r.Limits.Active
+	if !slot && r.Limits.Pending > 0 && waiting >= r.Limits.Pending {
+		return false, &export.Error{Code: export.CodeConcurrency, Class: export.ClassQuota, Message: "too many runs wait",
+			Err: &storage.QueueFull{Limit: r.Limits.Pending}}
+	}
+	return slot, nil
 }
 
 // GetRun implements storage.Runs.

@@ -27,6 +27,8 @@ type Config struct {
 	Blobs     Blobs    `yaml:"blobs"`
 	Signing   Signing  `yaml:"signing"`
 	Auth      Auth     `yaml:"auth"`
+	// Exports bounds the runs of each tenant; api and worker must agree.
+	Exports Exports `yaml:"exports,omitempty"`
 	// WorkerReady is a file the worker creates once it polls; "" = none.
 	WorkerReady string `yaml:"workerReady,omitempty"`
 }
@@ -62,6 +64,12 @@ type Auth struct {
 	Audience string `yaml:"audience"`
 	// JWKS is the path or http(s) URL of the issuer's key set.
 	JWKS string `yaml:"jwks"`
+}
+
+// Exports bounds the runs of one tenant; 0 = the default.
+type Exports struct {
+	ActiveRuns  int `yaml:"activeRuns,omitempty"`  // at work at once, default 4
+	PendingRuns int `yaml:"pendingRuns,omitempty"` // waiting for their turn, default 100
 }
 
 // Load reads and checks the file at path. Unknown fields are errors: a
@@ -105,6 +113,9 @@ func (c Config) Validate() error {
 		if r.value == "" {
 			return fmt.Errorf("%s is not set", r.name)
 		}
+	}
+	if c.Exports.ActiveRuns < 0 || c.Exports.PendingRuns < 0 {
+		return errors.New("exports.activeRuns and exports.pendingRuns must be positive, or 0 for the default")
 	}
 	return nil
 }

@@ -33,6 +33,7 @@ func TestLoad(t *testing.T) {
 		{"an unknown setting", string(whole) + "listne: x\n", "listne"},
 		{"a setting given twice", string(whole) + "listen: x\n", "listen"},
 		{"nothing", "", "listen is not set"},
+		{"no slots", string(whole) + "exports:\n  activeRuns: -1\n", "exports.activeRuns"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			require.NoError(t, os.WriteFile(path, []byte(tt.text), 0o600))

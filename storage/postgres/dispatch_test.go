@@ -15,7 +15,7 @@ import (
 func TestWaitingListsWhatMustBeActedOn(t *testing.T) {
 	w := newWorld(t)
 	dispatch := postgres.NewDispatch(w.DB)
-	waiting, err := dispatch.Waiting(t.Context(), 10)
+	waiting, err := dispatch.Waiting(t.Context(), "", 10)
 	require.NoError(t, err)
 	require.Empty(t, waiting)
 
@@ -29,18 +29,24 @@ func TestWaitingListsWhatMustBeActedOn(t *testing.T) {
 		require.NoError(t, err)
 	}
 	w.finish(t, done.Ref(), aborted(done))
-	waiting, err = dispatch.Waiting(t.Context(), 10)
+	waiting, err = dispatch.Waiting(t.Context(), "", 10)
 	require.NoError(t, err)
 	require.Equal(t, []storage.Waiting{
 		{Ref: cancelled.Ref(), ProfileID: "prof-json-raw", Cancel: true},
 		{Ref: both.Ref(), ProfileID: "prof-json-raw", Pending: true, Cancel: true},
 		{Ref: pending.Ref(), ProfileID: "prof-json-raw", Pending: true},
-	}, waiting, "oldest first, of all tenants; %s is under way", running.ID)
-	waiting, err = dispatch.Waiting(t.Context(), 1)
+	}, waiting, "in the order of request, tenant by tenant; %s is under way", running.ID)
+	waiting, err = dispatch.Waiting(t.Context(), "", 1)
 	require.NoError(t, err)
-	require.Len(t, waiting, 1)
+	require.Len(t, waiting, 2, "those of one tenant")
+	waiting, err = dispatch.Waiting(t.Context(), "acme", 1)
+	require.NoError(t, err)
+	require.Len(t, waiting, 1, "those of the next")
+	waiting, err = dispatch.Waiting(t.Context(), "globex", 1)
+	require.NoError(t, err)
+	require.Empty(t, waiting)
 
-	_, err = postgres.NewDispatch(openAppOnly(t, w)).Waiting(t.Context(), 1)
+	_, err = postgres.NewDispatch(openAppOnly(t, w)).Waiting(t.Context(), "", 1)
 	require.ErrorContains(t, err, "database.dispatch")
 }
 
@@ -75,7 +81,7 @@ func TestDispatchRoleSeesOnlyNames(t *testing.T) {
 
 	forbidden := []string{
 		"select selectors from export_runs", "select * from export_runs", "select requested_by from export_runs", "select labels from export_runs",
-		"select id from export_runs for update", "update export_runs set status = 'failed'", "insert into export_runs (tenant) values ('acme')",
+		"select id from export_runs for update", "update export_runs set status = 'failed'", "update export_runs set dispatched_at = now()", "insert into export_runs (tenant) values ('acme')",
 		"delete from export_runs", "truncate export_runs", "copy export_runs to stdout",
 	}
 	for _, table := range exportTables {

@@ -194,7 +194,7 @@ func BenchmarkWaiting(b *testing.B) {
 	}
 	dispatch := postgres.NewDispatch(w.DB)
 	for b.Loop() {
-		if waiting, err := dispatch.Waiting(b.Context(), 100); err != nil || len(waiting) != 1 {
+		if waiting, err := dispatch.Waiting(b.Context(), "", 100); err != nil || len(waiting) != 1 {
 			b.Fatal(err, len(waiting))
 		}
 	}

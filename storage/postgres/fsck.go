@@ -57,8 +57,13 @@ func (s *Survey) RunRecords(ctx context.Context, tenant, after string, limit int
 	return runs, err
 }
 
+// A run that waits for a slot lives as long as its queue moves.
 const runRecords = `
-select r.id, r.status, greatest(r.requested_at, r.started_at, e.at), r.completed_at,
+with queue as (
+  select max(dispatched_at) as moved from export_runs where tenant = $1 and status in ('pending', 'running')
+)
+select r.id, r.status, greatest(r.requested_at, r.dispatched_at, r.started_at, e.at,
+    case when r.status = 'pending' and r.dispatched_at is null then (select moved from queue) end), r.completed_at,
   r.event_seq, e.events, e.first, e.last, e.ends,
   array(select o.event_type from export_outbox o where o.tenant = r.tenant and o.run_id = r.id order by 1),
   r.archive_digest,

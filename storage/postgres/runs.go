@@ -14,12 +14,21 @@ import (
 )
 
 // Runs is what the API needs of runs.
-type Runs struct{ db *DB }
+type Runs struct {
+	db     *DB
+	limits storage.Limits
+}
 
 var _ storage.Runs = (*Runs)(nil)
 
-// NewRuns makes the API's view of runs.
-func NewRuns(db *DB) *Runs { return &Runs{db: db} }
+// NewRuns makes the API's view of runs, with the default limits.
+func NewRuns(db *DB) *Runs { return (&Runs{db: db}).Within(storage.Limits{}) }
+
+// Within gives the same view with these limits. All processes of an
+// installation must have the same.
+func (r *Runs) Within(limits storage.Limits) *Runs {
+	return &Runs{db: r.db, limits: limits.OrDefault()}
+}
 
 // createOperation is the name under which CreateRun keeps idempotency keys: a
 // key is the client's, per tenant and operation (CONTRACT section 2).
@@ -44,7 +53,11 @@ func (r *Runs) CreateRun(ctx context.Context, run export.Run, idem storage.Idemp
 			stored, err = readRun(ctx, tx, export.Ref{Tenant: run.Tenant, RunID: first})
 			return err
 		}
-		stored, err = createRun(ctx, tx, run)
+		place, err := takePlace(ctx, tx, run.Tenant, r.limits)
+		if err != nil {
+			return err
+		}
+		stored, err = createRun(ctx, tx, run, place)
 		return err
 	})
 	if err != nil {
@@ -104,9 +117,9 @@ func takeKey(ctx context.Context, tx pgx.Tx, run export.Run, idem storage.Idempo
 	return first, nil
 }
 
-func createRun(ctx context.Context, tx pgx.Tx, run export.Run) (export.Run, error) {
+func createRun(ctx context.Context, tx pgx.Tx, run export.Run, p place) (export.Run, error) {
 	at := run.RequestedAt.UTC().Truncate(time.Second)
-	stored, err := insertRun(ctx, tx, run, at)
+	stored, err := insertRun(ctx, tx, run, p, at)
 	if state(err, "23505") {
 		return stored, &export.Error{
 			Code: export.CodeStateConflict, Class: export.ClassPermanent, Err: storage.ErrConflict,
@@ -132,19 +145,23 @@ func createRun(ctx context.Context, tx pgx.Tx, run export.Run) (export.Run, erro
 	})
 }
 
-func insertRun(ctx context.Context, tx pgx.Tx, run export.Run, at time.Time) (export.Run, error) {
+func insertRun(ctx context.Context, tx pgx.Tx, run export.Run, p place, at time.Time) (export.Run, error) {
 	selectors, err1 := jsonColumn(run.Selectors, "{}")
 	options, err2 := jsonColumn(run.Options, "{}")
 	labels, err3 := jsonColumn(run.Labels, "{}")
 	if err := errors.Join(err1, err2, err3); err != nil {
 		return export.Run{}, err
 	}
+	var dispatchedAt *time.Time
+	if p.slot {
+		dispatchedAt = &at
+	}
 	return scanRun(tx.QueryRow(ctx, `
 		insert into export_runs (tenant, project, id, profile_id, profile_revision, profile_name, kind, variant,
-			selectors, options, labels, requested_by, requested_at, status)
-		values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+			selectors, options, labels, requested_by, requested_at, status, queue_seq, dispatched_at)
+		values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
 		returning `+runColumns,
 		run.Tenant, projectColumn(run.Project), run.ID,
 		run.ProfileID, run.ProfileRevision, run.ProfileName, run.Kind, run.Variant,
-		selectors, options, labels, run.RequestedBy, at, string(export.StatePending)))
+		selectors, options, labels, run.RequestedBy, at, string(export.StatePending), p.number, dispatchedAt))
 }

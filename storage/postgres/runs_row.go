@@ -27,7 +27,7 @@ func projectColumn(project string) string {
 // runColumns are the columns of a runRow, in its order.
 const runColumns = `tenant, project, id, profile_id, profile_revision, profile_name, kind, variant,
 	selectors, options, labels, requested_by, requested_at,
-	status, as_of, started_at, completed_at, error_code, error_message, error_phase,
+	status, as_of, dispatched_at, started_at, completed_at, error_code, error_message, error_phase,
 	cancel_requested_at, cancel_by, cancel_reason,
 	shards, shards_done, records, records_done, bytes, bytes_done,
 	manifest_digest, payload_digest, rerun_hash, archive_digest, archive_bytes, signatures`
@@ -36,6 +36,7 @@ const runColumns = `tenant, project, id, profile_id, profile_revision, profile_n
 type runRow struct {
 	run                       export.Run
 	project                   string
+	dispatchedAt              *time.Time
 	startedAt, completedAt    *time.Time
 	errCode, errText, errStep *string
 	cancelAt                  *time.Time
@@ -49,7 +50,7 @@ func (r *runRow) targets() []any {
 		&run.Tenant, &r.project, &run.ID,
 		&run.ProfileID, &run.ProfileRevision, &run.ProfileName, &run.Kind, &run.Variant,
 		&run.Selectors, &run.Options, &run.Labels, &run.RequestedBy, &run.RequestedAt,
-		&run.State, &run.AsOf, &r.startedAt, &r.completedAt, &r.errCode, &r.errText, &r.errStep,
+		&run.State, &run.AsOf, &r.dispatchedAt, &r.startedAt, &r.completedAt, &r.errCode, &r.errText, &r.errStep,
 		&r.cancelAt, &r.cancelBy, &r.cancelReason,
 		&run.Progress.Shards, &run.Progress.ShardsDone, &run.Progress.Records, &run.Progress.RecordsDone,
 		&run.Progress.Bytes, &run.Progress.BytesDone,
@@ -71,6 +72,7 @@ func (r *runRow) finish() export.Run {
 		run.Result.Signatures = nil
 	}
 	run.RequestedAt = run.RequestedAt.UTC()
+	run.DispatchedAt = timeOf(r.dispatchedAt)
 	run.StartedAt = timeOf(r.startedAt)
 	run.CompletedAt = timeOf(r.completedAt)
 	if r.errCode != nil {

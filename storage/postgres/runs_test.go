@@ -20,7 +20,7 @@ func TestCreateRunKeepsEveryField(t *testing.T) {
 	w := newWorld(t)
 	want := request("acme", 1)
 	run := w.create(t, "acme", 1)
-	want.State = export.StatePending
+	want.State, want.DispatchedAt = export.StatePending, at(1)
 	require.Equal(t, want, run)
 	require.Equal(t, want, w.get(t, run.Ref()))
 
@@ -28,7 +28,7 @@ func TestCreateRunKeepsEveryField(t *testing.T) {
 		RequestedAt: at(2).Add(123 * time.Millisecond).In(time.FixedZone("elsewhere", 3600))}
 	run, _, err := w.runs.CreateRun(t.Context(), bare, storage.Idempotency{})
 	require.NoError(t, err)
-	bare.State, bare.RequestedAt = export.StatePending, at(2)
+	bare.State, bare.RequestedAt, bare.DispatchedAt = export.StatePending, at(2), at(2)
 	require.Equal(t, bare, run, "no project, no labels, whole seconds in UTC")
 	require.Equal(t, "_", value[string](t, w, "acme", "select project from export_runs where id = $1", run.ID))
 }
