@@ -36,8 +36,8 @@ check: ## formatting, vet, staticcheck, workflowcheck, house test, generated fil
 	@tools/check.sh
 	cd devserver && go vet ./...
 
-bench: postgres build ## a whole run beside the machine's own limit, also build/bench.json; DOCS=n
-	@go run ./bench -docs $(DOCS) -out build/bench.json
+bench: postgres build ## a whole run beside the machine's own limit, also build/bench.json; DOCS=n STRICT=1
+	@go run ./bench -docs $(DOCS) -out build/bench.json $(if $(STRICT),-strict)
 
 torture: postgres build ## kills at random moments; the last line has six loss counters; COUNT=n SEED=n
 	@mkdir -p build && rm -f build/torture.json

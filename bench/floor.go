@@ -1,12 +1,8 @@
 package main
 
 import (
-	"archive/tar"
-	"bufio"
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/url"
 	"os"
@@ -16,7 +12,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/klauspost/compress/zstd"
 )
 
 // tools are the foreign programs that make the floor.
@@ -50,8 +45,9 @@ const floorDatabase = "bench_floor"
 // The commands of the floor. Lines of JSON hold neither byte 1 nor byte 2, so
 // this form of CSV takes them as they are.
 const (
-	copyIn  = `COPY bench_import (line) FROM STDIN WITH (FORMAT csv, DELIMITER E'\x01', QUOTE E'\x02')`
-	copyOut = `COPY (SELECT line FROM bench_floor ORDER BY n) TO STDOUT`
+	copyIn      = `COPY bench_import (line) FROM STDIN WITH (FORMAT csv, DELIMITER E'\x01', QUOTE E'\x02')`
+	exportQuery = `SELECT line FROM bench_floor ORDER BY n`
+	copyOut     = `COPY (` + exportQuery + `) TO STDOUT`
 )
 
 // connect connects as the superuser: row level security does not hide rows.
@@ -131,82 +127,49 @@ func (h *house) holds(ctx context.Context, table string, want int64) error {
 }
 
 // loadFloor fills the table of the export's floor with the very lines of the
-// archive, in their order.
+// archive, in their order, and counts their bytes.
 func (b *bench) loadFloor(ctx context.Context) error {
 	conn, err := b.house.connect(ctx, floorDatabase)
 	if err != nil {
 		return err
 	}
 	defer conn.Close(ctx) //nolint:errcheck // the statements told how they went
-	file, err := os.Open(b.archive)
+	lines, err := openPayload(b.archive)
 	if err != nil {
 		return err
 	}
-	defer file.Close()
-	lines := &payloadLines{archive: tar.NewReader(bufio.NewReaderSize(file, 1<<20))}
+	defer lines.close()
 	if _, err := conn.CopyFrom(ctx, pgx.Identifier{"bench_floor"}, []string{"n", "line"}, lines); err != nil {
 		return fmt.Errorf("load the floor: %w", err)
 	}
+	b.lineBytes = lines.bytes
 	for _, s := range []string{"vacuum analyze bench_floor", "checkpoint"} {
 		if _, err := conn.Exec(ctx, s); err != nil {
 			return fmt.Errorf("%s: %w", s, err)
 		}
 	}
-	return b.house.holds(ctx, "bench_floor", int64(b.docs.count))
-}
-
-// payloadLines reads the payload lines of an archive (pgx.CopyFromSource).
-type payloadLines struct {
-	archive *tar.Reader
-	packed  *zstd.Decoder
-	lines   *bufio.Reader // nil between two files
-	n       int64
-	line    string
-	err     error
-}
-
-func (p *payloadLines) Next() bool {
-	for {
-		if p.lines == nil && !p.nextFile() {
-			return false
-		}
-		line, err := p.lines.ReadString('\n')
-		if err == nil {
-			p.n++
-			p.line = strings.TrimSuffix(line, "\n")
-			return true
-		}
-		p.packed.Close()
-		if p.lines = nil; !errors.Is(err, io.EOF) || line != "" {
-			p.err = fmt.Errorf("read payload: %w", err)
-			return false
-		}
+	if err := b.house.holds(ctx, "bench_floor", int64(b.docs.count)); err != nil {
+		return err
 	}
+	return sortsNothing(ctx, conn)
 }
 
-func (p *payloadLines) nextFile() bool {
-	for {
-		header, err := p.archive.Next()
-		if errors.Is(err, io.EOF) {
-			return false
-		}
-		if err != nil {
-			p.err = err
-			return false
-		}
-		if !strings.HasPrefix(header.Name, "data/raw/") {
-			continue
-		}
-		if p.packed, p.err = zstd.NewReader(p.archive); p.err != nil {
-			return false
-		}
-		p.lines = bufio.NewReaderSize(p.packed, 1<<20)
-		return true
+// sortsNothing holds the floor to its plan: a walk along the index in the
+// order of the table. With a sort it would be slow by our doing.
+func sortsNothing(ctx context.Context, conn *pgx.Conn) error {
+	rows, err := conn.Query(ctx, "explain "+exportQuery)
+	if err != nil {
+		return fmt.Errorf("explain %s: %w", exportQuery, err)
 	}
+	plan, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return fmt.Errorf("explain %s: %w", exportQuery, err)
+	}
+	if text := strings.Join(plan, "\n"); strings.Contains(text, "Sort") {
+		return fmt.Errorf("PostgreSQL would sort for the floor of the export:\n%s", text)
+	}
+	return nil
 }
-
-func (p *payloadLines) Values() ([]any, error) { return []any{p.n, p.line}, nil }
-func (p *payloadLines) Err() error             { return p.err }
 
 // exportFloor runs psql | zstd | sha256sum over the table.
 func (b *bench) exportFloor(ctx context.Context) (time.Duration, error) {
@@ -218,36 +181,4 @@ func (b *bench) exportFloor(ctx context.Context) (time.Duration, error) {
 		return 0, err
 	}
 	return b.now().Sub(begin), nil
-}
-
-// pipeline connects commands as a shell does, without our hands in between,
-// and waits for all of them.
-func pipeline(commands ...*exec.Cmd) error {
-	var ends []*os.File
-	for i := range commands[1:] {
-		read, write, err := os.Pipe()
-		if err != nil {
-			return err
-		}
-		commands[i].Stdout, commands[i+1].Stdin = write, read
-		ends = append(ends, read, write)
-	}
-	var failures []error
-	started := 0
-	for _, cmd := range commands {
-		if err := cmd.Start(); err != nil {
-			failures = append(failures, err)
-			break
-		}
-		started++
-	}
-	for _, end := range ends {
-		end.Close() //nolint:errcheck // the commands have their own
-	}
-	for _, cmd := range commands[:started] {
-		if err := cmd.Wait(); err != nil {
-			failures = append(failures, fmt.Errorf("%s: %w", cmd.Args[0], err))
-		}
-	}
-	return errors.Join(failures...)
 }

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/stella-ops/exportcenter/internal/config"
 )
 
 // house is a running `exportcenter up`.
@@ -21,6 +23,7 @@ type house struct {
 	done      chan error // gets how it ended
 	env       map[string]string
 	state     boxState
+	config    config.Config
 }
 
 // boxState is what the bench reads of DIR/state.json: the way to the private
@@ -84,6 +87,9 @@ func (h *house) readState() error {
 	}
 	if err := json.Unmarshal(raw, &h.state); err != nil {
 		return fmt.Errorf("state.json: %w", err)
+	}
+	if h.config, err = config.Load(filepath.Join(h.data, "config.yaml")); err != nil {
+		return err
 	}
 	env, err := os.ReadFile(filepath.Join(h.data, "env"))
 	if err != nil {

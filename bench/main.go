@@ -15,6 +15,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
+	"strings"
 	"syscall"
 
 	"github.com/stella-ops/exportcenter/internal/clock"
@@ -28,6 +29,7 @@ type options struct {
 	corpus    string // real advisories, when they are there
 	sample    string // else these are replicated
 	out       string // the JSON file
+	strict    bool   // fail when a limit is missed or was not measured
 }
 
 func main() {
@@ -41,6 +43,7 @@ func main() {
 	flag.StringVar(&o.corpus, "corpus", "../shared/data/osv", "directory of real advisories (.jsonl.zst)")
 	flag.StringVar(&o.sample, "sample", "ledger/sample/osv", "directory of advisories used without -corpus")
 	flag.StringVar(&o.out, "out", "build/bench.json", "the table as JSON")
+	flag.BoolVar(&o.strict, "strict", false, "exit with 1 when a limit is missed or could not be measured")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := run(ctx, o)
@@ -74,12 +77,23 @@ func run(ctx context.Context, o options) (err error) {
 	}
 	defer func() { err = errors.Join(err, h.stop()) }()
 
-	b := &bench{house: h, tools: findTools(), docs: docs, dir: dir, now: clock.System}
+	temporal, err := h.dialTemporal(ctx)
+	if err != nil {
+		return err
+	}
+	defer temporal.Close()
+	b := &bench{house: h, temporal: temporal, tools: findTools(), docs: docs, dir: dir, now: clock.System}
 	if err := b.measure(ctx); err != nil {
 		return fmt.Errorf("%w\n%s", err, h.lastWords())
 	}
 	if err := writeJSON(o.out, b.rows); err != nil {
 		return err
 	}
-	return b.print(os.Stdout, machine)
+	if err := b.print(os.Stdout, machine); err != nil {
+		return err
+	}
+	if missed := missed(b.rows); o.strict && len(missed) > 0 {
+		return fmt.Errorf("limits missed or not measured: %s", strings.Join(missed, "; "))
+	}
+	return nil
 }

@@ -3,59 +3,29 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
-	"math"
 	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
 )
-
-// row is one line of the table and of build/bench.json. What could not be
-// measured or has no floor is null.
-type row struct {
-	Row       string   `json:"row"`
-	Wall      float64  `json:"wall_s"`
-	CPU       float64  `json:"cpu_s"`
-	RSS       float64  `json:"rss_mb"`
-	FloorWall *float64 `json:"floor_wall_s"`
-	Ratio     *float64 `json:"ratio"`
-
-	parts map[string]time.Duration
-}
-
-func (b *bench) add(name string, m measure, floor *time.Duration) {
-	r := row{Row: name, Wall: seconds(m.wall), RSS: round(float64(m.rss)/1e6, 1), parts: m.cpu}
-	var cpu time.Duration
-	for _, d := range m.cpu {
-		cpu += d
-	}
-	r.CPU = seconds(cpu)
-	if floor != nil {
-		wall, ratio := seconds(*floor), round(m.wall.Seconds()/floor.Seconds(), 2)
-		r.FloorWall, r.Ratio = &wall, &ratio
-	}
-	b.rows = append(b.rows, r)
-}
 
 func (b *bench) note(format string, args ...any) {
 	b.notes = append(b.notes, fmt.Sprintf(format, args...))
 }
 
 func (b *bench) noteSpread(runs []exported, floors []time.Duration) {
-	text := "export runs:"
-	for _, r := range runs {
-		text += fmt.Sprintf(" %.2f", r.wall.Seconds())
+	walls := make([]time.Duration, len(runs))
+	for i, r := range runs {
+		walls[i] = r.wall
 	}
-	text += " s; floors:"
-	for _, f := range floors {
-		text += fmt.Sprintf(" %.2f", f.Seconds())
-	}
-	b.note("%s s", text)
+	b.note("export runs: %s s; floors: %s s", list(walls), list(floors))
 }
 
 // notePhases tells where the time of a run went, by the events of its journal.
@@ -89,23 +59,9 @@ func (b *bench) notePhases(ctx context.Context, run exported) error {
 
 // print writes the machine, the table and where the processor time went.
 func (b *bench) print(w io.Writer, machine string) error {
-	fmt.Fprintf(w, "%s\n%d documents, %.1f MB (%s)\n\n", machine, b.docs.count, float64(b.docs.bytes)/1e6, b.docs.origin)
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(table, "row\twall s\tcpu s\trss MB\tfloor s\tratio\t")
-	for _, r := range b.rows {
-		fmt.Fprintf(table, "%s\t%.3f\t%.2f\t%.1f\t%s\t%s\t\n", r.Row, r.Wall, r.CPU, r.RSS, optional(r.FloorWall), optional(r.Ratio))
-	}
-	fmt.Fprintln(table)
-	names := append(slices.Clone(parts), "up", "client")
-	fmt.Fprintf(table, "cpu s of\t%s\t\n", strings.Join(names, "\t"))
-	for _, r := range b.rows {
-		fmt.Fprintf(table, "%s\t", r.Row)
-		for _, name := range names {
-			fmt.Fprintf(table, "%.2f\t", r.parts[name].Seconds())
-		}
-		fmt.Fprintln(table)
-	}
-	if err := table.Flush(); err != nil {
+	fmt.Fprintf(w, "%s\n%d documents (%s): %.1f MB as imported, %.1f MB canonical, %.1f MB as lines of the bundle\n\n", machine,
+		b.docs.count, b.docs.origin, float64(b.docs.bytes)/1e6, float64(b.first.bytes)/1e6, float64(b.lineBytes)/1e6)
+	if err := errors.Join(printRows(w, b.rows), printParts(w, b.rows, b.docs.count)); err != nil {
 		return err
 	}
 	for _, note := range b.notes {
@@ -116,11 +72,69 @@ func (b *bench) print(w io.Writer, machine string) error {
 	return nil
 }
 
-func optional(v *float64) string {
+// printRows writes the rows with their limits.
+func printRows(w io.Writer, rows []row) error {
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(table, "row\twall s\tcpu s\trss MB\tfloor s\tratio\t% of full\tvalue\tlimit\t")
+	for _, r := range rows {
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t\n", r.Row, duration(r.Wall), optional(r.CPU, 2),
+			optional(r.RSS, 1), duration(r.FloorWall), optional(r.Ratio, 2), optional(r.PercentOfFull, 1),
+			strings.TrimSpace(optional(r.Value, -1)+" "+r.Unit), r.verdict())
+	}
+	return table.Flush()
+}
+
+// printParts splits the processor time, as it was and per million documents
+// where a step has to do with all of them.
+func printParts(w io.Writer, rows []row, documents int) error {
+	names := append(slices.Clone(parts), "up", "client")
+	for _, per := range []struct {
+		title string
+		scale float64
+		shown func(row) bool
+	}{
+		{"cpu s of", 1, func(r row) bool { return r.Parts != nil }},
+		{"cpu s per million documents", 1e6 / float64(documents), passesOverAll},
+	} {
+		table := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+		fmt.Fprintf(table, "\n%s\t%s\t\n", per.title, strings.Join(names, "\t"))
+		for _, r := range rows {
+			if !per.shown(r) {
+				continue
+			}
+			fmt.Fprintf(table, "%s\t", r.Row)
+			for _, name := range names {
+				fmt.Fprintf(table, "%.2f\t", r.Parts[name]*per.scale)
+			}
+			fmt.Fprintln(table)
+		}
+		if err := table.Flush(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// passesOverAll: the step's work grows with the number of documents.
+func passesOverAll(r row) bool {
+	return r.Parts != nil && !strings.HasPrefix(r.Row, "smallest run") && r.Row != "download, first byte"
+}
+
+// optional writes a number with so many digits behind the point, all it needs
+// for -1, and "-" where there is none.
+func optional(v *float64, digits int) string {
 	if v == nil {
 		return "-"
 	}
-	return fmt.Sprintf("%.2f", *v)
+	return strconv.FormatFloat(*v, 'f', digits, 64)
+}
+
+// duration writes seconds, short ones with more digits.
+func duration(v *float64) string {
+	if v != nil && *v < 0.1 {
+		return optional(v, 5)
+	}
+	return optional(v, 3)
 }
 
 func writeJSON(path string, rows []row) error {
@@ -151,11 +165,4 @@ func procField(path, name string) string {
 		}
 	}
 	return "unknown"
-}
-
-func seconds(d time.Duration) float64 { return round(d.Seconds(), 3) }
-
-func round(v float64, digits int) float64 {
-	scale := math.Pow(10, float64(digits))
-	return math.Round(v*scale) / scale
 }

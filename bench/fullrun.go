@@ -1,0 +1,107 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// fullRuns makes the remaining full runs, each beside its floor, so that both
+// see the same machine. Before each, the tenant forgets what was packed: a run
+// that finds the work of an earlier one done is not a full run.
+func (b *bench) fullRuns(ctx context.Context) error {
+	floorable := b.tools.have("psql", "zstd", "sha256sum")
+	if err := b.loadFloor(ctx); err != nil {
+		return err
+	}
+	runs, floors := []exported{b.first}, []time.Duration{}
+	for i := range repeats {
+		if floorable {
+			took, err := b.exportFloor(ctx)
+			if err != nil {
+				return fmt.Errorf("floor: %w", err)
+			}
+			floors = append(floors, took)
+		}
+		if i == 0 {
+			continue // the first run was made before its lines were known
+		}
+		run, err := b.fullRun(ctx)
+		if err != nil {
+			return err
+		}
+		runs = append(runs, run)
+	}
+	typical, floor := middle(runs), median(floors)
+	b.full = typical.measure
+	b.add(measuredRow("export json:raw", b.full).beside(floor))
+	b.add(measuredRow("export json:raw, first", b.first.measure).beside(floor))
+	b.noteSpread(runs, floors)
+	b.noteSuspicion(runs)
+	if err := b.notePhases(ctx, typical); err != nil {
+		return err
+	}
+	b.add(valueRow("worker memory, full runs", mebibytes(runs), "MiB"))
+	history, err := b.historyOf(ctx, tenant, b.first.id)
+	if err != nil {
+		return err
+	}
+	b.add(valueRow("history events", float64(history.events), "events"))
+	b.note("the full run's workflow has %d activities", history.activities)
+	return nil
+}
+
+func (b *bench) fullRun(ctx context.Context) (exported, error) {
+	if err := b.house.forget(ctx, tenant); err != nil {
+		return exported{}, err
+	}
+	return b.exportAll(ctx)
+}
+
+// memories are the tables that let a run use the work of an earlier one: the
+// shards that were packed, and the plans.
+var memories = []string{"export_packed", "export_plans"}
+
+// forget empties the tenant's memories. A release that has none of them has
+// nothing to forget.
+func (h *house) forget(ctx context.Context, tenant string) error {
+	conn, err := h.connect(ctx, "exportcenter")
+	if err != nil {
+		return err
+	}
+	defer conn.Close(ctx) //nolint:errcheck // each statement told how it went
+	for _, table := range memories {
+		var there bool
+		if err := conn.QueryRow(ctx, "select to_regclass($1) is not null", table).Scan(&there); err != nil {
+			return fmt.Errorf("look for %s: %w", table, err)
+		}
+		if !there {
+			continue
+		}
+		if _, err := conn.Exec(ctx, "delete from "+table+" where tenant = $1", tenant); err != nil {
+			return fmt.Errorf("forget %s: %w", table, err)
+		}
+	}
+	return nil
+}
+
+// noteSuspicion says when a run that should have packed everything took so
+// little that it cannot have.
+func (b *bench) noteSuspicion(runs []exported) {
+	for _, run := range runs {
+		if worker := run.cpu["worker"]; worker < b.first.cpu["worker"]/2 {
+			b.note("DOUBTFUL: a full run took %.2f s of the worker's processor time, the first one %.2f s; "+
+				"if it found work done before, %v is not all that must be forgotten",
+				worker.Seconds(), b.first.cpu["worker"].Seconds(), memories)
+		}
+	}
+}
+
+// mebibytes is the most memory that the worker had in any of the runs.
+func mebibytes(runs []exported) float64 {
+	var most int64
+	for _, run := range runs {
+		most = max(most, run.rss)
+	}
+	return round(float64(most)/(1<<20), 1)
+}
