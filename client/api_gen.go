@@ -113,8 +113,11 @@ type ImportError struct {
 
 // ImportLine Exactly one member is there.
 type ImportLine struct {
-	Error     *ImportError `json:"error,omitempty"`
-	Rejection *Rejection   `json:"rejection,omitempty"`
+	Error *ImportError `json:"error,omitempty"`
+
+	// Recorded What became of the first `read` records; it will not change any more.
+	Recorded  *ImportSummary `json:"recorded,omitempty"`
+	Rejection *Rejection     `json:"rejection,omitempty"`
 
 	// Summary accepted + unchanged + superseded + rejected = read.
 	Summary *ImportSummary `json:"summary,omitempty"`
@@ -202,6 +205,9 @@ type Rejection struct {
 	Entry  string `json:"entry"`
 	File   string `json:"file"`
 	Reason string `json:"reason"`
+
+	// Record Which record of the body, or member or line of the archive, counted from 1 in the order of reading.
+	Record int64 `json:"record"`
 }
 
 // Run defines model for Run.
@@ -437,6 +443,15 @@ type GetProvenanceParams struct {
 
 // ImportDocumentsParams defines parameters for ImportDocuments.
 type ImportDocumentsParams struct {
+	// Source Who published the documents of an archive; without it their format's own word.
+	Source string `form:"source,omitempty" json:"source,omitempty,omitzero"`
+
+	// Stream Which collection of the source they belong to; without it "default".
+	Stream string `form:"stream,omitempty" json:"stream,omitempty,omitzero"`
+
+	// File Name of the archive, for messages only.
+	File string `form:"file,omitempty" json:"file,omitempty,omitzero"`
+
 	// XStellaTenant When present it must equal the token's tenant.
 	XStellaTenant *TenantHeader `json:"X-Stella-Tenant,omitempty"`
 
@@ -618,10 +633,18 @@ type ClientInterface interface {
 
 	// ImportDocumentsWithBody Import evidence, streaming both ways
 	//
-	// The body is one ImportRecord per line, the answer one ImportLine per line: a rejection
-	// as soon as it is known, and at the end one summary. An answer without a summary is not
-	// complete (its last line says why); what was recorded stays recorded, and sending
-	// everything again is safe: known documents count as unchanged.
+	// The body is one ImportRecord per line, or a tar archive. Of an archive each regular
+	// member that ends in .json is a document and each line of one that ends in .jsonl;
+	// every other member is rejected by itself, directories and hidden files are passed over.
+	// Names of members are labels and never paths. A document may have 64 MiB; an archive may
+	// have 1,000,000 members, 1 MiB of extended headers per member and must end with its mark.
+	//
+	// The answer is one ImportLine per line: a rejection as soon as it is known, what is
+	// recorded after each batch, and at the end one summary. An answer without a summary is
+	// not complete (its last line says why); what was recorded stays recorded, and sending
+	// everything again is safe: known documents count as unchanged. To go on instead, send
+	// what follows the first `read` records of the last `recorded` line; rejections of later
+	// records will be told again.
 	//
 	// Read the answer while sending: both streams are open at the same time.
 	//
@@ -823,10 +846,18 @@ func (c *api) GetProvenance(ctx context.Context, id RunID, params *GetProvenance
 
 // ImportDocumentsWithBody Import evidence, streaming both ways
 //
-// The body is one ImportRecord per line, the answer one ImportLine per line: a rejection
-// as soon as it is known, and at the end one summary. An answer without a summary is not
-// complete (its last line says why); what was recorded stays recorded, and sending
-// everything again is safe: known documents count as unchanged.
+// The body is one ImportRecord per line, or a tar archive. Of an archive each regular
+// member that ends in .json is a document and each line of one that ends in .jsonl;
+// every other member is rejected by itself, directories and hidden files are passed over.
+// Names of members are labels and never paths. A document may have 64 MiB; an archive may
+// have 1,000,000 members, 1 MiB of extended headers per member and must end with its mark.
+//
+// The answer is one ImportLine per line: a rejection as soon as it is known, what is
+// recorded after each batch, and at the end one summary. An answer without a summary is
+// not complete (its last line says why); what was recorded stays recorded, and sending
+// everything again is safe: known documents count as unchanged. To go on instead, send
+// what follows the first `read` records of the last `recorded` line; rejections of later
+// records will be told again.
 //
 // Read the answer while sending: both streams are open at the same time.
 //
@@ -1461,6 +1492,45 @@ func NewImportDocumentsRequestWithBody(server string, params *ImportDocumentsPar
 		return nil, err
 	}
 
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "source", params.Source, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "stream", params.Stream, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "file", params.File, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
 	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
 	if err != nil {
 		return nil, err
@@ -1750,10 +1820,18 @@ type ClientWithResponsesInterface interface {
 
 	// ImportDocumentsWithBodyWithResponse Import evidence, streaming both ways
 	//
-	// The body is one ImportRecord per line, the answer one ImportLine per line: a rejection
-	// as soon as it is known, and at the end one summary. An answer without a summary is not
-	// complete (its last line says why); what was recorded stays recorded, and sending
-	// everything again is safe: known documents count as unchanged.
+	// The body is one ImportRecord per line, or a tar archive. Of an archive each regular
+	// member that ends in .json is a document and each line of one that ends in .jsonl;
+	// every other member is rejected by itself, directories and hidden files are passed over.
+	// Names of members are labels and never paths. A document may have 64 MiB; an archive may
+	// have 1,000,000 members, 1 MiB of extended headers per member and must end with its mark.
+	//
+	// The answer is one ImportLine per line: a rejection as soon as it is known, what is
+	// recorded after each batch, and at the end one summary. An answer without a summary is
+	// not complete (its last line says why); what was recorded stays recorded, and sending
+	// everything again is safe: known documents count as unchanged. To go on instead, send
+	// what follows the first `read` records of the last `recorded` line; rejections of later
+	// records will be told again.
 	//
 	// Read the answer while sending: both streams are open at the same time.
 	//
@@ -2941,10 +3019,18 @@ func (c *ClientWithResponses) GetProvenanceWithResponse(ctx context.Context, id 
 
 // ImportDocumentsWithBodyWithResponse Import evidence, streaming both ways
 //
-// The body is one ImportRecord per line, the answer one ImportLine per line: a rejection
-// as soon as it is known, and at the end one summary. An answer without a summary is not
-// complete (its last line says why); what was recorded stays recorded, and sending
-// everything again is safe: known documents count as unchanged.
+// The body is one ImportRecord per line, or a tar archive. Of an archive each regular
+// member that ends in .json is a document and each line of one that ends in .jsonl;
+// every other member is rejected by itself, directories and hidden files are passed over.
+// Names of members are labels and never paths. A document may have 64 MiB; an archive may
+// have 1,000,000 members, 1 MiB of extended headers per member and must end with its mark.
+//
+// The answer is one ImportLine per line: a rejection as soon as it is known, what is
+// recorded after each batch, and at the end one summary. An answer without a summary is
+// not complete (its last line says why); what was recorded stays recorded, and sending
+// everything again is safe: known documents count as unchanged. To go on instead, send
+// what follows the first `read` records of the last `recorded` line; rejections of later
+// records will be told again.
 //
 // Read the answer while sending: both streams are open at the same time.
 //

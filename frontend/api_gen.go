@@ -115,8 +115,11 @@ type ImportError struct {
 
 // ImportLine Exactly one member is there.
 type ImportLine struct {
-	Error     *ImportError `json:"error,omitempty"`
-	Rejection *Rejection   `json:"rejection,omitempty"`
+	Error *ImportError `json:"error,omitempty"`
+
+	// Recorded What became of the first `read` records; it will not change any more.
+	Recorded  *ImportSummary `json:"recorded,omitempty"`
+	Rejection *Rejection     `json:"rejection,omitempty"`
 
 	// Summary accepted + unchanged + superseded + rejected = read.
 	Summary *ImportSummary `json:"summary,omitempty"`
@@ -204,6 +207,9 @@ type Rejection struct {
 	Entry  string `json:"entry"`
 	File   string `json:"file"`
 	Reason string `json:"reason"`
+
+	// Record Which record of the body, or member or line of the archive, counted from 1 in the order of reading.
+	Record int64 `json:"record"`
 }
 
 // Run defines model for Run.
@@ -439,6 +445,15 @@ type GetProvenanceParams struct {
 
 // ImportDocumentsParams defines parameters for ImportDocuments.
 type ImportDocumentsParams struct {
+	// Source Who published the documents of an archive; without it their format's own word.
+	Source string `form:"source,omitempty" json:"source,omitempty,omitzero"`
+
+	// Stream Which collection of the source they belong to; without it "default".
+	Stream string `form:"stream,omitempty" json:"stream,omitempty,omitzero"`
+
+	// File Name of the archive, for messages only.
+	File string `form:"file,omitempty" json:"file,omitempty,omitzero"`
+
 	// XStellaTenant When present it must equal the token's tenant.
 	XStellaTenant *TenantHeader `json:"X-Stella-Tenant,omitempty"`
 
@@ -954,6 +969,26 @@ func (w *ServerInterfaceWrapper) ImportDocuments(ctx echo.Context) error {
 
 	// Parameter object where we will unmarshal all parameters from the context
 	var params ImportDocumentsParams
+	// ------------- Optional query parameter "source" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "source", ctx.QueryParams(), &params.Source, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter source: %s", err))
+	}
+
+	// ------------- Optional query parameter "stream" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "stream", ctx.QueryParams(), &params.Stream, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter stream: %s", err))
+	}
+
+	// ------------- Optional query parameter "file" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "file", ctx.QueryParams(), &params.File, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter file: %s", err))
+	}
 
 	headers := ctx.Request().Header
 	// ------------- Optional header parameter "X-Stella-Tenant" -------------

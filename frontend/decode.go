@@ -7,6 +7,8 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"slices"
+	"strings"
 
 	"github.com/labstack/echo/v4"
 
@@ -68,9 +70,15 @@ func badBody(err error) error {
 }
 
 func requireMediaType(h http.Header, want string) error {
+	_, err := oneMediaType(h, want)
+	return err
+}
+
+// oneMediaType gives the body's media type, which must be one of those wanted.
+func oneMediaType(h http.Header, want ...string) (string, error) {
 	got, _, err := mime.ParseMediaType(h.Get("Content-Type"))
-	if err != nil || got != want {
-		return echo.NewHTTPError(http.StatusUnsupportedMediaType, "send Content-Type: "+want)
+	if err != nil || !slices.Contains(want, got) {
+		return "", echo.NewHTTPError(http.StatusUnsupportedMediaType, "send Content-Type: "+strings.Join(want, " or "))
 	}
-	return nil
+	return got, nil
 }

@@ -115,3 +115,35 @@ func FuzzPlainRecord(f *testing.F) {
 		}
 	})
 }
+
+// A large record is read as every other one is, or refused for its size beside
+// the document or for escapes inside its bytes.
+func FuzzLargeRecord(f *testing.F) {
+	for _, seed := range []string{
+		`{"source":"osv","bytes":"e30="}`, `{ "bytes" : "e30=" , "entry":"\u00fc"}`, `{"bytes":"e31="}`, `{"bytes":""}`, `{"bytes":null}`,
+		`{"bytes":"e3\n0="}`, `{"bytes":"e30=","bytes":"e30="}`, `{"bytes":"e30="}}`, `{"bytes":{"bytes":"e30="}}`, "{\"bytes\":\"e3\r0=\"}",
+		`{"byt\u0065s":"e30="}`, `{"bytes":"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8gISIjJCUmJygpKissLS4vMDEyMzQ1Njc4OTo7PD0+Pw=="}`,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, line []byte) {
+		want, wantErr := decodeRecord(bytes.Clone(line))
+		got, err := decodeLargeRecord(bytes.Clone(line))
+		if err != nil {
+			if wantErr == nil && !bytes.Contains(line, []byte(`\`)) && len(line) < maxRecordNames {
+				t.Fatalf("%q: %v", line, err)
+			}
+			return
+		}
+		if wantErr != nil {
+			t.Fatalf("%q is taken, although %v", line, wantErr)
+		}
+		if !bytes.Equal(got.Bytes, want.Bytes) {
+			t.Fatalf("%q: decoded %q, want %q", line, got.Bytes, want.Bytes)
+		}
+		got.Bytes, want.Bytes = nil, nil
+		if !reflect.DeepEqual(got, want) {
+			t.Fatalf("%q: read %v, want %v", line, got, want)
+		}
+	})
+}

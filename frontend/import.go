@@ -2,7 +2,6 @@ package frontend
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -16,33 +15,50 @@ import (
 	"github.com/stella-ops/exportcenter/ledger"
 )
 
-const ndjson = "application/x-ndjson"
+// Bodies that an import can have.
+const (
+	ndjson  = "application/x-ndjson"
+	tarball = "application/x-tar"
+)
 
 // ImportDocuments reads documents as they come and answers while they come.
 func (h handlers) ImportDocuments(ctx context.Context, req ImportDocumentsRequestObject) (ImportDocumentsResponseObject, error) {
 	current := callOf(ctx)
-	if err := requireMediaType(current.request.Header, ndjson); err != nil {
+	i := &importResponse{server: h.Server, call: current, ctx: ctx}
+	form, err := oneMediaType(current.request.Header, ndjson, tarball)
+	if err != nil {
+		return nil, err
+	}
+	i.body, i.read = current.request.Body, i.readLines
+	if form == tarball {
+		if i.archive, err = tarOptions(req.Params); err != nil {
+			return nil, err
+		}
+		i.read = i.readTar
+	} else if err := noTarOptions(req.Params); err != nil {
 		return nil, err
 	}
 	if err := h.imports.enter(current.principal.Tenant); err != nil {
 		return nil, err
 	}
-	return &importResponse{server: h.Server, call: current, ctx: ctx, body: req.Body}, nil
+	return i, nil
 }
 
 // importResponse is one import: it reads the request while it writes the answer.
 type importResponse struct {
-	server *Server
-	call   *call
-	ctx    context.Context
-	body   io.Reader
+	server  *Server
+	call    *call
+	ctx     context.Context
+	archive archiveOptions
+	body    io.Reader
+	read    func(*patientReader) error
 
-	out    *json.Encoder
-	flush  func() error
-	counts ledger.Counts
+	answer *importAnswer
+	counts ledger.Counts // Read and Rejected; the store has the others
 	batch  []ledger.Observation
-	size   int
-	large  bool // it holds the turn of a large record
+	raw    int   // bytes of the originals in batch
+	held   int64 // bytes of batch that the gate knows of
+	large  bool  // it holds the turn of a large record
 	store  batchStore
 }
 
@@ -59,68 +75,41 @@ func (i *importResponse) VisitImportDocumentsResponse(w http.ResponseWriter) err
 	w.Header().Set("Content-Type", ndjson)
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(http.StatusOK)
-	i.out = json.NewEncoder(newPatientWriter(w))
-	i.out.SetEscapeHTML(false)
-	i.flush = func() error {
-		if err := control.Flush(); err != nil && !errors.Is(err, http.ErrNotSupported) {
-			return err
-		}
-		return nil
-	}
-	if err := i.flush(); err != nil {
+	i.answer = newImportAnswer(w, control)
+	if err := i.answer.flush(); err != nil {
 		return err
 	}
-	err := i.run(&patientReader{Reader: i.body, control: control})
-	i.counts.Add(i.store.counts)
-	if err == nil {
-		err = i.out.Encode(ImportLine{Summary: i.summary()})
-	} else {
-		err = i.explain(err)
+	if err := i.run(&patientReader{Reader: i.body, control: control}); err != nil {
+		return i.explain(err)
 	}
-	if err != nil {
-		return err
-	}
-	return i.flush()
+	return i.answer.line(ImportLine{Summary: summaryOf(i.store.settled)})
 }
 
-func (i *importResponse) summary() *ImportSummary {
-	return &ImportSummary{Read: i.counts.Read, Accepted: i.counts.Accepted, Unchanged: i.counts.Unchanged,
-		Superseded: i.counts.Superseded, Rejected: i.counts.Rejected}
+func summaryOf(c ledger.Counts) *ImportSummary {
+	return &ImportSummary{Read: c.Read, Accepted: c.Accepted, Unchanged: c.Unchanged, Superseded: c.Superseded, Rejected: c.Rejected}
 }
 
 // run imports everything in body.
 func (i *importResponse) run(body *patientReader) error {
-	lines := newLineReader(body, maxImportLine)
-	lines.large = func() error { return i.beginLarge(body) }
-	defer i.endLarge(body)
-	defer i.store.abandon()
-	for {
-		line, err := lines.next()
-		switch {
-		case errors.Is(err, io.EOF):
-			return i.record(true)
-		case err != nil && !errors.Is(err, errLongLine):
-			return badBody(err)
-		}
-		i.counts.Read++
-		if err == nil {
-			err = i.take(line)
-		}
-		if err := i.settle(err, lines.count); err != nil {
-			return err
-		}
-		if i.large {
-			lines.forget()
-			if err := i.record(true); err != nil {
-				return err
-			}
-			i.endLarge(body)
-		}
+	i.store.told = func(settled ledger.Counts) error {
+		return i.answer.line(ImportLine{Recorded: summaryOf(settled)})
 	}
+	defer i.endLarge(body)
+	defer func() { i.server.imports.release(i.held + i.store.abandon()) }()
+	if err := i.read(body); err != nil {
+		return err
+	}
+	return i.record(i.counts, true)
 }
 
 // beginLarge waits for the turn of a large record.
 func (i *importResponse) beginLarge(body *patientReader) error {
+	if i.large {
+		return nil
+	}
+	if err := i.record(i.counts, true); err != nil { // nothing else is held beside it
+		return err
+	}
 	if err := i.server.imports.enterLarge(i.ctx); err != nil {
 		return err
 	}
@@ -145,63 +134,87 @@ type rejected struct {
 func (r *rejected) Error() string { return r.reason.Error() }
 func (r *rejected) Unwrap() error { return r.reason }
 
-// take adds a record to the batch. A rejection is a *rejected.
-func (i *importResponse) take(line []byte) error {
-	entry, err := decodeRecord(line)
-	if err != nil {
-		return &rejected{entry, err}
-	}
+// take adds a document to the batch. A rejection is a *rejected. before is what
+// was read before this document.
+func (i *importResponse) take(entry ledger.Entry, before ledger.Counts) error {
 	observation, err := i.server.cfg.Parse(entry)
 	if err != nil {
 		return &rejected{entry, err}
 	}
 	observation.Project = i.call.principal.Project
-	if len(i.batch) > 0 && i.size+len(observation.Raw) > ledger.BatchBytes {
-		if err := i.record(false); err != nil {
+	size := memoryOf(&observation)
+	if len(i.batch) > 0 && i.raw+len(observation.Raw) > ledger.BatchBytes {
+		if err := i.record(before, false); err != nil {
 			return err
 		}
 	}
+	if !i.server.imports.hold(size) { // all imports together hold much
+		if err := i.record(before, true); err != nil {
+			return err
+		}
+		i.server.imports.insist(size)
+	}
 	i.batch = append(i.batch, observation)
-	i.size += len(observation.Raw)
+	i.raw += len(observation.Raw)
+	i.held += size
 	if len(i.batch) == ledger.BatchDocuments {
-		return i.record(false)
+		return i.record(i.counts, false)
 	}
 	return nil
 }
 
-// settle turns the rejection of a record into a line of the answer and lets
-// every other error end the import.
-func (i *importResponse) settle(err error, line int64) error {
+// memoryOf is what an observation keeps in memory, roughly.
+func memoryOf(o *ledger.Observation) int64 {
+	size := len(o.Raw)
+	if len(o.Canonical) > 0 && len(o.Raw) > 0 && &o.Canonical[0] != &o.Raw[0] {
+		size += len(o.Canonical)
+	}
+	return int64(size)
+}
+
+// settle turns the rejection of record number i.counts.Read into a line of the
+// answer and lets every other error end the import.
+func (i *importResponse) settle(err error) error {
 	var r *rejected
 	switch {
 	case err == nil:
 		return nil
-	case errors.Is(err, errLongLine):
-		r = &rejected{reason: err}
 	case !errors.As(err, &r):
 		return err
 	}
 	i.counts.Rejected++
 	file, name := r.entry.File, r.entry.Name
 	if name == "" {
-		name = "record " + strconv.FormatInt(line, 10)
+		name = "record " + strconv.FormatInt(i.counts.Read, 10)
 	}
-	rejection := Rejection{File: file, Entry: name, Reason: r.reason.Error()}
-	if err := i.out.Encode(ImportLine{Rejection: &rejection}); err != nil {
-		return fmt.Errorf("write rejection: %w", err)
+	return i.answer.line(ImportLine{Rejection: &Rejection{Record: i.counts.Read, File: file, Entry: name, Reason: r.reason.Error()}})
+}
+
+// finishLarge records a large document before anything else is read.
+func (i *importResponse) finishLarge(body *patientReader) error {
+	if !i.large {
+		return nil
 	}
-	return i.flush()
+	if err := i.record(i.counts, true); err != nil {
+		return err
+	}
+	i.endLarge(body)
+	return nil
 }
 
 // record hands the batch to the ledger, and waits for it when all is true.
-func (i *importResponse) record(all bool) (err error) {
-	tenant := i.call.principal.Tenant
-	if i.batch, err = i.store.begin(i.ctx, i.server.cfg.Ledger, tenant, i.batch); err != nil {
+// through is what was read up to the end of the batch.
+func (i *importResponse) record(through ledger.Counts, all bool) (err error) {
+	free, err := i.store.wait()
+	i.server.imports.release(free)
+	if err != nil {
 		return err
 	}
-	i.size = 0
+	i.batch = i.store.begin(i.ctx, i.server.cfg.Ledger, i.call.principal.Tenant, i.batch, i.held, through)
+	i.raw, i.held = 0, 0
 	if all {
-		err = i.store.wait()
+		free, err = i.store.wait()
+		i.server.imports.release(free)
 	}
 	return err
 }
@@ -219,5 +232,5 @@ func (i *importResponse) explain(cause error) error {
 	if code == string(export.CodeInternal) {
 		problem.Message += "; what was recorded stays, send everything again"
 	}
-	return i.out.Encode(ImportLine{Error: &ImportError{Code: code, Message: problem.Message, TraceID: problem.TraceID}})
+	return i.answer.line(ImportLine{Error: &ImportError{Code: code, Message: problem.Message, TraceID: problem.TraceID}})
 }

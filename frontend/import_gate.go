@@ -3,6 +3,7 @@ package frontend
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/stella-ops/exportcenter/export"
@@ -11,10 +12,13 @@ import (
 // What imports may hold of this process at once. A record may have
 // ledger.MaxDocument bytes, and is there several times while it is decoded.
 const (
-	maxImports       = 32 // under way, each with small records, a batch that is read and one that is recorded
+	maxImports       = 16 // under way, each with small records, a batch that is read and one that is recorded
 	maxTenantImports = 8  // of those by one tenant: it cannot shut out the others
-	maxLargeRecords  = 2  // records of more than largeRecord bytes
+	maxLargeRecords  = 1  // records of more than largeRecord bytes
 	largeRecord      = 4 << 20
+	// maxHeld is what the batches of all imports may have together. Beyond it
+	// an import records what it has before it reads on.
+	maxHeld = 64 << 20
 	// largePatience is how long a large record waits for its turn, and how long
 	// it may then take to come.
 	largePatience = 2 * time.Minute
@@ -25,6 +29,7 @@ type importGate struct {
 	mu    sync.Mutex
 	open  map[string]int // by tenant
 	total int
+	held  atomic.Int64  // bytes
 	large chan struct{} // holds a token per large record
 }
 
@@ -52,6 +57,21 @@ func (g *importGate) leave(tenant string) {
 		delete(g.open, tenant)
 	}
 }
+
+// hold adds size bytes to what is held, unless that is too much.
+func (g *importGate) hold(size int64) bool {
+	if g.held.Add(size) <= maxHeld {
+		return true
+	}
+	g.held.Add(-size)
+	return false
+}
+
+// insist adds them all the same: for the only document that an import holds.
+func (g *importGate) insist(size int64) { g.held.Add(size) }
+
+// release gives back what was held.
+func (g *importGate) release(size int64) { g.held.Add(-size) }
 
 // enterLarge waits for the turn of a large record; leaveLarge must follow.
 func (g *importGate) enterLarge(ctx context.Context) error {

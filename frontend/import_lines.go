@@ -13,8 +13,56 @@ import (
 const (
 	// maxImportLine has room for a document of ledger.MaxDocument in base64
 	// and the names around it.
-	maxImportLine = (ledger.MaxDocument+2)/3*4 + 64<<10
+	maxImportLine = (ledger.MaxDocument+2)/3*4 + maxRecordNames
+	// maxRecordNames is room for everything in a record but the document.
+	maxRecordNames = 64 << 10
+	bufferSize     = 64 << 10
 )
+
+// readLines imports the records of an NDJSON body.
+func (i *importResponse) readLines(body *patientReader) error {
+	lines := newLineReader(body, maxImportLine)
+	lines.large = func() error { return i.beginLarge(body) }
+	for {
+		line, err := lines.next()
+		switch {
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil && !errors.Is(err, errLongLine):
+			return badBody(err)
+		}
+		before := i.counts
+		i.counts.Read++
+		if err == nil {
+			err = i.takeRecord(line, before)
+		} else {
+			err = &rejected{reason: err}
+		}
+		if i.large {
+			lines.forget() // what is needed of it, the document has
+		}
+		if err := i.settle(err); err != nil {
+			return err
+		}
+		if err := i.finishLarge(body); err != nil {
+			return err
+		}
+	}
+}
+
+// takeRecord takes the record that a line is. Of a large one the line becomes
+// the document.
+func (i *importResponse) takeRecord(line []byte, before ledger.Counts) error {
+	decode := decodeRecord
+	if i.large {
+		decode = decodeLargeRecord
+	}
+	entry, err := decode(line)
+	if err != nil {
+		return &rejected{entry, err}
+	}
+	return i.take(entry, before)
+}
 
 // errLongLine is the reason of a line that was passed over unread.
 var errLongLine = fmt.Errorf("the record is longer than %d bytes; a document may have %d bytes", maxImportLine, ledger.MaxDocument)
@@ -32,7 +80,7 @@ type lineReader struct {
 }
 
 func newLineReader(in io.Reader, limit int) *lineReader {
-	return &lineReader{in: bufio.NewReaderSize(in, 64<<10), limit: limit}
+	return &lineReader{in: bufio.NewReaderSize(in, bufferSize), limit: limit}
 }
 
 // next gives the next line that is not empty, without its end, valid until the
@@ -58,6 +106,7 @@ func (r *lineReader) read() ([]byte, error) {
 			if err := r.large(); err != nil {
 				return nil, err
 			}
+			r.reserve()
 		}
 		if len(r.line)+len(part) > r.limit+len("\r\n") {
 			long = true
@@ -73,6 +122,14 @@ func (r *lineReader) read() ([]byte, error) {
 			return nil, err
 		}
 	}
+}
+
+// reserve makes room for the longest line at once: growing step by step would
+// hold it twice. Room that no byte touches costs no memory.
+func (r *lineReader) reserve() {
+	line := make([]byte, len(r.line), r.limit+bufferSize)
+	copy(line, r.line)
+	r.line = line
 }
 
 // forget gives the memory of the last line back.

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"slices"
 	"unicode/utf8"
 
 	"github.com/stella-ops/exportcenter/bundle"
@@ -33,15 +34,68 @@ func decodeRecord(line []byte) (ledger.Entry, error) {
 			return ledger.Entry{}, fmt.Errorf("the record is not valid: %w", inWords(err))
 		}
 	}
-	entry := ledger.Entry{Source: record.Source, Stream: record.Stream,
-		File: shortened(record.File), Name: shortened(record.Entry)}
+	entry := record.names()
 	if record.Bytes == nil {
 		return entry, errors.New("the record has no bytes")
 	}
-	if entry.Bytes = *record.Bytes; len(entry.Bytes) > ledger.MaxDocument {
-		return entry, fmt.Errorf("the document has %d bytes, at most %d are allowed", len(entry.Bytes), ledger.MaxDocument)
+	entry.Bytes = *record.Bytes
+	return entry, checkSize(entry.Bytes)
+}
+
+// names is the entry without its document.
+func (r *importRecord) names() ledger.Entry {
+	return ledger.Entry{Source: r.Source, Stream: r.Stream, File: shortened(r.File), Name: shortened(r.Entry)}
+}
+
+func checkSize(document []byte) error {
+	if len(document) > ledger.MaxDocument {
+		return fmt.Errorf("the document has %d bytes, at most %d are allowed", len(document), ledger.MaxDocument)
 	}
-	return entry, nil
+	return nil
+}
+
+// decodeLargeRecord reads a line that is given away, and puts the document in
+// the line's own memory. The strict decoder sees the record without the
+// document, which is plain base64 or is refused: so it is decodeRecord for
+// everything that has no escapes inside its bytes.
+func decodeLargeRecord(line []byte) (ledger.Entry, error) {
+	whole, err := ledger.ParseObject("", line)
+	if err != nil {
+		return ledger.Entry{}, errors.New("the record is not valid: it is not a JSON object")
+	}
+	value := whole.Field("bytes")
+	if !ledger.IsText(value) {
+		return ledger.Entry{}, errors.New("the record is not valid: bytes is missing or not a string")
+	}
+	from := cap(line) - cap(value) + len(`"`) // value is a part of line
+	to := from + len(value) - len(`""`)
+	if len(line)-(to-from) > maxRecordNames {
+		return ledger.Entry{}, fmt.Errorf("the record has more than %d bytes beside the document", maxRecordNames)
+	}
+	var record importRecord
+	if err := bundle.UnmarshalStrict(slices.Concat(line[:from], line[to:]), &record); err != nil {
+		return ledger.Entry{}, fmt.Errorf("the record is not valid: %w", inWords(err))
+	}
+	entry := record.names()
+	if entry.Bytes, err = decodeInPlace(line[from:to:to]); err != nil {
+		return entry, err
+	}
+	return entry, checkSize(entry.Bytes)
+}
+
+// decodeInPlace decodes base64 into its own memory: eight characters are read
+// before the six bytes they stand for are written.
+func decodeInPlace(text []byte) ([]byte, error) {
+	for _, c := range []byte{'\r', '\n', '\\'} { // the decoder passes over line ends, JSON has none
+		if bytes.IndexByte(text, c) >= 0 {
+			return nil, errors.New("the record is not valid: bytes is not plain base64")
+		}
+	}
+	n, err := base64.StdEncoding.Decode(text, text)
+	if err != nil {
+		return nil, fmt.Errorf("the record is not valid: bytes is not base64: %w", err)
+	}
+	return text[:n], nil
 }
 
 // plainRecord reads the records that clients write: an object of known string

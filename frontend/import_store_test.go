@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -27,49 +26,56 @@ func (l slowLedger) Import(_ context.Context, _ string, batch []ledger.Observati
 	return ledger.Counts{Read: int64(len(batch)), Accepted: int64(len(batch))}, err
 }
 
+// batchOf is a batch of n documents.
+func batchOf(n int) []ledger.Observation { return make([]ledger.Observation, n) }
+
+// through says that n records were read and none rejected.
+func through(n int64) ledger.Counts { return ledger.Counts{Read: n} }
+
 func TestABatchIsRecordedWhileTheNextIsRead(t *testing.T) {
 	l := slowLedger{begun: make(chan int, 9), end: make(chan error, 9)}
-	var s batchStore
-	next, err := s.begin(t.Context(), l, "acme", make([]ledger.Observation, 3))
-	require.NoError(t, err)
+	told := make(chan ledger.Counts, 9)
+	s := batchStore{told: func(c ledger.Counts) error { told <- c; return nil }}
+	next := s.begin(t.Context(), l, "acme", batchOf(3), 30, through(3))
 	require.Empty(t, next, "a batch to fill, although nothing is recorded yet")
 	require.Equal(t, 3, <-l.begun)
+	require.Empty(t, told)
 
-	second := make(chan error, 1)
-	go func() {
-		_, err := s.begin(t.Context(), l, "acme", make([]ledger.Observation, 2))
-		second <- err
-	}()
-	select {
-	case n := <-l.begun:
-		t.Fatalf("a batch of %d is recorded beside another", n)
-	case <-second:
-		t.Fatal("a third batch would be held")
-	case <-time.After(20 * time.Millisecond):
-	}
 	l.end <- nil
-	require.NoError(t, <-second)
+	require.Equal(t, ledger.Counts{Read: 3, Accepted: 3}, <-told, "without anybody asking")
+	freed, err := s.wait()
+	require.NoError(t, err)
+	require.EqualValues(t, 30, freed)
+	s.begin(t.Context(), l, "acme", batchOf(2), 20, ledger.Counts{Read: 7, Rejected: 2})
 	require.Equal(t, 2, <-l.begun)
 	l.end <- nil
-	require.NoError(t, s.wait())
-	require.NoError(t, s.wait(), "again")
-	require.EqualValues(t, 5, s.counts.Accepted)
+	freed, err = s.wait()
+	require.NoError(t, err)
+	require.EqualValues(t, 20, freed)
+	freed, err = s.wait()
+	require.NoError(t, err, "again")
+	require.Zero(t, freed)
+	require.Equal(t, ledger.Counts{Read: 7, Accepted: 5, Rejected: 2}, s.settled)
+	s.begin(t.Context(), l, "acme", nil, 0, ledger.Counts{Read: 9, Rejected: 4})
+	require.Equal(t, ledger.Counts{Read: 9, Accepted: 5, Rejected: 4}, s.settled, "rejections alone need no batch")
 }
 
 func TestAFailedBatchEndsTheImport(t *testing.T) {
 	l := slowLedger{begun: make(chan int, 9), end: make(chan error, 9)}
 	broken := errors.New("broken")
-	var s batchStore
-	_, err := s.begin(t.Context(), l, "acme", make([]ledger.Observation, 1))
-	require.NoError(t, err)
+	s := batchStore{told: func(ledger.Counts) error { t.Error("told of a batch that is not recorded"); return nil }}
+	s.begin(t.Context(), l, "acme", batchOf(1), 10, through(1))
 	l.end <- broken
-	_, err = s.begin(t.Context(), l, "acme", make([]ledger.Observation, 1))
+	_, err := s.wait()
 	require.ErrorIs(t, err, broken)
-	require.Len(t, l.begun, 1, "nothing is recorded after it")
-	require.Zero(t, s.counts)
+	require.Zero(t, s.settled)
 
-	_, err = s.begin(t.Context(), l, "acme", make([]ledger.Observation, 1))
-	require.NoError(t, err)
+	s.begin(t.Context(), l, "acme", batchOf(1), 10, through(1))
 	l.end <- errors.New("panic")
 	require.Panics(t, func() { s.wait() }, "in the goroutine of the request") //nolint:errcheck // it panics
+
+	s.begin(t.Context(), l, "acme", batchOf(1), 10, through(1))
+	l.end <- broken
+	require.EqualValues(t, 10, s.abandon())
+	require.Zero(t, s.abandon())
 }

@@ -39,6 +39,7 @@ func record(doc string) string {
 // imported is the answer of an import.
 type imported struct {
 	rejections []frontend.Rejection
+	recorded   []frontend.ImportSummary
 	summary    *frontend.ImportSummary
 	failure    *frontend.ImportError
 }
@@ -51,6 +52,9 @@ func (i *imported) add(t testing.TB, line []byte) {
 	require.NoError(t, json.Unmarshal(line, &parsed), "%s", line)
 	if parsed.Rejection != nil {
 		i.rejections = append(i.rejections, *parsed.Rejection)
+	}
+	if parsed.Recorded != nil {
+		i.recorded = append(i.recorded, *parsed.Recorded)
 	}
 	i.summary, i.failure = parsed.Summary, parsed.Error
 }
@@ -79,8 +83,9 @@ func TestImportCountsEverything(t *testing.T) {
 	require.Nil(t, result.failure)
 	require.Equal(t, &frontend.ImportSummary{Read: 12, Accepted: 3, Unchanged: 1, Superseded: 1, Rejected: 7}, result.summary)
 	require.Len(t, result.rejections, 7)
-	require.Equal(t, frontend.Rejection{File: "f.jsonl", Entry: "line 1", Reason: "has no id"}, result.rejections[0])
-	require.Equal(t, "record 9", result.rejections[2].Entry, "a record that does not say what it is has its line number")
+	require.Equal(t, frontend.Rejection{Record: 5, File: "f.jsonl", Entry: "line 1", Reason: "has no id"}, result.rejections[0])
+	require.Equal(t, "record 7", result.rejections[2].Entry, "a record that does not say what it is has its number")
+	require.EqualValues(t, 7, result.rejections[2].Record)
 	for _, r := range result.rejections {
 		require.NotEmpty(t, r.Reason)
 		require.NotContains(t, r.Reason, "struct")
@@ -100,6 +105,11 @@ func TestImportBatches(t *testing.T) {
 	result := importText(t, c, body.String())
 	require.Equal(t, int64(2*ledger.BatchDocuments+5), result.summary.Accepted)
 	require.Equal(t, []int{ledger.BatchDocuments, ledger.BatchDocuments, 5}, w.Ledger.Batches)
+	require.Len(t, result.recorded, 3)
+	for n, r := range result.recorded {
+		told := min(int64(n+1)*ledger.BatchDocuments, result.summary.Read)
+		require.Equal(t, frontend.ImportSummary{Read: told, Accepted: told}, r, "batch %d", n)
+	}
 
 	w.Ledger.Batches = nil
 	half := strings.Repeat("x", ledger.BatchBytes/2)
@@ -174,9 +184,11 @@ func TestImportAnswersWhileItReads(t *testing.T) {
 	require.Contains(t, line, `"rejection"`)
 	io.WriteString(write, record(`{"id":"later"}`))
 	write.Close()
-	line, err = answer.ReadString('\n')
-	require.NoError(t, err)
-	require.Contains(t, line, `"summary":{"accepted":1,"read":2,"rejected":1`)
+	for _, last := range []string{"recorded", "summary"} {
+		line, err = answer.ReadString('\n')
+		require.NoError(t, err)
+		require.Contains(t, line, `"`+last+`":{"accepted":1,"read":2,"rejected":1`)
+	}
 }
 
 // A body that breaks off is told as such: an error line and no summary.
@@ -188,18 +200,25 @@ func TestImportCutBody(t *testing.T) {
 		"length":  fmt.Sprintf("Content-Length: %d\r\n\r\n%s", len(whole)+100, whole),
 	} {
 		t.Run(name, func(t *testing.T) {
-			conn, err := net.Dial("tcp", strings.TrimPrefix(w.URL, "http://"))
-			require.NoError(t, err)
-			defer conn.Close()
-			fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nContent-Type: application/x-ndjson\r\n%s",
-				documentsPath, w.Token(t, "acme"), head)
-			require.NoError(t, conn.(*net.TCPConn).CloseWrite())
-			answer, err := io.ReadAll(conn)
-			require.NoError(t, err)
-			require.NotContains(t, string(answer), `"summary"`)
-			require.Contains(t, string(answer), `{"error":{"code":"ERR_EXPORT_001"`)
+			answer := rawImport(t, w, "application/x-ndjson", head)
+			require.NotContains(t, answer, `"summary"`)
+			require.Contains(t, answer, `{"error":{"code":"ERR_EXPORT_001"`)
 		})
 	}
+}
+
+// rawImport sends what no client would, and gives everything that is answered.
+// rest follows the headers that every request has.
+func rawImport(t *testing.T, w *frontendtest.World, mediaType, rest string) string {
+	t.Helper()
+	conn, err := net.Dial("tcp", strings.TrimPrefix(w.URL, "http://"))
+	require.NoError(t, err)
+	defer conn.Close()
+	fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nContent-Type: %s\r\n%s", documentsPath, w.Token(t, "acme"), mediaType, rest)
+	require.NoError(t, conn.(*net.TCPConn).CloseWrite())
+	answer, err := io.ReadAll(conn)
+	require.NoError(t, err)
+	return string(answer)
 }
 
 func TestImportToldWhenTheLedgerFails(t *testing.T) {

@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
 	"strings"
@@ -32,6 +33,9 @@ func (f Format) Understand(e Entry) (Observation, error) {
 	canonical, err := bundle.Canonical(e.Bytes)
 	if err != nil {
 		return none, fmt.Errorf("not a JSON document: %w", err)
+	}
+	if bytes.Equal(canonical, e.Bytes) {
+		canonical = e.Bytes // held once
 	}
 	o := Observation{
 		Kind: f.Kind, Format: f.Name, Source: e.Source, Stream: e.Stream,

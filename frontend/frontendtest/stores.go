@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 
 	"github.com/stella-ops/exportcenter/bundle"
@@ -118,6 +119,19 @@ func (l *Ledger) Import(_ context.Context, tenant string, batch []ledger.Observa
 		}
 	}
 	return counts, nil
+}
+
+// Documents gives the current documents of a tenant, in any order.
+func (l *Ledger) Documents(tenant string) []ledger.Observation {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var all []ledger.Observation
+	for key, o := range l.current {
+		if strings.HasPrefix(key, tenant+"\n") {
+			all = append(all, o)
+		}
+	}
+	return all
 }
 
 // Original implements frontend.Ledger.

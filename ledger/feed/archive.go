@@ -63,18 +63,25 @@ func (r Reader) readMember(ctx context.Context, f file, stream string, a archive
 	case a.size > ledger.MaxDocument:
 		return r.reject(f.shown, name, fmt.Sprintf("has %d bytes, a document may have %d", a.size, ledger.MaxDocument))
 	}
-	raw, err := readBounded(a.src, a.size)
+	reserve := min(a.size, 1<<20)
+	if r.Large != nil && a.size > LargeDocument {
+		if err := r.Large(); err != nil {
+			return err
+		}
+		reserve = a.size // all at once: growing would hold it twice
+	}
+	raw, err := readBounded(a.src, reserve)
 	if err != nil {
 		return r.reject(f.shown, name, cause(err))
 	}
 	return r.entry(f, stream, name, raw)
 }
 
-// readBounded reads a document that says to have size bytes. What is reserved
-// beforehand is little: a size is cheap to claim.
-func readBounded(src io.Reader, size int64) ([]byte, error) {
+// readBounded reads a document. What is reserved beforehand is little, unless
+// somebody vouches for it: a size is cheap to claim.
+func readBounded(src io.Reader, reserve int64) ([]byte, error) {
 	var b bytes.Buffer
-	b.Grow(int(max(0, min(size, 1<<20))) + bytes.MinRead)
+	b.Grow(int(max(0, reserve)) + bytes.MinRead)
 	if _, err := b.ReadFrom(io.LimitReader(src, ledger.MaxDocument+1)); err != nil {
 		return nil, err
 	}

@@ -36,7 +36,13 @@ type Reader struct {
 	Entry func(ledger.Entry) error
 	// Reject takes a file or line that is not a document.
 	Reject func(ledger.Rejection) error
+	// Large, if set, is asked before more than LargeDocument bytes of one
+	// document are held. It may wait; its error ends the reading.
+	Large func() error
 }
+
+// LargeDocument is what documents have that Large is asked for, in bytes.
+const LargeDocument = 4 << 20
 
 // file is one file to read and how to open it.
 type file struct {

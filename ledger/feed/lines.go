@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"slices"
 	"strconv"
 
 	"github.com/klauspost/compress/gzip"
@@ -24,7 +25,7 @@ func (r Reader) readDocument(ctx context.Context, f file, stream string, src fs.
 	if f.size > ledger.MaxDocument {
 		return r.reject(f.shown, "", fmt.Sprintf("has %d bytes, a document may have %d", f.size, ledger.MaxDocument))
 	}
-	raw, err := readBounded(src, f.size)
+	raw, err := readBounded(src, min(f.size, 1<<20))
 	if err != nil {
 		return r.reject(f.shown, "", cause(err))
 	}
@@ -64,9 +65,9 @@ func (r Reader) lines(ctx context.Context, f file, stream, within string, src io
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		line, tooLong, readErr := nextLine(in)
+		line, tooLong, readErr := nextLine(in, r.Large)
 		if readErr != nil && !errors.Is(readErr, io.EOF) {
-			return r.reject(f.shown, lineName(within, number)+" and after", cause(readErr))
+			return r.brokenLine(f, lineName(within, number), readErr)
 		}
 		var err error
 		switch {
@@ -84,24 +85,46 @@ func (r Reader) lines(ctx context.Context, f file, stream, within string, src io
 	}
 }
 
+// brokenLine rejects the rest of a file, unless it is the reading that ended.
+func (r Reader) brokenLine(f file, name string, err error) error {
+	var refused *refusedError
+	if errors.As(err, &refused) {
+		return refused.err
+	}
+	return r.reject(f.shown, name+" and after", cause(err))
+}
+
 // lineName names a line; lines of white space are not worth the text.
 func lineName(within string, number int) string { return within + "line " + strconv.Itoa(number) }
 
 // nextLine reads a line without its end (LF or CR LF) into memory of its own.
-func nextLine(in *bufio.Reader) (line []byte, tooLong bool, err error) {
-	line, tooLong, err = rawLine(in, false)
+func nextLine(in *bufio.Reader, large func() error) (line []byte, tooLong bool, err error) {
+	line, tooLong, err = rawLine(in, false, large)
 	line = bytes.TrimSuffix(bytes.TrimSuffix(line, []byte("\n")), []byte("\r"))
 	return line, tooLong || len(line) > ledger.MaxDocument, err
 }
 
+// refusedError is an error of Reader.Large, which is none of the line.
+type refusedError struct{ err error }
+
+func (r *refusedError) Error() string { return r.err.Error() }
+func (r *refusedError) Unwrap() error { return r.err }
+
 // rawLine reads a line with its end. Of a line that is too long it keeps
 // nothing and reads past it; of a line of white space only if blank says so.
-func rawLine(in *bufio.Reader, blank bool) (line []byte, tooLong bool, err error) {
+// large, if it is not nil, is asked before more than LargeDocument are held.
+func rawLine(in *bufio.Reader, blank bool, large func() error) (line []byte, tooLong bool, err error) {
 	for {
 		var part []byte
 		part, err = in.ReadSlice('\n')
 		if err == nil && line == nil && !blank && len(bytes.TrimSpace(part)) == 0 {
 			return nil, tooLong, nil
+		}
+		if large != nil && !tooLong && len(line) <= LargeDocument && len(line)+len(part) > LargeDocument {
+			if err := large(); err != nil {
+				return nil, false, &refusedError{err}
+			}
+			line = slices.Grow(line, ledger.MaxDocument+2*len(part)-len(line))
 		}
 		if !tooLong {
 			line = append(line, part...)

@@ -52,7 +52,7 @@ func (r Reader) readStdin(ctx context.Context) error {
 // readText reads one document, or lines when the first one looks like a whole
 // document. Bytes are kept as they are.
 func (r Reader) readText(ctx context.Context, f file, stream string, in *bufio.Reader) error {
-	first, tooLong, err := rawLine(in, true)
+	first, tooLong, err := rawLine(in, true, nil)
 	if tooLong {
 		return r.reject(f.shown, "", "begins with more than a document may have")
 	}

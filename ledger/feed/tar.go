@@ -8,6 +8,8 @@ import (
 	"io"
 	"io/fs"
 	"strings"
+
+	"github.com/stella-ops/exportcenter/ledger"
 )
 
 // readTarFile reads a tar archive, compressed as packing says.
@@ -20,6 +22,13 @@ func (r Reader) readTarFile(packing string) func(context.Context, file, string, 
 		defer done()
 		return r.readTar(ctx, f, stream, unpacked)
 	}
+}
+
+// ReadTar reads a plain tar archive as it comes, by the rules of a .tar file;
+// shown is its name in messages. It returns what Read returns.
+func (r Reader) ReadTar(ctx context.Context, shown string, src io.Reader) error {
+	plain, _, _ := unpack("", src)
+	return r.readTar(ctx, file{shown: shown}, ledger.CleanName(r.Stream, ledger.DefaultStream), plain)
 }
 
 // readTar reads a tar archive as it comes.
