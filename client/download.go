@@ -38,7 +38,21 @@ type Archive struct {
 // the server promised. A broken connection is taken up again where it broke.
 // On an error what was written is not a bundle.
 func (c *Client) Download(ctx context.Context, id string, w io.Writer) (Archive, error) {
+	return c.Resume(ctx, id, nil, w)
+}
+
+// Resume goes on with a download that was interrupted: have gives the bytes that
+// Download or Resume wrote then (nil = none), and what comes after them is written
+// to w. The digest that is checked is that of all of them. On ErrDigest also what
+// was there before must be thrown away; after any other error one can go on again.
+func (c *Client) Resume(ctx context.Context, id string, have io.Reader, w io.Writer) (Archive, error) {
 	d := &download{client: c, id: id, out: w, sum: sha256.New()}
+	if have != nil {
+		var err error
+		if d.written, err = io.Copy(d.sum, have); err != nil {
+			return Archive{}, fmt.Errorf("download run %s: read what is there: %w", id, err)
+		}
+	}
 	for failures := 0; ; {
 		before := d.written
 		err := d.part(ctx)
@@ -66,8 +80,11 @@ type download struct {
 	written int64
 	digest  bundle.Digest // promised by the first answer
 	length  int64
-	tag     string
+	tag     string // "" until something was promised
 }
+
+// errChanged ends a download whose second part is of another archive.
+var errChanged = fmt.Errorf("%w: the archive changed on the server while it was downloaded", ErrDigest)
 
 // part asks for what is missing and writes what comes.
 func (d *download) part(ctx context.Context) error {
@@ -75,18 +92,24 @@ func (d *download) part(ctx context.Context) error {
 	wanted := http.StatusOK
 	if d.written > 0 {
 		from := "bytes=" + strconv.FormatInt(d.written, 10) + "-"
-		params.Range, params.IfRange = &from, &d.tag
+		params.Range = &from
+		if d.tag != "" {
+			params.IfRange = &d.tag
+		}
 		wanted = http.StatusPartialContent
 	}
 	ctx, giveUp := context.WithCancel(ctx)
 	defer giveUp()
 	resp, err := d.client.api.DownloadRun(ctx, d.id, params)
+	if err == nil && resp.StatusCode == http.StatusRequestedRangeNotSatisfiable && d.written > 0 {
+		return d.nothingMissing(resp)
+	}
 	if resp, err = expect(resp, err, http.StatusOK, http.StatusPartialContent); err != nil {
 		return err
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != wanted {
-		return errors.New("the archive changed on the server while it was downloaded")
+		return errChanged
 	}
 	if err := d.promise(resp.Header); err != nil {
 		return err
@@ -102,6 +125,19 @@ func (d *download) part(ctx context.Context) error {
 	return err
 }
 
+// nothingMissing reads the answer to a request for what is behind the archive's
+// end: either all of it is there already, or what is there is something else.
+func (d *download) nothingMissing(resp *http.Response) error {
+	resp.Body.Close()
+	if err := d.promise(resp.Header); err != nil {
+		return err
+	}
+	if d.written != d.length {
+		return errChanged
+	}
+	return nil
+}
+
 // promise reads what the server says the whole archive is, and holds it to
 // what it said before.
 func (d *download) promise(h http.Header) error {
@@ -113,10 +149,10 @@ func (d *download) promise(h http.Header) error {
 	if err != nil || length < 0 {
 		return errors.New("the server does not say how long the archive is: X-Export-Length")
 	}
-	if d.written > 0 && (digest != d.digest || length != d.length) {
-		return errors.New("the archive changed on the server while it was downloaded")
+	if d.tag != "" && (digest != d.digest || length != d.length) {
+		return errChanged
 	}
-	d.digest, d.length, d.tag = digest, length, h.Get("ETag")
+	d.digest, d.length, d.tag = digest, length, `"`+digest.String()+`"`
 	return nil
 }
 
