@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 )
@@ -52,37 +53,14 @@ func (b *bench) fullRuns(ctx context.Context) error {
 }
 
 func (b *bench) fullRun(ctx context.Context) (exported, error) {
-	if err := b.house.forget(ctx, tenant); err != nil {
+	conn, err := b.house.connect(ctx, "exportcenter")
+	if err != nil {
+		return exported{}, err
+	}
+	if err := errors.Join(forget(ctx, conn, tenant), conn.Close(ctx)); err != nil {
 		return exported{}, err
 	}
 	return b.exportAll(ctx)
-}
-
-// memories are the tables that let a run use the work of an earlier one: the
-// shards that were packed, and the plans.
-var memories = []string{"export_packed", "export_plans"}
-
-// forget empties the tenant's memories. A release that has none of them has
-// nothing to forget.
-func (h *house) forget(ctx context.Context, tenant string) error {
-	conn, err := h.connect(ctx, "exportcenter")
-	if err != nil {
-		return err
-	}
-	defer conn.Close(ctx) //nolint:errcheck // each statement told how it went
-	for _, table := range memories {
-		var there bool
-		if err := conn.QueryRow(ctx, "select to_regclass($1) is not null", table).Scan(&there); err != nil {
-			return fmt.Errorf("look for %s: %w", table, err)
-		}
-		if !there {
-			continue
-		}
-		if _, err := conn.Exec(ctx, "delete from "+table+" where tenant = $1", tenant); err != nil {
-			return fmt.Errorf("forget %s: %w", table, err)
-		}
-	}
-	return nil
 }
 
 // noteSuspicion says when a run that should have packed everything took so
