@@ -194,8 +194,14 @@ func (h *heldWriter) Write(p []byte) (int, error) {
 	if h.refused() {
 		return len(p), nil
 	}
+	first := !h.begun
 	h.begin()
-	return h.patientWriter.Write(p)
+	n, err := h.patientWriter.Write(p)
+	if first && err == nil {
+		// The first bytes leave while the next blob is still being compared.
+		_ = h.control.Flush()
+	}
+	return n, err
 }
 
 func (h *heldWriter) refused() bool { return h.status >= http.StatusBadRequest }
