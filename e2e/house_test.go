@@ -229,9 +229,7 @@ func (h *house) stella(t testing.TB, args ...string) ([]byte, int) {
 // stellaAs runs the CLI with another token.
 func (h *house) stellaAs(t testing.TB, token string, args ...string) ([]byte, int) {
 	t.Helper()
-	cmd := exec.Command(program(t, "stella"), args...)
-	cmd.Env = append(os.Environ(), "STELLA_SERVER="+h.env["STELLA_SERVER"], "STELLA_TOKEN="+token,
-		"STELLA_TENANT=", "STELLA_TRUST="+h.env["STELLA_TRUST"])
+	cmd := h.commandAs(t, token, args...)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	err := cmd.Run()
@@ -239,6 +237,20 @@ func (h *house) stellaAs(t testing.TB, token string, args ...string) ([]byte, in
 		t.Logf("stella %s: %v\n%s", strings.Join(args, " "), err, stderr.String())
 	}
 	return stdout.Bytes(), cmd.ProcessState.ExitCode()
+}
+
+// command is a stella command against the house.
+func (h *house) command(t testing.TB, args ...string) *exec.Cmd {
+	t.Helper()
+	return h.commandAs(t, h.env["STELLA_TOKEN"], args...)
+}
+
+func (h *house) commandAs(t testing.TB, token string, args ...string) *exec.Cmd {
+	t.Helper()
+	cmd := exec.Command(program(t, "stella"), args...)
+	cmd.Env = append(os.Environ(), "STELLA_SERVER="+h.env["STELLA_SERVER"], "STELLA_TOKEN="+token,
+		"STELLA_TENANT=", "STELLA_TRUST="+h.env["STELLA_TRUST"])
+	return cmd
 }
 
 // must runs a stella command that has to succeed and decodes its JSON answer.
