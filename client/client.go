@@ -21,6 +21,7 @@ const (
 type Client struct {
 	api      *api
 	patience time.Duration // with an answer that stands still
+	imports  importTimes
 }
 
 // Option changes a Client.
@@ -64,7 +65,7 @@ func New(server, token string, options ...Option) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("server address %q: %w", server, err)
 	}
-	return &Client{api: generated, patience: bodyPatience}, nil
+	return &Client{api: generated, patience: bodyPatience, imports: usualImportTimes}, nil
 }
 
 // defaultHTTP follows no redirects: the token is for the server that was named.

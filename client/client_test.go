@@ -4,9 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io"
-	"iter"
 	"net/http"
 	"net/http/httptest"
 	"os/exec"
@@ -251,79 +249,6 @@ func TestCallsAreRepeatedWhileTheServerRests(t *testing.T) {
 	_, err = c.GetRun(t.Context(), run.ID)
 	require.NoError(t, err)
 	require.Equal(t, int64(3), f.calls.Load())
-}
-
-func documents(n int) iter.Seq2[client.ImportRecord, error] {
-	return func(yield func(client.ImportRecord, error) bool) {
-		for i := range n {
-			doc := fmt.Sprintf(`{"id":"D-%d"}`, i)
-			if i%10 == 9 {
-				doc = "not JSON"
-			}
-			if !yield(client.ImportRecord{Source: "osv", Stream: "s", File: "f", Entry: fmt.Sprint(i), Bytes: []byte(doc)}, nil) {
-				return
-			}
-		}
-	}
-}
-
-func TestImport(t *testing.T) {
-	w := frontendtest.New(t)
-	c := newClient(t, w)
-	var rejections []client.Rejection
-	summary, err := c.ImportDocuments(t.Context(), documents(2500), func(r client.Rejection) error {
-		rejections = append(rejections, r)
-		return nil
-	})
-	require.NoError(t, err)
-	require.Equal(t, client.ImportSummary{Read: 2500, Accepted: 2250, Rejected: 250}, summary)
-	require.Len(t, rejections, 250)
-	require.Equal(t, client.Rejection{File: "f", Entry: "9", Reason: "not JSON"}, rejections[0])
-	doc := `{"id":"D-0"}`
-	got, err := c.Original(t.Context(), bundle.DigestOf([]byte(doc)).String())
-	require.NoError(t, err)
-	require.Equal(t, doc, string(got))
-	_, err = c.Original(t.Context(), "sha256:x")
-	require.Error(t, err)
-}
-
-func TestImportEndsEarly(t *testing.T) {
-	w := frontendtest.New(t)
-	c := newClient(t, w)
-	full := errors.New("the disk with the documents is gone")
-	_, err := c.ImportDocuments(t.Context(), func(yield func(client.ImportRecord, error) bool) {
-		if yield(client.ImportRecord{Bytes: []byte(`{"id":"x"}`)}, nil) {
-			yield(client.ImportRecord{}, full)
-		}
-	}, nil)
-	require.ErrorIs(t, err, full)
-
-	w.Ledger.Fail = export.Errorf(export.CodeUnavailable, "the ledger rests")
-	_, err = c.ImportDocuments(t.Context(), documents(100000), nil)
-	var problem *client.Problem
-	require.ErrorAs(t, err, &problem)
-	require.Equal(t, "ERR_EXPORT_UNAVAILABLE", problem.Code)
-	require.True(t, client.Temporary(err))
-	w.Ledger.Fail = nil
-
-	stop := errors.New("enough")
-	_, err = c.ImportDocuments(t.Context(), documents(100000), func(client.Rejection) error { return stop })
-	require.ErrorIs(t, err, stop)
-
-	nobody, err := client.New(w.URL, w.Issuer.Token(t, "acme", "export:read"))
-	require.NoError(t, err)
-	_, err = nobody.ImportDocuments(t.Context(), documents(100000), nil)
-	require.ErrorAs(t, err, &problem)
-	require.Equal(t, "ERR_EXPORT_SCOPE", problem.Code)
-
-	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
-	defer cancel()
-	_, err = c.ImportDocuments(ctx, func(yield func(client.ImportRecord, error) bool) {
-		for yield(client.ImportRecord{Bytes: []byte(`{"id":"x"}`)}, nil) {
-			time.Sleep(time.Millisecond)
-		}
-	}, nil)
-	require.ErrorIs(t, err, context.DeadlineExceeded)
 }
 
 // An auditor reads the list of what the SDK and stella carry.

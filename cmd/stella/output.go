@@ -82,6 +82,7 @@ type progress struct {
 	text atomic.Pointer[string]
 	done chan struct{}
 	gone chan struct{}
+	seen bool // there is a terminal
 
 	mu    sync.Mutex
 	shown bool // the cursor stands behind a text of ours
@@ -99,9 +100,13 @@ func startProgress(out io.Writer) *progress {
 		close(p.gone)
 		return p
 	}
+	p.seen = true
 	go p.show()
 	return p
 }
+
+// visible reports whether anybody sees what say says.
+func (p *progress) visible() bool { return p.seen }
 
 func isTerminal(f *os.File) bool {
 	info, err := f.Stat()

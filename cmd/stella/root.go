@@ -66,9 +66,15 @@ func (c *connection) addFlags(command *cobra.Command) {
 	flags.StringVar(&c.tenant, "tenant", "", "tenant the token must belong to (STELLA_TENANT)")
 }
 
-// open makes a client of the flags and the environment; flags win.
+// address is the server that is meant, tenantName the tenant, "" when none is
+// named; flags win over the environment.
+func (c *connection) address() string { return firstOf(c.server, os.Getenv("STELLA_SERVER")) }
+
+func (c *connection) tenantName() string { return firstOf(c.tenant, os.Getenv("STELLA_TENANT")) }
+
+// open makes a client of the flags and the environment.
 func (c *connection) open() (*client.Client, error) {
-	server := firstOf(c.server, os.Getenv("STELLA_SERVER"))
+	server := c.address()
 	if server == "" {
 		return nil, inputErrorf("no server: give --server URL or set STELLA_SERVER")
 	}
@@ -77,7 +83,7 @@ func (c *connection) open() (*client.Client, error) {
 		return nil, err
 	}
 	var options []client.Option
-	if tenant := firstOf(c.tenant, os.Getenv("STELLA_TENANT")); tenant != "" {
+	if tenant := c.tenantName(); tenant != "" {
 		options = append(options, client.Tenant(tenant))
 	}
 	opened, err := client.New(server, token, options...)

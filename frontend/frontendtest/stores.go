@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 
@@ -119,6 +120,20 @@ func (l *Ledger) Import(_ context.Context, tenant string, batch []ledger.Observa
 		}
 	}
 	return counts, nil
+}
+
+// BatchSizes is Batches while the ledger is in use.
+func (l *Ledger) BatchSizes() []int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.Batches)
+}
+
+// SetFail sets Fail while the ledger is in use.
+func (l *Ledger) SetFail(err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.Fail = err
 }
 
 // Documents gives the current documents of a tenant, in any order.
