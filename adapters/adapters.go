@@ -20,8 +20,31 @@ type Adapter interface {
 	Profile() (kind, variant string)
 	// Version changes whenever the bytes it writes can change.
 	Version() string
-	// Write writes one document to w as one line.
+	// Packer gives what packs the documents of a run with these options, which
+	// are an error when the kind cannot follow them.
+	Packer(options export.Options) (Packer, error)
+	// Write writes one document to w as one line, as under no options.
 	Write(w LineWriter, doc ledger.Line) error
+}
+
+// Packer packs the documents of one run. Several shards may use it at once.
+type Packer interface {
+	// Write writes one document to w as one line. It begins with RawStart and
+	// the document's canonical form, or what a redaction leaves of it.
+	Write(w LineWriter, doc ledger.Line) (Written, error)
+}
+
+// RawStart is what stands before the evidence in a line.
+const RawStart = `{"content":{"raw":`
+
+// Written is what the manifest has to know of a line.
+type Written struct {
+	// Raw is the length of the evidence behind RawStart.
+	Raw int
+	// Redacted says that the evidence is not the whole canonical form.
+	Redacted bool
+	// Dropped counts the fields that a redaction left out of the line.
+	Dropped int64
 }
 
 // LineWriter takes one line in parts; bundle.PayloadWriter is one.

@@ -76,6 +76,8 @@ const (
 type Options struct {
 	// AllowEmpty lets a run succeed with nothing selected (ruling 16).
 	AllowEmpty bool `json:"allowEmpty,omitempty"`
+	// Redaction leaves fields of the evidence out; nil leaves out nothing.
+	Redaction *Redaction `json:"redaction,omitempty"`
 }
 
 // Failure is why a run failed, in words for the person who asked.

@@ -40,6 +40,27 @@ func (e HealthStatus) Valid() bool {
 	}
 }
 
+// Defines values for RedactionLinkset.
+const (
+	RedactionLinksetAliases    RedactionLinkset = "aliases"
+	RedactionLinksetEcosystems RedactionLinkset = "ecosystems"
+	RedactionLinksetProducts   RedactionLinkset = "products"
+)
+
+// Valid indicates whether the value is a known member of the RedactionLinkset enum.
+func (e RedactionLinkset) Valid() bool {
+	switch e {
+	case RedactionLinksetAliases:
+		return true
+	case RedactionLinksetEcosystems:
+		return true
+	case RedactionLinksetProducts:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for RunStatus.
 const (
 	RunStatusAborted   RunStatus = "aborted"
@@ -202,6 +223,21 @@ type Progress struct {
 	ShardsDone  int   `json:"shardsDone"`
 }
 
+// Redaction An allow-list. Of the evidence the bundle holds the fields that are named here and nothing else, and says so in its manifest and in every line.
+type Redaction struct {
+	// Allow Field paths to keep, by kind of evidence: "id", "affected[].package.name", database_specific."a.b"; "*" alone keeps all. A document of a kind without paths fails the run.
+	Allow map[string][]string `json:"allow"`
+
+	// Linkset Lists to keep of those that a line repeats from its document. The subject stays with the products.
+	Linkset []RedactionLinkset `json:"linkset,omitempty,omitzero"`
+
+	// PolicyID The requester's name for the policy.
+	PolicyID string `json:"policyId"`
+}
+
+// RedactionLinkset defines model for Redaction.Linkset.
+type RedactionLinkset string
+
 // Rejection defines model for Rejection.
 type Rejection struct {
 	Entry  string `json:"entry"`
@@ -252,6 +288,9 @@ type RunError struct {
 type RunOptions struct {
 	// AllowEmpty Let a run that selects nothing succeed with an empty bundle.
 	AllowEmpty bool `json:"allowEmpty,omitempty,omitzero"`
+
+	// Redaction An allow-list. Of the evidence the bundle holds the fields that are named here and nothing else, and says so in its manifest and in every line.
+	Redaction *Redaction `json:"redaction,omitempty"`
 }
 
 // RunPage defines model for RunPage.

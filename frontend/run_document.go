@@ -14,7 +14,7 @@ func runDocument(run export.Run) Run {
 			Kind: run.Kind, Variant: run.Variant},
 		Selectors: Selectors{Kinds: run.Selectors.Kinds, Sources: run.Selectors.Sources,
 			Ecosystems: run.Selectors.Ecosystems},
-		Options: RunOptions{AllowEmpty: run.Options.AllowEmpty},
+		Options: RunOptions{AllowEmpty: run.Options.AllowEmpty, Redaction: redactionDocument(run.Options.Redaction)},
 		Labels:  Labels{}, RequestedBy: run.RequestedBy,
 		RequestedAt: run.RequestedAt.UTC(), StartedAt: run.StartedAt, CompletedAt: run.CompletedAt,
 		Progress:       progressDocument(run.Progress),

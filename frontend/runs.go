@@ -63,11 +63,15 @@ func (s *Server) newRun(who Principal, req RunRequest) (export.Run, error) {
 	if err := checkLabels(req.Labels); err != nil {
 		return export.Run{}, err
 	}
+	redaction, err := checkRedaction(req.Options.Redaction, selectors)
+	if err != nil {
+		return export.Run{}, err
+	}
 	return export.Run{
 		Tenant: who.Tenant, Project: who.Project, ID: s.ids(),
 		ProfileID: profile.ID, ProfileRevision: profile.Revision, ProfileName: profile.Name,
 		Kind: profile.Kind, Variant: profile.Variant,
-		Selectors: selectors, Options: export.Options{AllowEmpty: req.Options.AllowEmpty},
+		Selectors: selectors, Options: export.Options{AllowEmpty: req.Options.AllowEmpty, Redaction: redaction},
 		Labels: req.Labels, RequestedBy: who.Subject,
 		RequestedAt: s.clock().UTC().Truncate(time.Second), State: export.StatePending,
 	}, nil

@@ -37,6 +37,16 @@ func TestCreateRun(t *testing.T) {
 	require.Equal(t, run, c.send("GET", a.Header.Get("Location"), "").run(t))
 }
 
+func TestARedactionIsKeptInItsOneForm(t *testing.T) {
+	w := frontendtest.New(t)
+	c := newCaller(t, w, "acme")
+	first := c.send("POST", runsPath, `{"profileId":"json:raw","options":{"redaction":{"policyId":"acme/public","allow":{"vex":["b","a[].c"],"advisory":["*"]},"linkset":["products","aliases"]}}}`, "Idempotency-Key", "r").run(t)
+	require.Equal(t, &frontend.Redaction{PolicyID: "acme/public", Allow: map[string][]string{"advisory": {"*"}, "vex": {"a[].c", "b"}},
+		Linkset: []frontend.RedactionLinkset{"aliases", "products"}}, first.Options.Redaction)
+	same := c.send("POST", runsPath, `{"profileId":"json:raw","options":{"redaction":{"linkset":["aliases","products"],"allow":{"advisory":["*"],"vex":["a[].c","b"]},"policyId":"acme/public"}}}`, "Idempotency-Key", "r")
+	require.Equal(t, first.RunID, same.run(t).RunID, "the same redaction in other words")
+}
+
 func TestCreateRunSurvivesADeadEngine(t *testing.T) {
 	w := frontendtest.New(t)
 	w.Starter.Fail = frontendtest.ErrDown
@@ -63,26 +73,34 @@ func TestCreateRunRefusesBadRequests(t *testing.T) {
 		code   string
 		says   string
 	}{
-		"unknown field":       {`{"profileId":"json:raw","selektors":{}}`, 400, "ERR_EXPORT_001", "selektors"},
-		"unknown inner field": {`{"profileId":"json:raw","selectors":{"kind":["vex"]}}`, 400, "ERR_EXPORT_001", `"kind"`},
-		"other case":          {`{"profileid":"json:raw"}`, 400, "ERR_EXPORT_001", "profileid"},
-		"field twice":         {`{"profileId":"json:raw","profileId":"json:policy"}`, 400, "ERR_EXPORT_001", "profileId"},
-		"trailing data":       {`{"profileId":"json:raw"}{}`, 400, "ERR_EXPORT_001", ""},
-		"not JSON":            {`profileId=json`, 400, "ERR_EXPORT_001", ""},
-		"wrong type":          {`{"profileId":7}`, 400, "ERR_EXPORT_001", "profileId"},
-		"not UTF-8":           {"{\"profileId\":\"\xff\"}", 400, "ERR_EXPORT_001", ""},
-		"deep":                {`{"profileId":` + strings.Repeat("[", 100000) + `}`, 400, "ERR_EXPORT_001", ""},
-		"no profile":          {`{}`, 404, "ERR_EXPORT_002", ""},
-		"unknown profile":     {`{"profileId":"trivy:db"}`, 404, "ERR_EXPORT_002", ""},
-		"unknown kind":        {`{"profileId":"json:raw","selectors":{"kinds":["advisory","virus"]}}`, 400, "ERR_EXPORT_004", "selectors.kinds[1]"},
-		"empty ecosystem":     {`{"profileId":"json:raw","selectors":{"ecosystems":[""]}}`, 400, "ERR_EXPORT_004", "selectors.ecosystems[0]"},
-		"NUL in source":       {`{"profileId":"json:raw","selectors":{"sources":["a\u0000b"]}}`, 400, "ERR_EXPORT_004", "selectors.sources[0]"},
-		"long source":         {`{"profileId":"json:raw","selectors":{"sources":["` + strings.Repeat("x", 257) + `"]}}`, 400, "ERR_EXPORT_004", "selectors.sources[0]"},
-		"many ecosystems":     {`{"profileId":"json:raw","selectors":{"ecosystems":[` + many(257) + `]}}`, 400, "ERR_EXPORT_004", "selectors.ecosystems"},
-		"bad label key":       {`{"profileId":"json:raw","labels":{"a b":"c"}}`, 400, "ERR_EXPORT_001", "labels"},
-		"long label":          {`{"profileId":"json:raw","labels":{"a":"` + strings.Repeat("x", 257) + `"}}`, 400, "ERR_EXPORT_001", "labels"},
-		"empty body":          {``, 400, "ERR_EXPORT_001", "empty"},
-		"too large":           {`{"profileId":"` + strings.Repeat("x", 1<<20) + `"}`, 413, "ERR_EXPORT_020", "1048576"},
+		"unknown field":            {`{"profileId":"json:raw","selektors":{}}`, 400, "ERR_EXPORT_001", "selektors"},
+		"unknown inner field":      {`{"profileId":"json:raw","selectors":{"kind":["vex"]}}`, 400, "ERR_EXPORT_001", `"kind"`},
+		"other case":               {`{"profileid":"json:raw"}`, 400, "ERR_EXPORT_001", "profileid"},
+		"field twice":              {`{"profileId":"json:raw","profileId":"json:policy"}`, 400, "ERR_EXPORT_001", "profileId"},
+		"trailing data":            {`{"profileId":"json:raw"}{}`, 400, "ERR_EXPORT_001", ""},
+		"not JSON":                 {`profileId=json`, 400, "ERR_EXPORT_001", ""},
+		"wrong type":               {`{"profileId":7}`, 400, "ERR_EXPORT_001", "profileId"},
+		"not UTF-8":                {"{\"profileId\":\"\xff\"}", 400, "ERR_EXPORT_001", ""},
+		"deep":                     {`{"profileId":` + strings.Repeat("[", 100000) + `}`, 400, "ERR_EXPORT_001", ""},
+		"no profile":               {`{}`, 404, "ERR_EXPORT_002", ""},
+		"unknown profile":          {`{"profileId":"trivy:db"}`, 404, "ERR_EXPORT_002", ""},
+		"unknown kind":             {`{"profileId":"json:raw","selectors":{"kinds":["advisory","virus"]}}`, 400, "ERR_EXPORT_004", "selectors.kinds[1]"},
+		"empty ecosystem":          {`{"profileId":"json:raw","selectors":{"ecosystems":[""]}}`, 400, "ERR_EXPORT_004", "selectors.ecosystems[0]"},
+		"NUL in source":            {`{"profileId":"json:raw","selectors":{"sources":["a\u0000b"]}}`, 400, "ERR_EXPORT_004", "selectors.sources[0]"},
+		"long source":              {`{"profileId":"json:raw","selectors":{"sources":["` + strings.Repeat("x", 257) + `"]}}`, 400, "ERR_EXPORT_004", "selectors.sources[0]"},
+		"many ecosystems":          {`{"profileId":"json:raw","selectors":{"ecosystems":[` + many(257) + `]}}`, 400, "ERR_EXPORT_004", "selectors.ecosystems"},
+		"redaction without policy": {`{"profileId":"json:raw","options":{"redaction":{"allow":{"vex":["*"]}}}}`, 400, "ERR_EXPORT_001", "options.redaction.policyId"},
+		"redaction of nothing":     {`{"profileId":"json:raw","options":{"redaction":{"policyId":"p","allow":null}}}`, 400, "ERR_EXPORT_001", "options.redaction.allow"},
+		"redaction of a virus":     {`{"profileId":"json:raw","options":{"redaction":{"policyId":"p","allow":{"virus":["*"]}}}}`, 400, "ERR_EXPORT_001", `"virus"`},
+		"redaction by half a path": {`{"profileId":"json:raw","options":{"redaction":{"policyId":"p","allow":{"vex":["a","b[0]"]}}}}`, 400, "ERR_EXPORT_001", "options.redaction.allow.vex[1]"},
+		"redaction of a number":    {`{"profileId":"json:raw","options":{"redaction":{"policyId":"p","allow":{"vex":[7]}}}}`, 400, "ERR_EXPORT_001", "redaction.allow"},
+		"redaction field unknown":  {`{"profileId":"json:raw","options":{"redaction":{"policyId":"p","allow":{"vex":["*"]},"deny":[]}}}`, 400, "ERR_EXPORT_001", "deny"},
+		"redaction of other kinds": {`{"profileId":"json:raw","selectors":{"kinds":["sbom"]},"options":{"redaction":{"policyId":"p","allow":{"vex":["*"]}}}}`, 400, "ERR_EXPORT_001", "kind sbom"},
+		"redaction list unknown":   {`{"profileId":"json:raw","options":{"redaction":{"policyId":"p","allow":{"vex":["*"]},"linkset":["names"]}}}`, 400, "ERR_EXPORT_001", "options.redaction.linkset[0]"},
+		"bad label key":            {`{"profileId":"json:raw","labels":{"a b":"c"}}`, 400, "ERR_EXPORT_001", "labels"},
+		"long label":               {`{"profileId":"json:raw","labels":{"a":"` + strings.Repeat("x", 257) + `"}}`, 400, "ERR_EXPORT_001", "labels"},
+		"empty body":               {``, 400, "ERR_EXPORT_001", "empty"},
+		"too large":                {`{"profileId":"` + strings.Repeat("x", 1<<20) + `"}`, 413, "ERR_EXPORT_020", "1048576"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := *c

@@ -14,6 +14,15 @@ import (
 type envelope struct {
 	text []byte
 	err  error // the first one
+
+	raw       []byte // room for redacted evidence
+	redaction redactionNote
+}
+
+// redactionNote is what a line says about its redaction; zero without one.
+type redactionNote struct {
+	policyID string
+	dropped  int64
 }
 
 func (e *envelope) write(doc ledger.Line) {
@@ -31,6 +40,12 @@ func (e *envelope) write(doc ledger.Line) {
 	e.bare(`,"digest":"sha256:`)
 	e.text = hex.AppendEncode(e.text, doc.Digest[:])
 	e.bare(`"}`)
+	if e.redaction.policyID != "" {
+		e.bare(`,"redaction":{"droppedFields":`)
+		e.text = strconv.AppendInt(e.text, e.redaction.dropped, 10)
+		e.member(`,"policyId":`, e.redaction.policyID)
+		e.bare(`}`)
+	}
 	e.member(`,"source":`, doc.Source)
 	e.member(`,"stream":`, doc.Stream)
 	if doc.Subject != "" {
@@ -68,8 +83,12 @@ func (e *envelope) value(s string) {
 }
 
 func (e *envelope) release() {
-	if e.text, e.err = e.text[:0], nil; cap(e.text) > keepEnvelope {
+	e.text, e.err, e.raw, e.redaction = e.text[:0], nil, e.raw[:0], redactionNote{}
+	if cap(e.text) > keepEnvelope {
 		e.text = nil
+	}
+	if cap(e.raw) > keepEnvelope {
+		e.raw = nil
 	}
 	envelopes.Put(e)
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/stella-ops/exportcenter/adapters/jsonraw"
 	"github.com/stella-ops/exportcenter/bundle"
+	"github.com/stella-ops/exportcenter/export"
 	"github.com/stella-ops/exportcenter/ledger"
 )
 
@@ -129,4 +130,28 @@ func FuzzEnvelope(f *testing.F) {
 		}
 		require.Equal(t, `{"content":{"raw":{}},`+string(tail[1:])+"\n", out.text.String())
 	})
+}
+
+// void takes lines and keeps nothing.
+type void struct{}
+
+func (void) WriteLine(...[]byte) error { return nil }
+
+func BenchmarkWrite(b *testing.B) {
+	doc := document()
+	for name, redaction := range map[string]*export.Redaction{
+		"whole":    nil,
+		"redacted": {PolicyID: "p", Allow: map[string][]string{"advisory": {"id", "summary"}}},
+	} {
+		b.Run(name, func(b *testing.B) {
+			p, err := jsonraw.Adapter{}.Packer(export.Options{Redaction: redaction})
+			require.NoError(b, err)
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := p.Write(void{}, doc); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
 }

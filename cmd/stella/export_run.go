@@ -16,6 +16,7 @@ import (
 type runFlags struct {
 	selects, labels []string
 	allowEmpty      bool
+	redact          string
 	wait            bool
 	output          string
 	key             string
@@ -56,11 +57,18 @@ is taken; its keys are ` + selectKeyList + `:
 
   stella export run json:raw --select kind=advisory --select ecosystem=npm --output npm.tar
 
+--redact reads an allow-list: field paths to keep by kind of evidence, and the
+lists to keep of what a line repeats from its document.
+
+  {"policyId": "acme/public", "linkset": ["products"],
+   "allow": {"advisory": ["id", "affected[].package"], "vex": ["*"]}}
+
 ` + exitCodesHelp
 	f := command.Flags()
 	f.StringArrayVar(&flags.selects, "select", nil, "key=value, may be given often")
 	f.StringArrayVar(&flags.labels, "label", nil, "key=value kept with the run, may be given often")
 	f.BoolVar(&flags.allowEmpty, "allow-empty", false, "let a run that selects nothing succeed")
+	f.StringVar(&flags.redact, "redact", "", "keep only the fields that this JSON file allows")
 	f.BoolVar(&flags.wait, "wait", false, "wait for the end of the run")
 	f.StringVar(&flags.output, "output", "", "wait, and write the bundle to this file")
 	f.StringVar(&flags.key, "idempotency-key", "", "the same key and request give the same run again")
@@ -77,8 +85,12 @@ func (f runFlags) request(profile string) (client.RunRequest, error) {
 	if err != nil {
 		return client.RunRequest{}, err
 	}
+	redaction, err := readRedaction(f.redact)
+	if err != nil {
+		return client.RunRequest{}, err
+	}
 	return client.RunRequest{ProfileID: profile, Selectors: selectors, Labels: labels,
-		Options: client.RunOptions{AllowEmpty: f.allowEmpty}}, nil
+		Options: client.RunOptions{AllowEmpty: f.allowEmpty, Redaction: redaction}}, nil
 }
 
 func runExport(command *cobra.Command, c *client.Client, request client.RunRequest, flags runFlags) error {
