@@ -50,6 +50,7 @@ var house = map[string]room{
 	"ledger/spdx":             {3, "reads SPDX documents"},
 	"ledger/detect":           {3, "tells evidence formats apart by content"},
 	"ledger/feed":             {3, "reads files and folders of evidence into entries"},
+	"ledger/attribution":      {3, "who published a document, and under which terms"},
 	"ledger/sample":           {3, "a few advisories of our own, for the demo"},
 	"adapters/jsonraw":        {3, "profile json:raw"},
 	"signing/keyfile":         {3, "encrypted private keys in files"},

@@ -32,15 +32,19 @@ func (e *Export) manifest(ctx context.Context, ref export.Ref) (PhaseResult, err
 	if err != nil {
 		return PhaseResult{}, err
 	}
+	counted, err := tallyOf(run.Options.Redaction, shards)
+	if err != nil {
+		return PhaseResult{}, err
+	}
 	adapter, err := e.Adapters.For(run.Kind, run.Variant)
 	if err != nil {
 		return PhaseResult{}, err
 	}
-	m, err := e.describe(run, adapter, payload)
+	m, err := e.describe(run, adapter, payload, counted)
 	if err != nil {
 		return PhaseResult{}, err
 	}
-	documents, manifestDigest, err := documentsOf(m, run, shards)
+	documents, manifestDigest, err := documentsOf(m, run, shards, counted)
 	if err != nil {
 		return PhaseResult{}, err
 	}
@@ -75,7 +79,7 @@ func packed(shards []storage.Shard) ([]storage.File, error) {
 }
 
 // describe makes the manifest of a run. All stamps come from the run's row.
-func (e *Export) describe(run export.Run, adapter adapters.Adapter, payload []storage.File) (bundle.Manifest, error) {
+func (e *Export) describe(run export.Run, adapter adapters.Adapter, payload []storage.File, counted tallies) (bundle.Manifest, error) {
 	selectors, err := bundle.MarshalCanonical(run.Selectors)
 	if err != nil {
 		return bundle.Manifest{}, fmt.Errorf("selectors of the run: %w", err)
@@ -88,6 +92,7 @@ func (e *Export) describe(run export.Run, adapter adapters.Adapter, payload []st
 		Selectors:   selectors,
 		GeneratedAt: bundle.Stamp(run.RequestedAt),
 		Compression: bundle.EncoderCompression(),
+		Redaction:   counted.redaction,
 		Keys:        []bundle.Key{{KeyID: e.Signer.KeyID(), Algorithm: string(e.Signer.Algorithm())}},
 		Tool: bundle.Tool{Name: "exportcenter", Version: e.Version,
 			Adapters: map[string]string{run.Kind + ":" + run.Variant: adapter.Version()}},
@@ -107,7 +112,7 @@ type document struct {
 }
 
 // documentsOf writes the entries that describe a bundle with manifest m.
-func documentsOf(m bundle.Manifest, run export.Run, shards []storage.Shard) ([]document, bundle.Digest, error) {
+func documentsOf(m bundle.Manifest, run export.Run, shards []storage.Shard, counted tallies) ([]document, bundle.Digest, error) {
 	manifest, err := m.Encode()
 	if err != nil {
 		return nil, bundle.Digest{}, err
@@ -128,7 +133,7 @@ func documentsOf(m bundle.Manifest, run export.Run, shards []storage.Shard) ([]d
 	return []document{
 		{bundle.ManifestPath, manifest},
 		{bundle.ProvenancePath, provenance},
-		{bundle.ReadmePath, bundle.Readme(m)},
+		{bundle.ReadmePath, bundle.Readme(m, counted.credits)},
 		{bundle.GuidePath, bundle.VerifyGuide(m)},
 	}, digest, nil
 }

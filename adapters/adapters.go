@@ -29,8 +29,8 @@ type Adapter interface {
 
 // Packer packs the documents of one run. Several shards may use it at once.
 type Packer interface {
-	// Write writes one document to w as one line. It begins with RawStart and
-	// the document's canonical form, or what a redaction leaves of it.
+	// Write writes one document to w as one line. Its first part is RawStart,
+	// its second the document's canonical form, or what a redaction leaves of it.
 	Write(w LineWriter, doc ledger.Line) (Written, error)
 }
 
@@ -39,10 +39,6 @@ const RawStart = `{"content":{"raw":`
 
 // Written is what the manifest has to know of a line.
 type Written struct {
-	// Raw is the length of the evidence behind RawStart.
-	Raw int
-	// Redacted says that the evidence is not the whole canonical form.
-	Redacted bool
 	// Dropped counts the fields that a redaction left out of the line.
 	Dropped int64
 }

@@ -277,8 +277,8 @@ func TestChecksums(t *testing.T) {
 
 func TestReadmeAndGuideFollowFromTheManifest(t *testing.T) {
 	m := goodManifest(t)
-	readme, guide := string(bundle.Readme(m)), string(bundle.VerifyGuide(m))
-	require.Equal(t, readme, string(bundle.Readme(goodManifest(t))))
+	readme, guide := string(bundle.Readme(m, nil)), string(bundle.VerifyGuide(m))
+	require.Equal(t, readme, string(bundle.Readme(goodManifest(t), nil)))
 	for _, word := range []string{m.RunID, m.Tenant, "json:raw", "| advisories | 8 |", "| vex | 2 |", m.PayloadDigest.String(), bundle.GuidePath} {
 		require.Contains(t, readme, word)
 	}

@@ -38,6 +38,8 @@ type Manifest struct {
 	PayloadDigest Digest      `json:"payloadDigest"`
 	RerunHash     Digest      `json:"rerunHash"`
 
+	Redaction *Redaction `json:"redaction,omitempty"` // nil: nothing was left out
+
 	Keys []Key `json:"keys"` // that sign this bundle, ordered by id
 	Tool Tool  `json:"tool"`
 }
@@ -66,6 +68,15 @@ type Compression struct {
 	Level   string `json:"level"`
 	Encoder string `json:"encoder"` // library@version
 	Frames  string `json:"frames"`
+}
+
+// Redaction says that fields were left out of the lines, by an allow-list that
+// the provenance holds in full.
+type Redaction struct {
+	PolicyID string `json:"policyId"` // the requester's name for it
+	// DroppedFields counts what was left out, by the types of Counts.ByType. A
+	// field with others within it counts once.
+	DroppedFields map[string]int64 `json:"droppedFields"`
 }
 
 // Content is one payload file.

@@ -39,7 +39,7 @@ func payloadType(path string) (string, error) {
 func (m Manifest) check() error {
 	for _, step := range []func(Manifest) error{
 		checkIdentity, checkProfile, checkSelectors, checkCompression,
-		checkContents, checkKeys, checkTool,
+		checkContents, checkRedaction, checkKeys, checkTool,
 	} {
 		if err := step(m); err != nil {
 			return err
@@ -193,6 +193,25 @@ func checkContent(c Content) (kind string, err error) {
 		return "", fmt.Errorf("%s: digest or contentDigest was never set", c.Path)
 	}
 	return kind, nil
+}
+
+func checkRedaction(m Manifest) error {
+	r := m.Redaction
+	if r == nil {
+		return nil
+	}
+	if err := checkText("redaction.policyId", r.PolicyID); err != nil {
+		return err
+	}
+	if r.DroppedFields == nil || len(r.DroppedFields) != len(m.Counts.ByType) {
+		return fmt.Errorf("redaction.droppedFields: has %d types, counts.byType has %d", len(r.DroppedFields), len(m.Counts.ByType))
+	}
+	for _, kind := range slices.Sorted(maps.Keys(m.Counts.ByType)) {
+		if n, there := r.DroppedFields[kind]; !there || n < 0 || n > maxContent {
+			return fmt.Errorf("redaction.droppedFields.%s: missing, or %d is no count", kind, n)
+		}
+	}
+	return nil
 }
 
 func checkKeys(m Manifest) error {

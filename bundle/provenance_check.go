@@ -2,6 +2,7 @@ package bundle
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -105,12 +106,35 @@ func (p Provenance) Describes(m Manifest, manifest Digest) error {
 		return fmt.Errorf("externalParameters.profile: differs from the manifest")
 	case !sameJSON(have.Selectors, ask.Selectors):
 		return fmt.Errorf("externalParameters.selectors: differ from the manifest")
+	case redactionOf(have.Options) != redactionIn(m):
+		return fmt.Errorf("externalParameters.options.redaction: differs from the manifest's redaction")
 	case p.Predicate.RunDetails.Metadata != want.Predicate.RunDetails.Metadata:
 		return fmt.Errorf("metadata: run id or time differs from the manifest")
 	case !maps.Equal(p.Predicate.RunDetails.Builder.Version, want.Predicate.RunDetails.Builder.Version):
 		return fmt.Errorf("builder.version: differs from the manifest's tool")
 	}
 	return nil
+}
+
+// redactionOf is the policy of the redaction that was asked for, "" for none.
+func redactionOf(options json.RawMessage) string {
+	var members, redaction map[string]json.RawMessage
+	var policy string
+	if json.Unmarshal(options, &members) != nil || members["redaction"] == nil {
+		return ""
+	}
+	if json.Unmarshal(members["redaction"], &redaction) != nil || json.Unmarshal(redaction["policyId"], &policy) != nil {
+		return "?" // asked for, by no name
+	}
+	return "policy " + policy
+}
+
+// redactionIn is the same of the manifest.
+func redactionIn(m Manifest) string {
+	if m.Redaction == nil {
+		return ""
+	}
+	return "policy " + m.Redaction.PolicyID
 }
 
 func sameJSON(a, b []byte) bool {

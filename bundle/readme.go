@@ -5,10 +5,23 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 )
 
+// Credit is where some of a bundle's documents come from, as its README tells.
+// Licences such as CC-BY ask for it. Texts are plain: letters, digits and marks
+// that mean nothing in a table.
+type Credit struct {
+	Documents int64
+	Place     string // source/stream
+	Publisher string // "" when nobody knows
+	URL       string // "" when nobody knows
+	Licence   string // never ""
+}
+
 // Readme writes README.md: what the bundle is, for a person who finds it.
-func Readme(m Manifest) []byte {
+// Without sources it says that they were not counted.
+func Readme(m Manifest, sources []Credit) []byte {
 	var out bytes.Buffer
 	fmt.Fprintf(&out, "# Evidence export %s\n\n", m.RunID)
 	fmt.Fprintf(&out, "Vulnerability evidence of tenant `%s`, packed by the profile %s:%s (revision %d)\nfor a run requested at %s.\n\n",
@@ -19,9 +32,64 @@ func Readme(m Manifest) []byte {
 		fmt.Fprintf(&out, "| %s | %d |\n", kind, m.Counts.ByType[kind])
 	}
 	fmt.Fprintf(&out, "| payload digest | `%s` |\n\n", m.PayloadDigest)
+	writeRedaction(&out, m)
+	writeSources(&out, m, sources)
 	out.WriteString(readmeRest)
 	return out.Bytes()
 }
+
+func writeRedaction(out *bytes.Buffer, m Manifest) {
+	if m.Redaction == nil {
+		return
+	}
+	fmt.Fprintf(out, "## Fields were left out\n\nBy the policy `%s`, whose allow-list is in `%s`:\n\n| What | Fields left out |\n|---|---|\n",
+		strings.ReplaceAll(m.Redaction.PolicyID, "`", "'"), ProvenancePath)
+	for _, kind := range slices.Sorted(maps.Keys(m.Redaction.DroppedFields)) {
+		fmt.Fprintf(out, "| %s | %d |\n", kind, m.Redaction.DroppedFields[kind])
+	}
+	out.WriteString("\nThe lines say so too. Their `original.digest` still names the whole document.\n\n")
+}
+
+// maxReadmeSources bounds the table of sources.
+const maxReadmeSources = 500
+
+func writeSources(out *bytes.Buffer, m Manifest, sources []Credit) {
+	out.WriteString("## Sources and licences\n\n")
+	if len(sources) == 0 && m.Counts.Records > 0 {
+		out.WriteString("The documents were not counted by source; each line names its own in `source` and\n`stream`. Their licences are not known to this program; ask the publishers.\n\n")
+		return
+	}
+	if len(sources) == 0 {
+		out.WriteString("There are no documents.\n\n")
+		return
+	}
+	out.WriteString("| Documents | Source and stream | Publisher | Licence |\n|---|---|---|---|\n")
+	for i, s := range sources {
+		if i == maxReadmeSources {
+			fmt.Fprintf(out, "\nand %d sources more: each line names its own in `source` and `stream`. Their\nlicences are not told here; ask the publishers.\n", len(sources)-i)
+			break
+		}
+		publisher := s.Publisher
+		switch {
+		case publisher == "":
+			publisher = "not known to this program"
+		case s.URL != "" && s.URL != publisher:
+			publisher += ", " + s.URL
+		}
+		fmt.Fprintf(out, "| %d | %s | %s | %s |\n", s.Documents, s.Place, publisher, s.Licence)
+	}
+	out.WriteString(readmeLicences)
+	if m.Redaction != nil {
+		out.WriteString(",\nand fields were left out as said above")
+	}
+	out.WriteString(".\n\n")
+}
+
+const readmeLicences = `
+Licences have their SPDX names; the text of one is at https://spdx.org/licenses/NAME.html.
+Who passes these documents on under a licence that asks for it names the publisher,
+links the licence and tells what was changed. This program changed only the writing:
+the evidence is in RFC 8785 form, without white space and with its members in order`
 
 const readmeRest = `## What is where
 

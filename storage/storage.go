@@ -121,6 +121,10 @@ type File struct {
 	ContentSize   int64
 	// Payload marks the files payloadDigest covers.
 	Payload bool
+	// Tally is what was counted while a payload file was packed: a Tally in its
+	// text form, stored as it is. "" for other files, and for shards that were
+	// packed before anything was counted.
+	Tally string
 }
 
 // Sized is a blob by digest and size.

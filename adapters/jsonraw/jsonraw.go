@@ -77,7 +77,7 @@ const keepEnvelope = 256 << 10
 func (p packer) Write(w adapters.LineWriter, doc ledger.Line) (adapters.Written, error) {
 	e := envelopes.Get().(*envelope)
 	defer e.release()
-	raw, written := doc.Canonical, adapters.Written{Raw: len(doc.Canonical)}
+	raw, written := doc.Canonical, adapters.Written{}
 	if p.redaction != nil {
 		var err error
 		if raw, written, err = p.redact(e, &doc); err != nil {
@@ -101,14 +101,14 @@ func (p packer) redact(e *envelope, doc *ledger.Line) ([]byte, adapters.Written,
 		err.Field = "options.redaction.allow"
 		return nil, adapters.Written{}, err
 	}
-	raw, written := doc.Canonical, adapters.Written{Raw: len(doc.Canonical)}
+	raw, written := doc.Canonical, adapters.Written{}
 	if !tree.whole {
 		var err error
 		if e.raw, written.Dropped, err = tree.redact(e.raw[:0], doc.Canonical); err != nil {
 			return nil, written, fmt.Errorf("redact %s %s: %w", doc.Kind, doc.UpstreamID, err)
 		}
 		if written.Dropped > 0 {
-			raw, written.Raw, written.Redacted = e.raw, len(e.raw), true
+			raw = e.raw
 		}
 	}
 	written.Dropped += p.unlink(doc)

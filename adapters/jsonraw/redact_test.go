@@ -83,10 +83,10 @@ func TestARedactedLineSaysSo(t *testing.T) {
 		written adapters.Written
 		note    string
 	}{
-		{nil, []string{"id"}, `{"aliases":[],"ecosystems":[],"products":[]}`, "", adapters.Written{Raw: 10, Redacted: true, Dropped: 8}, `8`},
-		{[]string{"products"}, []string{"id"}, `{"aliases":[],"ecosystems":[],"products":["pkg:npm/a"]}`, "pkg:npm/a", adapters.Written{Raw: 10, Redacted: true, Dropped: 6}, `6`},
-		{[]string{"aliases", "ecosystems", "products"}, []string{"*"}, `{"aliases":["CVE-1"],"ecosystems":[],"products":["pkg:npm/a"]}`, "pkg:npm/a", adapters.Written{Raw: len(advisory)}, `0`},
-		{nil, []string{"*"}, `{"aliases":[],"ecosystems":[],"products":[]}`, "", adapters.Written{Raw: len(advisory), Dropped: 3}, `3`},
+		{nil, []string{"id"}, `{"aliases":[],"ecosystems":[],"products":[]}`, "", adapters.Written{Dropped: 8}, `8`},
+		{[]string{"products"}, []string{"id"}, `{"aliases":[],"ecosystems":[],"products":["pkg:npm/a"]}`, "pkg:npm/a", adapters.Written{Dropped: 6}, `6`},
+		{[]string{"aliases", "ecosystems", "products"}, []string{"*"}, `{"aliases":["CVE-1"],"ecosystems":[],"products":["pkg:npm/a"]}`, "pkg:npm/a", adapters.Written{}, `0`},
+		{nil, []string{"*"}, `{"aliases":[],"ecosystems":[],"products":[]}`, "", adapters.Written{Dropped: 3}, `3`},
 	} {
 		p, err := Adapter{}.Packer(export.Options{Redaction: &export.Redaction{PolicyID: "acme/p-1", Allow: map[string][]string{"advisory": tt.paths}, Linkset: tt.linkset}})
 		require.NoError(t, err)

@@ -171,7 +171,7 @@ func (b *builder) documents() {
 		b.o.Provenance(&p)
 	}
 	b.provenance = b.encode(bundle.ProvenancePath, p.Encode)
-	b.entries[bundle.ReadmePath] = bundle.Readme(b.manifest)
+	b.entries[bundle.ReadmePath] = bundle.Readme(b.manifest, nil)
 	b.entries[bundle.GuidePath] = bundle.VerifyGuide(b.manifest)
 }
 
