@@ -146,7 +146,7 @@ func eachLine(t testing.TB, path string, yield func([]byte)) {
 	require.NoError(t, err)
 	defer plain.Close()
 	lines := bufio.NewScanner(plain)
-	lines.Buffer(nil, 1<<20)
+	lines.Buffer(nil, 64<<20)
 	for lines.Scan() {
 		yield(lines.Bytes())
 	}
