@@ -17,7 +17,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
-	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -33,7 +32,13 @@ import (
 	"github.com/stella-ops/exportcenter/export"
 	"github.com/stella-ops/exportcenter/internal/clock"
 	"github.com/stella-ops/exportcenter/ledger"
+	"github.com/stella-ops/exportcenter/ledger/csaf"
+	"github.com/stella-ops/exportcenter/ledger/cyclonedx"
+	"github.com/stella-ops/exportcenter/ledger/detect"
+	"github.com/stella-ops/exportcenter/ledger/feed"
+	"github.com/stella-ops/exportcenter/ledger/openvex"
 	"github.com/stella-ops/exportcenter/ledger/osv"
+	"github.com/stella-ops/exportcenter/ledger/spdx"
 	"github.com/stella-ops/exportcenter/signing"
 	"github.com/stella-ops/exportcenter/storage"
 	"github.com/stella-ops/exportcenter/storage/files"
@@ -50,18 +55,20 @@ const (
 	twinResult = "EXPORTCENTER_TWIN_RESULT"
 	twinSeed   = "EXPORTCENTER_TWIN_SEED"
 	twinBy     = "EXPORTCENTER_TWIN_IMPORTERS"
+	twinAgain  = "EXPORTCENTER_TWIN_AGAIN" // import a random half a second time
 )
 
-// TestSameBytesWhateverTheWorldLooksLike runs the same export in processes
-// that differ in everything that must not matter: order of import, number of
-// importers and processors, time zone and language.
+// TestSameBytesWhateverTheWorldLooksLike runs the same export of all real
+// evidence in processes that differ in everything that must not matter: order of
+// import, number of importers and processors, what is imported twice, time zone
+// and language.
 func TestSameBytesWhateverTheWorldLooksLike(t *testing.T) {
 	realCorpus(t)
 	want := startTwin(t)
 	for name, env := range map[string][]string{
-		"other order, one processor":    {twinSeed + "=1", "GOMAXPROCS=1", "TZ=Asia/Tokyo", "LANG=tr_TR.UTF-8", "LC_ALL=tr_TR.UTF-8"},
-		"two importers, two processors": {twinSeed + "=2", twinBy + "=2", "GOMAXPROCS=2", "TZ=America/St_Johns", "LANG=C", "LC_ALL=C"},
-		"four importers":                {twinSeed + "=3", twinBy + "=4", "TZ=UTC", "LANG=de_DE.UTF-8", "LC_ALL=de_DE.UTF-8"},
+		"other order, one processor": {twinSeed + "=1", "GOMAXPROCS=1", "TZ=Asia/Tokyo", "LANG=tr_TR.UTF-8", "LC_ALL=tr_TR.UTF-8"},
+		"four importers":             {twinSeed + "=2", twinBy + "=4", "GOMAXPROCS=2", "TZ=America/St_Johns", "LANG=C", "LC_ALL=C"},
+		"four importers, half again": {twinSeed + "=3", twinBy + "=4", twinAgain + "=1", "TZ=UTC", "LANG=de_DE.UTF-8", "LC_ALL=de_DE.UTF-8"},
 	} {
 		t.Run(name, func(t *testing.T) { require.Equal(t, want, startTwin(t, env...)) })
 	}
@@ -86,7 +93,7 @@ func startTwin(t *testing.T, env ...string) twin {
 // TestTwin is one such run: real ledger, real rows, real blobs, the real
 // activities; only Temporal is the SDK's test environment.
 func TestTwin(t *testing.T) {
-	documents := readCorpus(t, realCorpus(t))
+	documents := readEvidence(t)
 	if seed := os.Getenv(twinSeed); seed != "" {
 		shuffler(t, seed).Shuffle(len(documents), func(i, j int) { documents[i], documents[j] = documents[j], documents[i] })
 	}
@@ -95,6 +102,11 @@ func TestTwin(t *testing.T) {
 		var err error
 		importers, err = strconv.Atoi(by)
 		require.NoError(t, err)
+	}
+	if os.Getenv(twinAgain) != "" {
+		half := slices.Clone(documents)
+		shuffler(t, "7").Shuffle(len(half), func(i, j int) { half[i], half[j] = half[j], half[i] })
+		documents = append(documents, half[:len(half)/2]...)
 	}
 	got := runTwin(t, documents, importers)
 	t.Logf("payload %s, archive %s", got.Payload, got.Archive)
@@ -201,21 +213,36 @@ func hashArchive(t *testing.T, runs *postgres.Runs, objects *files.Store) string
 	return "sha256:" + hex.EncodeToString(sum.Sum(nil))
 }
 
-// readCorpus parses the real evidence, each file a stream of its name.
-func readCorpus(t testing.TB, dir string) []ledger.Observation {
+// parseEvidence reads a document in any format, as the server does.
+var parseEvidence = detect.Reader(
+	detect.Format{Name: osv.Format, Recognise: osv.Recognise, Parse: osv.Parse},
+	detect.Format{Name: openvex.Format, Recognise: openvex.Recognise, Parse: openvex.Parse},
+	detect.Format{Name: csaf.Format, Recognise: csaf.Recognise, Parse: csaf.Parse},
+	detect.Format{Name: cyclonedx.Format, Recognise: cyclonedx.Recognise, Parse: cyclonedx.Parse},
+	detect.Format{Name: spdx.Format, Recognise: spdx.Recognise, Parse: spdx.Parse},
+)
+
+// readEvidence parses all real evidence, each archive a stream of its name. What
+// is rejected is left out.
+func readEvidence(t testing.TB) []ledger.Observation {
 	t.Helper()
-	paths, err := filepath.Glob(filepath.Join(dir, "*.jsonl.zst"))
-	require.NoError(t, err)
+	paths, table := realArchives(t)
 	var all []ledger.Observation
-	for _, path := range paths {
-		stream := strings.TrimSuffix(filepath.Base(path), ".jsonl.zst")
-		eachLine(t, path, func(line []byte) {
-			o, err := osv.Parse(ledger.Entry{Stream: stream, File: path, Bytes: bytes.Clone(line)})
-			require.NoError(t, err)
-			all = append(all, o)
-		})
+	reader := feed.Reader{
+		Entry: func(e ledger.Entry) error {
+			if o, err := parseEvidence(e); err == nil {
+				all = append(all, o)
+			}
+			return nil
+		},
+		Reject: func(ledger.Rejection) error { return nil },
 	}
-	require.Len(t, all, corpusDocuments)
+	require.NoError(t, reader.Read(t.Context(), paths...))
+	accepted := 0
+	for _, counts := range table {
+		accepted += total(counts.Accepted)
+	}
+	require.Len(t, all, accepted)
 	return all
 }
 
