@@ -116,6 +116,12 @@ func NewContent(path string, info PayloadInfo) Content {
 	}
 }
 
+// Type is the type in a payload file's name, "" for another path.
+func (c Content) Type() string {
+	kind, _ := payloadType(c.Path)
+	return kind
+}
+
 // SetContents fills in the contents and all that follows from them. The files
 // are given in the run's order.
 func (m *Manifest) SetContents(inOrder []Content) error {

@@ -20,6 +20,7 @@ type Report struct {
 	RerunHash     string      `json:"rerunHash,omitempty"`
 	ArchiveDigest string      `json:"archiveDigest,omitempty"`
 	Records       int64       `json:"records"`
+	Evidence      *Evidence   `json:"evidence,omitempty"` // when it was asked for
 	Files         int64       `json:"files"`
 	Checks        []Check     `json:"checks"`
 	Signatures    []Signature `json:"signatures"`
@@ -113,6 +114,7 @@ const (
 	ReasonContent       Reason = "content_digest"
 	ReasonContentSize   Reason = "content_size"
 	ReasonRecords       Reason = "record_count"
+	ReasonEvidence      Reason = "evidence" // a line, or what it says of itself
 
 	// Everything else.
 	ReasonNoKey       Reason = "no_trusted_key"

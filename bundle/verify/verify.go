@@ -13,6 +13,7 @@
 //	checksums   exactly the entries of the archive
 //	contents    digests of all entries; content, length and records of payload files
 //	seal        digest and length of all bytes before it
+//	evidence    when it is wanted: the lines, and what can be proved of them
 //
 // Nothing of a signed document is believed before its signature was checked.
 // Payload files are streamed, so memory does not grow with the bundle.
@@ -124,6 +125,8 @@ type verifier struct {
 	trust   Trust
 	limits  Limits
 	workers int
+	// evidence is whether to read lines too.
+	evidence bool
 	// before is called before each step; tests use it.
 	before func(step string)
 
@@ -152,6 +155,7 @@ func (v *verifier) steps() []step {
 		{"checksums", v.checkChecksums},
 		{"contents", v.checkContents},
 		{"seal", v.checkSeal},
+		{"evidence", v.checkEvidence},
 	}
 }
 

@@ -33,6 +33,7 @@ func verifyUsage(err error) error {
 
 type verifyFlags struct {
 	key, trust, format string
+	evidence           bool
 }
 
 // verifyCommand is "stella verify": it needs no server and opens no socket.
@@ -59,6 +60,7 @@ func verifyCommand() *cobra.Command {
 	}
 	command.Flags().StringVar(&flags.key, "key", "", "public key to trust (PEM)")
 	command.Flags().StringVar(&flags.trust, "trust", "", "directory whose *.pub files are the keys to trust")
+	command.Flags().BoolVar(&flags.evidence, "evidence", false, "also read every line, and tell how many documents are proved to be what was imported")
 	command.Flags().StringVar(&flags.format, "format", "table", "table or json")
 	command.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return verifyUsage(err) })
 	return command
@@ -82,7 +84,11 @@ func runVerify(ctx context.Context, out io.Writer, file string, flags verifyFlag
 		}
 		return &exitError{err, code.ExitCode()}
 	}
-	report, verdict := verify.File(ctx, file, trust)
+	var options []verify.Option
+	if flags.evidence {
+		options = append(options, verify.WithEvidence())
+	}
+	report, verdict := verify.File(ctx, file, trust, options...)
 	if err := printReport(out, file, report, flags.format); err != nil {
 		// A report that nobody can read must not look like a success.
 		return verifyUsage(errors.Join(fmt.Errorf("print the report: %w", err), verdict))
@@ -116,6 +122,9 @@ func printReport(out io.Writer, file string, report verify.Report, format string
 		add("run", "%s of tenant %s", report.RunID, report.Tenant)
 		add("documents", "%d in %d files", report.Records, report.Files)
 		add("payload", "%s", report.PayloadDigest)
+	}
+	if e := report.Evidence; e != nil {
+		add("evidence", "%d identical to what was imported, %d rewritten in canonical form, %d redacted", e.Identical, e.Rewritten, e.Redacted)
 	}
 	if report.ArchiveDigest != "" {
 		add("archive", "%s", report.ArchiveDigest)
