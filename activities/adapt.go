@@ -3,21 +3,28 @@ package activities
 import (
 	"context"
 	"fmt"
-	"io"
+	"math"
+	"strconv"
 
 	"github.com/stella-ops/exportcenter/export"
 )
 
-// Adapt packs every shard of the plan that is not packed yet. A retry goes on
-// at the shard boundary where the last attempt stopped: the rows say which
+// AdaptRange packs the shards of a range that are not packed yet. A retry goes
+// on at the shard boundary where the last attempt stopped: the rows say which
 // shards are done, and a shard's bytes depend on nothing but its documents.
-func (e *Export) Adapt(ctx context.Context, in PhaseInput) (PhaseResult, error) {
-	result, err := e.adapt(ctx, in.Ref)
+func (e *Export) AdaptRange(ctx context.Context, in RangeInput) (PhaseResult, error) {
+	result, err := e.adapt(ctx, in.Ref, in.Range, strconv.Itoa(in.Range.From))
 	return result, e.fail(ctx, in.Ref, export.PhaseAdapt, err)
 }
 
-func (e *Export) adapt(ctx context.Context, ref export.Ref) (PhaseResult, error) {
-	claim, run, err := e.begin(ctx, ref, export.PhaseAdapt)
+// Adapt packs the shards of a run that began under a version without ranges.
+func (e *Export) Adapt(ctx context.Context, in PhaseInput) (PhaseResult, error) {
+	result, err := e.adapt(ctx, in.Ref, OrdinalRange{To: math.MaxInt32}, "")
+	return result, e.fail(ctx, in.Ref, export.PhaseAdapt, err)
+}
+
+func (e *Export) adapt(ctx context.Context, ref export.Ref, of OrdinalRange, part string) (PhaseResult, error) {
+	claim, run, err := e.beginPart(ctx, ref, export.PhaseAdapt, part)
 	if err != nil {
 		return PhaseResult{}, err
 	}
@@ -25,25 +32,16 @@ func (e *Export) adapt(ctx context.Context, ref export.Ref) (PhaseResult, error)
 	if err != nil {
 		return PhaseResult{}, err
 	}
-	planDigest, shards, err := e.Execution.Plan(ctx, ref)
+	recipe, err := recipeOf(run, adapter)
+	if err != nil {
+		return PhaseResult{}, err
+	}
+	shards, err := e.Execution.Shards(ctx, ref, of.From, of.To)
 	if err != nil {
 		return PhaseResult{}, fmt.Errorf("load plan: %w", err)
 	}
-	plan, err := e.Objects.Open(ctx, ref.Tenant, planDigest)
-	if err != nil {
-		return PhaseResult{}, fmt.Errorf("open plan: %w", err)
-	}
-	defer plan.Close()
-
-	p := &packing{Export: e, claim: claim, adapter: adapter, shards: shards, beat: newHeartbeat(ctx)}
-	defer p.discard()
-	if err := p.event(ctx, export.EventAdapterStart, "packing begins"); err != nil {
-		return PhaseResult{}, err
-	}
-	if err := p.packAll(ctx, io.NewSectionReader(plan, 0, plan.Size())); err != nil {
-		return PhaseResult{}, err
-	}
-	if err := p.event(ctx, export.EventAdapterComplete, "all shards are packed"); err != nil {
+	p := &packing{Export: e, claim: claim, run: run, adapter: adapter, recipe: recipe, beat: newHeartbeat(ctx)}
+	if err := p.packAll(ctx, shards); err != nil {
 		return PhaseResult{}, err
 	}
 	return p.total, nil

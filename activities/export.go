@@ -40,12 +40,25 @@ type PhaseResult struct {
 	Records int64  `json:"records,omitempty"`
 	Bytes   int64  `json:"bytes,omitempty"`
 	Digest  string `json:"digest,omitempty"`
+	// Ranges are what is left to pack, after resolve: at most maxRanges.
+	Ranges []OrdinalRange `json:"ranges,omitempty"`
+}
+
+// RangeInput is the input of AdaptRange: shards of a run's plan.
+type RangeInput struct {
+	Ref   export.Ref   `json:"ref"`
+	Range OrdinalRange `json:"range"`
 }
 
 // begin claims phase for this attempt and returns the run as it stands. A run
 // whose cancellation was requested is not worked on any more.
 func (e *Export) begin(ctx context.Context, ref export.Ref, phase export.Phase) (storage.Claim, export.Run, error) {
-	claim, run, err := e.Execution.Begin(ctx, ref, phase, attemptOf(activity.GetInfo(ctx)))
+	return e.beginPart(ctx, ref, phase, "")
+}
+
+// beginPart claims a part of a phase.
+func (e *Export) beginPart(ctx context.Context, ref export.Ref, phase export.Phase, part string) (storage.Claim, export.Run, error) {
+	claim, run, err := e.Execution.BeginPart(ctx, ref, phase, part, attemptOf(activity.GetInfo(ctx)))
 	if err != nil {
 		return claim, run, fmt.Errorf("begin %s: %w", phase, err)
 	}

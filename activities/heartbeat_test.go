@@ -12,6 +12,7 @@ import (
 	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/testsuite"
 
+	"github.com/stella-ops/exportcenter/bundle"
 	"github.com/stella-ops/exportcenter/export"
 	"github.com/stella-ops/exportcenter/ledger"
 	"github.com/stella-ops/exportcenter/storage"
@@ -22,12 +23,19 @@ type sorting struct{ ledger.Store }
 
 var errSorted = errors.New("sorted")
 
-func (sorting) Current(context.Context, string, string, int64, export.Selectors, func(ledger.Row) error) error {
+func (sorting) Current(context.Context, string, string, int64, export.Selectors, ledger.KeyRange, func(ledger.Row) error) error {
 	time.Sleep(5 * heartbeatEvery / 2)
 	return errSorted
 }
 
-func (void) Begin(context.Context, export.Ref, export.Phase, int64) (storage.Claim, export.Run, error) {
+// fresh are the rows of a run whose selection was never planned.
+type fresh struct{ storage.Execution }
+
+func (fresh) LastPlan(context.Context, export.Run, bundle.Digest) (int64, []storage.Shard, error) {
+	return 0, nil, storage.ErrNotFound
+}
+
+func (fresh) BeginPart(context.Context, export.Ref, export.Phase, string, int64) (storage.Claim, export.Run, error) {
 	return storage.Claim{}, export.Run{}, nil
 }
 
@@ -38,7 +46,7 @@ func TestResolveBeatsBeforeTheFirstDocument(t *testing.T) {
 	env := suite.NewTestActivityEnvironment()
 	var beats atomic.Int64
 	env.SetOnActivityHeartbeatListener(func(*activity.Info, converter.EncodedValues) { beats.Add(1) })
-	e := &Export{Ledger: sorting{}, Objects: void{}, Execution: void{}}
+	e := &Export{Ledger: sorting{}, Execution: fresh{}}
 	env.RegisterActivityWithOptions(func(ctx context.Context) error {
 		_, err := e.resolve(ctx, export.Ref{Tenant: "demo"})
 		return err

@@ -5,11 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"io"
-	"runtime"
-	"sync"
-
-	"golang.org/x/sync/errgroup"
+	"hash"
 
 	"github.com/stella-ops/exportcenter/adapters"
 	"github.com/stella-ops/exportcenter/bundle"
@@ -18,180 +14,243 @@ import (
 	"github.com/stella-ops/exportcenter/storage"
 )
 
-// packing is one attempt at packing a run's shards. Several are packed at
-// once; what a shard's file holds does not depend on when and beside which.
+// packing is one attempt at packing a range of a run's shards, one after the
+// other. What a shard's file holds depends on its documents alone.
 type packing struct {
 	*Export
 	claim   storage.Claim
+	run     export.Run
 	adapter adapters.Adapter
-	shards  []storage.Shard
-
-	mu      sync.Mutex // guards what follows
+	recipe  bundle.Digest
 	beat    *heartbeat
-	unsaved []packedShard // not in the store and the rows yet
 	total   PhaseResult
+	places  []ledger.Place
 }
 
-// packedShard is a shard whose file is staged.
-type packedShard struct {
-	shard  storage.Shard
-	staged storage.Staged
-}
+// groupBytes bounds the documents that are read together: evidence lies in the
+// order it came in, so the documents of one shard are in as many blocks, and
+// those of its neighbours in the same. It bounds the memory of a packer too.
+const groupBytes = 16 << 20
 
-// saveEvery bounds how many packed shards a crash can make us pack again. They
-// are pinned, published and recorded together: two transactions, not many.
-const saveEvery = 16
-
-// packersAtOnce bounds the shards in work, each with an encoder, a staged file
-// and a reader of the ledger: one per processor, and one more because the
-// database needs its share of the time.
-func packersAtOnce() int { return min(runtime.GOMAXPROCS(0)+1, 8) }
-
-// packAll packs what the plan blob names.
-func (p *packing) packAll(ctx context.Context, plan io.Reader) error {
-	packers, within := errgroup.WithContext(ctx)
-	packers.SetLimit(packersAtOnce())
-	planErr := readPlan(plan, func(line planLine) error {
-		if line.Ordinal < 0 || line.Ordinal >= len(p.shards) {
-			return fmt.Errorf("plan names shard %d of %d: %w", line.Ordinal, len(p.shards), storage.ErrCorrupt)
+// packAll packs the shards that have no result, group by group. A group is
+// pinned, published and recorded together: it is what a crash makes us pack again.
+func (p *packing) packAll(ctx context.Context, shards []storage.Shard) error {
+	var group []storage.Shard
+	var size int64
+	for _, shard := range shards {
+		if shard.Result != nil {
+			p.note(*shard.Result)
+			continue
 		}
-		packers.Go(func() error { return p.pack(within, p.shards[line.Ordinal], line.Seqs) }) // waits for its turn
-		return within.Err()
-	})
-	// A packer's error ends the reading of the plan: it is the cause.
-	if err := packers.Wait(); err != nil {
-		return err
-	}
-	if planErr != nil {
-		return planErr
-	}
-	return p.save(ctx, p.take(1))
-}
-
-func (p *packing) pack(ctx context.Context, shard storage.Shard, seqs []int64) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	var staged storage.Staged
-	if shard.Result == nil {
-		file, written, err := p.packShard(ctx, shard, seqs)
-		if err != nil {
-			return fmt.Errorf("pack %s: %w", shard.Name, err)
+		if len(group) > 0 && size+shard.Bytes > groupBytes {
+			if err := p.packGroup(ctx, group); err != nil {
+				return err
+			}
+			group, size = group[:0], 0
 		}
-		shard.Result, staged = &file, written
+		group, size = append(group, shard), size+shard.Bytes
 	}
-	p.note(shard, staged)
-	return p.save(ctx, p.take(saveEvery))
+	if len(group) == 0 {
+		return nil
+	}
+	return p.packGroup(ctx, group)
 }
 
 // note counts a shard that is packed, now or by an earlier attempt.
-func (p *packing) note(shard storage.Shard, staged storage.Staged) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if staged != nil {
-		p.unsaved = append(p.unsaved, packedShard{shard, staged})
-	}
+func (p *packing) note(file storage.File) {
 	p.total.Shards++
-	p.total.Records += shard.Result.Records
-	p.total.Bytes += shard.Result.Size
+	p.total.Records += file.Records
+	p.total.Bytes += file.Size
 	p.beat.tick(int64(p.total.Shards))
 }
 
-// take gives the shards that are not saved, once there are that many.
-func (p *packing) take(atLeast int) []packedShard {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if len(p.unsaved) < atLeast {
-		return nil
-	}
-	packed := p.unsaved
-	p.unsaved = nil
-	return packed
-}
-
-// discard destroys what was staged and never saved.
-func (p *packing) discard() {
-	for _, packed := range p.take(1) {
-		packed.staged.Discard() //nolint:errcheck // the store sweeps what is left
-	}
-}
-
-// save pins the files of packed shards, makes them durable and records them,
-// with one event.
-func (p *packing) save(ctx context.Context, packed []packedShard) (err error) {
-	if len(packed) == 0 {
-		return nil
-	}
+// packGroup packs, stores and records a group of shards.
+func (p *packing) packGroup(ctx context.Context, group []storage.Shard) (err error) {
+	staged := make([]storage.Staged, 0, len(group))
 	defer func() {
-		for _, one := range packed {
-			err = errors.Join(err, one.staged.Discard()) // a no-op after Publish
+		for _, s := range staged {
+			err = errors.Join(err, s.Discard()) // a no-op after Publish
 		}
 	}()
-	shards, blobs := make([]storage.Shard, len(packed)), make([]storage.Sized, len(packed))
-	for i, one := range packed {
-		shards[i] = one.shard
-		blobs[i].Digest, blobs[i].Size = one.staged.Digest()
+	places, err := p.placesOf(ctx, group)
+	if err != nil {
+		return err
+	}
+	w := &groupWriter{packing: p, group: group}
+	defer func() { err = errors.Join(err, w.discard()) }()
+	arrived := p.beat.wait()
+	defer arrived()
+	err = p.Ledger.Lines(ctx, p.claim.Ref.Tenant, places, func(doc ledger.Line) error {
+		arrived()
+		return w.write(ctx, doc)
+	})
+	if err == nil {
+		err = w.end(ctx)
+	}
+	staged = w.staged
+	if err != nil {
+		return err
+	}
+	return p.save(ctx, group, staged)
+}
+
+// placesOf tells where the documents of a group are.
+func (p *packing) placesOf(ctx context.Context, group []storage.Shard) ([]ledger.Place, error) {
+	p.places = p.places[:0]
+	for _, shard := range group {
+		kept, err := p.Execution.Places(ctx, p.claim.Ref, shard.Hash)
+		if err != nil {
+			return nil, fmt.Errorf("find the documents of %s: %w", shard.Name, err)
+		}
+		if kept == nil { // planned by a version that kept them elsewhere
+			if err := p.listAgain(ctx, shard); err != nil {
+				return nil, fmt.Errorf("find the documents of %s: %w", shard.Name, err)
+			}
+			continue
+		}
+		if p.places, err = readPlaces(p.places, kept, shard.Count); err != nil {
+			return nil, fmt.Errorf("find the documents of %s: %w", shard.Name, err)
+		}
+	}
+	return p.places, nil
+}
+
+// listAgain lists a shard's documents. That they are the planned ones is
+// checked where they are written.
+func (p *packing) listAgain(ctx context.Context, shard storage.Shard) error {
+	_, all, err := p.Execution.Plan(ctx, p.claim.Ref)
+	if err != nil {
+		return err
+	}
+	var kind []storage.Shard
+	at := -1
+	for _, s := range all {
+		if s.Ordinal == shard.Ordinal {
+			at = len(kind)
+		}
+		if s.Kind == shard.Kind {
+			kind = append(kind, s)
+		}
+	}
+	if at < 0 {
+		return fmt.Errorf("shard %d is not in the plan: %w", shard.Ordinal, storage.ErrConflict)
+	}
+	return p.Ledger.Current(ctx, p.run.Tenant, p.run.Project, p.run.AsOf, p.run.Selectors, shardRange(kind, at, at+1),
+		func(row ledger.Row) error {
+			p.places = append(p.places, row.Place)
+			return nil
+		})
+}
+
+// save pins the files of packed shards, makes them durable and records them.
+func (p *packing) save(ctx context.Context, group []storage.Shard, staged []storage.Staged) error {
+	blobs := make([]storage.Sized, len(group))
+	for i, s := range staged {
+		blobs[i].Digest, blobs[i].Size = s.Digest()
 	}
 	// In this order: ARCHITECTURE D4, as in publish.
 	if err := p.Execution.PinAll(ctx, p.claim, blobs); err != nil {
 		return fmt.Errorf("pin %d packed shards: %w", len(blobs), err)
 	}
-	for _, one := range packed {
-		if err := one.staged.Publish(ctx); err != nil {
-			return fmt.Errorf("publish %s: %w", one.shard.Name, err)
+	for i, s := range staged {
+		if err := s.Publish(ctx); err != nil {
+			return fmt.Errorf("publish %s: %w", group[i].Name, err)
 		}
 	}
-	if err := p.Execution.SaveShards(ctx, p.claim, shards, p.Clock()); err != nil {
-		return fmt.Errorf("save %d packed shards: %w", len(shards), err)
+	if err := p.Execution.SaveShards(ctx, p.claim, p.recipe, group, p.Clock()); err != nil {
+		return fmt.Errorf("save %d packed shards: %w", len(group), err)
+	}
+	for _, shard := range group {
+		p.note(*shard.Result)
 	}
 	return nil
 }
 
-// packShard packs a shard into a staged file. The caller ends it, unless there
-// is an error.
-func (p *packing) packShard(ctx context.Context, shard storage.Shard, seqs []int64) (_ storage.File, _ storage.Staged, err error) {
-	staged, err := p.Objects.Stage(ctx, p.claim.Ref.Tenant)
+// groupWriter writes the documents of a group, which come one after the other,
+// into a staged file per shard.
+type groupWriter struct {
+	*packing
+	group  []storage.Shard
+	staged []storage.Staged // of the shards that are complete
+	at     int              // the shard being written
+
+	open      storage.Staged
+	payload   *bundle.PayloadWriter
+	documents hash.Hash
+	count     int64
+}
+
+func (w *groupWriter) write(ctx context.Context, doc ledger.Line) error {
+	if w.at == len(w.group) {
+		return fmt.Errorf("there are more documents than %d shards have: %w", len(w.group), storage.ErrCorrupt)
+	}
+	if err := w.begin(ctx); err != nil {
+		return err
+	}
+	hashDocument(w.documents, doc.Key(), doc.Digest)
+	if err := w.adapter.Write(w.payload, doc); err != nil {
+		return fmt.Errorf("pack %s: %w", w.group[w.at].Name, err)
+	}
+	if w.count++; w.count < w.group[w.at].Count {
+		return nil
+	}
+	return w.finish()
+}
+
+// begin begins the shard's file, unless that is done.
+func (w *groupWriter) begin(ctx context.Context) (err error) {
+	if w.open != nil {
+		return nil
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if w.open, err = w.Objects.Stage(ctx, w.claim.Ref.Tenant); err != nil {
+		return fmt.Errorf("stage %s: %w", w.group[w.at].Name, err)
+	}
+	if w.payload, err = bundle.NewPayloadWriter(w.open); err != nil {
+		return fmt.Errorf("pack %s: %w", w.group[w.at].Name, err)
+	}
+	w.documents, w.count = sha256.New(), 0
+	return nil
+}
+
+// finish completes the shard's file. The provenance names the documents by
+// their hash: others must not be signed in their place.
+func (w *groupWriter) finish() error {
+	shard := &w.group[w.at]
+	info, err := w.payload.Close()
 	if err != nil {
-		return storage.File{}, nil, err
+		return fmt.Errorf("pack %s: %w", shard.Name, err)
 	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, staged.Discard())
-		}
-	}()
-	payload, err := bundle.NewPayloadWriter(staged)
-	if err != nil {
-		return storage.File{}, nil, err
+	if packed := bundle.Digest(w.documents.Sum(nil)); packed != shard.Hash {
+		return fmt.Errorf("pack %s: %d documents were planned (%s), the ledger gave %d others (%s): %w",
+			shard.Name, shard.Count, shard.Hash, info.Records, packed, storage.ErrCorrupt)
 	}
-	documents := sha256.New()
-	err = p.Ledger.Lines(ctx, p.claim.Ref.Tenant, seqs, func(doc ledger.Line) error {
-		hashDocument(documents, doc.Key(), doc.Digest)
-		return p.adapter.Write(payload, doc)
-	})
-	if err != nil {
-		return storage.File{}, nil, err
-	}
-	info, err := payload.Close()
-	if err != nil {
-		return storage.File{}, nil, err
-	}
-	// The provenance names the documents by this hash; a plan that was damaged
-	// on disk must not put others in their place.
-	if packed := bundle.Digest(documents.Sum(nil)); packed != shard.Hash {
-		return storage.File{}, nil, fmt.Errorf("%d documents were planned (%s), the plan's blob names %d others (%s): %w",
-			shard.Count, shard.Hash, info.Records, packed, storage.ErrCorrupt)
-	}
-	return storage.File{
+	shard.Result = &storage.File{
 		Path: shard.Name, Digest: info.Digest, Size: info.Size, Payload: true,
 		Records: info.Records, ContentDigest: info.ContentDigest, ContentSize: info.ContentSize,
-	}, staged, nil
+	}
+	w.staged = append(w.staged, w.open)
+	w.open, w.payload = nil, nil
+	w.at++
+	w.beat.tick(int64(w.total.Shards))
+	return nil
 }
 
-func (p *packing) event(ctx context.Context, t export.EventType, message string) error {
-	err := p.Execution.AddEvent(ctx, p.claim, "", export.Event{Type: t, Message: message, At: p.Clock(),
-		Metrics: map[string]int64{"shards": int64(p.total.Shards), "records": p.total.Records, "bytes": p.total.Bytes}})
-	if err != nil {
-		return fmt.Errorf("record %s: %w", t, err)
+// end is called behind the last document.
+func (w *groupWriter) end(context.Context) error {
+	if w.open != nil || w.at < len(w.group) {
+		return fmt.Errorf("pack %s: %d of %d documents are there: %w",
+			w.group[w.at].Name, w.count, w.group[w.at].Count, storage.ErrCorrupt)
 	}
 	return nil
+}
+
+// discard destroys the file being written.
+func (w *groupWriter) discard() error {
+	if w.open == nil {
+		return nil
+	}
+	return w.open.Discard()
 }

@@ -1,7 +1,6 @@
 package activities
 
 import (
-	"bufio"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -14,49 +13,50 @@ import (
 	"github.com/stella-ops/exportcenter/storage"
 )
 
-// planLine is one shard in the plan blob, a JSON line: which documents to
-// pack, by ledger number, in order. The plan is ours alone; no bundle has it.
-type planLine struct {
-	Ordinal int     `json:"ordinal"`
-	Seqs    []int64 `json:"seqs"`
-}
-
 // planner cuts an ordered list of documents into shards as it passes by. It
 // holds the documents of one shard, never the list.
 type planner struct {
-	out     *json.Encoder
+	// keep takes the places of finished shards, a few at a time.
+	keep    func([]storage.ShardPlaces) error
+	unkept  []storage.ShardPlaces
 	shards  []storage.Shard
 	records int64
 	bytes   int64
 
-	open *storage.Shard
-	seqs []int64
-	hash hash.Hash
+	begun  map[string]bool // kinds that have their first shard
+	open   *storage.Shard
+	places []byte
+	last   ledger.Place
+	hash   hash.Hash
 }
 
-func newPlanner(w io.Writer) *planner {
-	return &planner{out: json.NewEncoder(w)}
+// keepAtOnce is how many shards' places are kept in one transaction.
+const keepAtOnce = 64
+
+func newPlanner(keep func([]storage.ShardPlaces) error) *planner {
+	return &planner{keep: keep, begun: map[string]bool{}}
 }
 
 // add takes the next document. A cut depends on this document only, so a
 // change elsewhere moves no other cut (ARCHITECTURE D2).
 func (p *planner) add(row ledger.Row) error {
-	key := row.Key()
-	first := p.open == nil || p.open.Kind != string(row.Kind)
-	if first || bundle.CutBefore(key, row.CanonicalBytes) {
+	key, kind := row.Key(), string(row.Kind)
+	if p.open == nil || p.open.Kind != kind || bundle.CutBefore(key, row.CanonicalBytes) {
 		if err := p.finish(); err != nil {
 			return err
 		}
 		p.open = &storage.Shard{
 			Ordinal: len(p.shards),
-			Name:    bundle.ShardPath(row.Kind.PayloadType(), key, first),
-			Kind:    string(row.Kind),
+			Name:    bundle.ShardPath(row.Kind.PayloadType(), key, !p.begun[kind]),
+			Kind:    kind,
 			Source:  "ledger",
 			Cursor:  key,
 		}
-		p.seqs, p.hash = p.seqs[:0], sha256.New()
+		p.begun[kind] = true
+		p.places, p.last, p.hash = p.places[:0], ledger.Place{}, sha256.New()
 	}
-	p.seqs = append(p.seqs, row.Seq)
+	p.places = appendPlace(p.places, p.last, row.Place)
+	p.last = row.Place
 	p.open.Count++
 	p.open.Bytes += row.CanonicalBytes
 	p.records++
@@ -73,32 +73,71 @@ func hashDocument(h hash.Hash, key string, digest bundle.Digest) {
 	h.Write(line)
 }
 
+// adopt takes a shard of an earlier plan as it is.
+func (p *planner) adopt(s storage.Shard) error {
+	if err := p.finish(); err != nil {
+		return err
+	}
+	s.Ordinal, s.Result = len(p.shards), nil
+	// Where all before it is gone, it is the first now.
+	s.Name = bundle.ShardPath(ledger.Kind(s.Kind).PayloadType(), s.Cursor, !p.begun[s.Kind])
+	p.shards = append(p.shards, s)
+	p.records += s.Count
+	p.bytes += s.Bytes
+	p.begun[s.Kind] = true
+	return nil
+}
+
 // finish closes the open shard, if any.
 func (p *planner) finish() error {
 	if p.open == nil {
 		return nil
 	}
-	if err := p.out.Encode(planLine{Ordinal: p.open.Ordinal, Seqs: p.seqs}); err != nil {
-		return fmt.Errorf("write plan: %w", err)
-	}
 	p.open.Hash = bundle.Digest(p.hash.Sum(nil))
 	p.shards = append(p.shards, *p.open)
+	p.unkept = append(p.unkept, storage.ShardPlaces{Hash: p.open.Hash, Places: append([]byte(nil), p.places...)})
 	p.open = nil
-	return nil
+	if len(p.unkept) < keepAtOnce {
+		return nil
+	}
+	return p.flush()
 }
 
-// readPlan calls yield with every shard of a plan blob, in order.
-func readPlan(r io.Reader, yield func(planLine) error) error {
-	dec := json.NewDecoder(bufio.NewReader(r))
-	for {
-		var line planLine
-		if err := dec.Decode(&line); err == io.EOF {
-			return nil
-		} else if err != nil {
-			return fmt.Errorf("read plan: %w", err)
-		}
-		if err := yield(line); err != nil {
-			return err
+// end closes the plan.
+func (p *planner) end() error {
+	if err := p.finish(); err != nil {
+		return err
+	}
+	return p.flush()
+}
+
+func (p *planner) flush() error {
+	if len(p.unkept) == 0 {
+		return nil
+	}
+	err := p.keep(p.unkept)
+	p.unkept = p.unkept[:0]
+	return err
+}
+
+// planLine is a shard in the plan blob, a JSON line. The plan is ours alone; no
+// bundle has it. Two plans are the same when their blobs are.
+type planLine struct {
+	Ordinal int           `json:"ordinal"`
+	Name    string        `json:"name"`
+	Cursor  string        `json:"cursor"`
+	Count   int64         `json:"count"`
+	Bytes   int64         `json:"bytes"`
+	Hash    bundle.Digest `json:"hash"`
+}
+
+func writePlan(w io.Writer, shards []storage.Shard) error {
+	out := json.NewEncoder(w)
+	for _, s := range shards {
+		err := out.Encode(planLine{Ordinal: s.Ordinal, Name: s.Name, Cursor: s.Cursor, Count: s.Count, Bytes: s.Bytes, Hash: s.Hash})
+		if err != nil {
+			return fmt.Errorf("write plan: %w", err)
 		}
 	}
+	return nil
 }

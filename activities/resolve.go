@@ -2,14 +2,19 @@ package activities
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
+	"github.com/stella-ops/exportcenter/bundle"
 	"github.com/stella-ops/exportcenter/export"
 	"github.com/stella-ops/exportcenter/ledger"
+	"github.com/stella-ops/exportcenter/storage"
 )
 
-// Resolve lists the documents the run selects, in order, as of the planned
-// moment, cuts them into shards and stores that as the run's plan.
+// Resolve makes the run's plan: the documents it selects, in order, as of the
+// planned moment, cut into shards. It follows from the last plan of the same
+// selection where it can, and shards that were packed before are taken as they
+// are. The rest is shared out into ranges.
 func (e *Export) Resolve(ctx context.Context, in PhaseInput) (PhaseResult, error) {
 	result, err := e.resolve(ctx, in.Ref)
 	return result, e.fail(ctx, in.Ref, export.PhaseResolve, err)
@@ -20,38 +25,150 @@ func (e *Export) resolve(ctx context.Context, ref export.Ref) (PhaseResult, erro
 	if err != nil {
 		return PhaseResult{}, err
 	}
-	staged, err := e.Objects.Stage(ctx, ref.Tenant)
-	if err != nil {
-		return PhaseResult{}, fmt.Errorf("stage plan: %w", err)
-	}
-	defer staged.Discard() //nolint:errcheck // a no-op after Publish
-
-	planner := newPlanner(staged)
 	beat := newHeartbeat(ctx)
-	arrived := beat.wait()
-	defer arrived()
-	err = e.Ledger.Current(ctx, ref.Tenant, run.Project, run.AsOf, run.Selectors, func(row ledger.Row) error {
-		arrived()
-		beat.tick(planner.records)
-		return planner.add(row)
-	})
+	selection, err := selectionOf(run)
 	if err != nil {
-		return PhaseResult{}, fmt.Errorf("list documents as of %d: %w", run.AsOf, err)
+		return PhaseResult{}, err
 	}
-	if err := planner.finish(); err != nil {
+	planner := newPlanner(func(shards []storage.ShardPlaces) error { return e.Execution.SavePlaces(ctx, claim, shards) })
+	if err := e.plans(ctx, run, selection, planner, beat); err != nil {
 		return PhaseResult{}, err
 	}
 	if planner.records == 0 && !run.Options.AllowEmpty {
 		return PhaseResult{}, export.Errorf(export.CodeEmptySelection,
 			"the selectors match no document; import evidence first, widen the selectors, or allow an empty export (options.allowEmpty, stella's --allow-empty)")
 	}
+	defer beat.wait()()
+	digest, err := e.savePlan(ctx, claim, selection, planner.shards)
+	if err != nil {
+		return PhaseResult{}, err
+	}
+	if err := e.packingBegins(ctx, claim, planner); err != nil {
+		return PhaseResult{}, err
+	}
+	result := PhaseResult{Shards: len(planner.shards), Records: planner.records, Bytes: planner.bytes, Digest: digest.String()}
+	left, err := e.reuse(ctx, claim, run)
+	if err != nil {
+		return PhaseResult{}, err
+	}
+	result.Ranges = rangesOf(left)
+	e.log(run, export.PhaseResolve).Info("planned", "shards", len(planner.shards), "to_pack", len(left), "records", planner.records)
+	return result, nil
+}
+
+// packingBegins records that the adapter has its work; with nothing to pack, it
+// has done it.
+func (e *Export) packingBegins(ctx context.Context, claim storage.Claim, plan *planner) error {
+	metrics := map[string]int64{"shards": int64(len(plan.shards)), "records": plan.records, "bytes": plan.bytes}
+	event := export.Event{Type: export.EventAdapterStart, Message: "packing begins", At: e.Clock(), Metrics: metrics}
+	err := e.Execution.AddEvent(ctx, claim, "", event)
+	if err == nil && len(plan.shards) == 0 {
+		event.Type, event.Message = export.EventAdapterComplete, "there is nothing to pack"
+		err = e.Execution.AddEvent(ctx, claim, "", event)
+	}
+	if err != nil {
+		return fmt.Errorf("record %s: %w", event.Type, err)
+	}
+	return nil
+}
+
+// selectionOf names what a run selects: runs of a project with the same
+// selection differ in nothing but the moment they read at.
+func selectionOf(run export.Run) (bundle.Digest, error) {
+	text, err := bundle.MarshalCanonical(run.Selectors)
+	if err != nil {
+		return bundle.Digest{}, fmt.Errorf("selectors of the run: %w", err)
+	}
+	return bundle.DigestOf(text), nil
+}
+
+// plans fills the planner.
+func (e *Export) plans(ctx context.Context, run export.Run, selection bundle.Digest, planner *planner, beat *heartbeat) error {
+	parts, err := e.parts(ctx, run, selection)
+	if err != nil {
+		return err
+	}
+	for _, part := range parts {
+		if part.kept != nil {
+			err = planner.adopt(*part.kept)
+		} else {
+			err = e.list(ctx, run, part, planner, beat)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return planner.end()
+}
+
+// What may have changed since the last plan for it to be worth following. The
+// first bounds what is read of the changes, the second the share of shards that
+// are listed again, in percent.
+const (
+	touchedAtMost = 50_000
+	staleAtMost   = 60
+)
+
+// parts tells what of the last plan can stay, and what is to be listed.
+func (e *Export) parts(ctx context.Context, run export.Run, selection bundle.Digest) ([]stretch, error) {
+	asOf, old, err := e.Execution.LastPlan(ctx, run, selection)
+	if errors.Is(err, storage.ErrNotFound) || err == nil && asOf > run.AsOf {
+		return everything, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("find the last plan: %w", err)
+	}
+	touched, all, err := e.Ledger.Touched(ctx, run.Tenant, run.Project, asOf, run.AsOf, touchedAtMost)
+	if err != nil {
+		return nil, fmt.Errorf("ask what changed since the last plan: %w", err)
+	}
+	if !all {
+		return everything, nil
+	}
+	parts := derive(old, touched)
+	kept := 0
+	for _, part := range parts {
+		if part.kept != nil {
+			kept++
+		}
+	}
+	if stale := len(old) - kept; stale*100 > staleAtMost*len(old) {
+		return everything, nil
+	}
+	return parts, nil
+}
+
+// list reads a part of the documents into the planner.
+func (e *Export) list(ctx context.Context, run export.Run, part stretch, planner *planner, beat *heartbeat) error {
+	arrived := beat.wait()
+	defer arrived()
+	err := e.Ledger.Current(ctx, run.Tenant, run.Project, run.AsOf, run.Selectors, part.keys, func(row ledger.Row) error {
+		arrived()
+		beat.tick(planner.records)
+		return planner.add(row)
+	})
+	if err != nil {
+		return fmt.Errorf("list documents as of %d: %w", run.AsOf, err)
+	}
+	return nil
+}
+
+// savePlan stores the plan and records it.
+func (e *Export) savePlan(ctx context.Context, claim storage.Claim, selection bundle.Digest, shards []storage.Shard) (bundle.Digest, error) {
+	staged, err := e.Objects.Stage(ctx, claim.Ref.Tenant)
+	if err != nil {
+		return bundle.Digest{}, fmt.Errorf("stage plan: %w", err)
+	}
+	defer staged.Discard() //nolint:errcheck // a no-op after Publish
+	if err := writePlan(staged, shards); err != nil {
+		return bundle.Digest{}, err
+	}
 	digest, err := e.publish(ctx, claim, staged)
 	if err != nil {
-		return PhaseResult{}, fmt.Errorf("store plan: %w", err)
+		return bundle.Digest{}, fmt.Errorf("store plan: %w", err)
 	}
-	if err := e.Execution.SavePlan(ctx, claim, digest, planner.shards, e.Clock()); err != nil {
-		return PhaseResult{}, fmt.Errorf("save plan: %w", err)
+	if err := e.Execution.SavePlan(ctx, claim, digest, selection, shards, e.Clock()); err != nil {
+		return bundle.Digest{}, fmt.Errorf("save plan: %w", err)
 	}
-	e.log(run, export.PhaseResolve).Info("planned", "shards", len(planner.shards), "records", planner.records)
-	return PhaseResult{Shards: len(planner.shards), Records: planner.records, Bytes: planner.bytes, Digest: digest.String()}, nil
+	return digest, nil
 }

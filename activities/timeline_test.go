@@ -26,7 +26,7 @@ type ends struct {
 
 var endingRef = export.Ref{Tenant: "demo", RunID: "0190c0de-0000-7000-8000-000000000001"}
 
-func (e *ends) Begin(_ context.Context, ref export.Ref, phase export.Phase, attempt int64) (storage.Claim, export.Run, error) {
+func (e *ends) BeginPart(_ context.Context, ref export.Ref, phase export.Phase, _ string, attempt int64) (storage.Claim, export.Run, error) {
 	return storage.Claim{Ref: ref, Phase: phase, Attempt: attempt}, export.Run{Tenant: ref.Tenant, ID: ref.RunID, State: export.StateRunning}, nil
 }
 

@@ -1,11 +1,16 @@
 package fsck_test
 
 import (
+	"bytes"
+	"encoding/binary"
+	"hash/crc32"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/jackc/pgx/v5"
+	"github.com/klauspost/compress/s2"
 	"github.com/stretchr/testify/require"
 
 	"github.com/stella-ops/exportcenter/bundle"
@@ -177,17 +182,17 @@ var injuries = []injury{
 	}},
 	{name: "a document is gone", kind: "content-missing", run: noRun, injure: func(t *testing.T, w *world) string {
 		digest := documents(t)[2].Digest
-		w.sql(t, "delete from ledger_contents where tenant = 'acme' and sha256 = $1", digest[:])
+		w.sql(t, "update ledger_observations set block = block + 2 where tenant = 'acme' and sha256 = $1", digest[:])
 		return digest.String()
 	}},
 	{name: "a document's bytes changed", kind: "document-bytes", run: noRun, injure: func(t *testing.T, w *world) string {
 		digest := documents(t)[2].Digest
-		w.sql(t, "update ledger_contents set raw = set_byte(raw, 5, 33) where tenant = 'acme' and sha256 = $1", digest[:])
+		w.rewriteBlocks(t, 1, func(content []byte) { replaceIn(t, content, documents(t)[2].Raw) })
 		return digest.String()
 	}},
 	{name: "a document's canonical form changed", kind: "document-canonical", run: noRun, injure: func(t *testing.T, w *world) string {
 		digest := documents(t)[2].Digest
-		w.sql(t, "update ledger_contents set canonical = null where tenant = 'acme' and sha256 = $1", digest[:])
+		w.rewriteBlocks(t, 0, func(content []byte) { replaceIn(t, content, documents(t)[2].Canonical) })
 		return digest.String()
 	}},
 }
@@ -270,4 +275,33 @@ func TestAQueuedRunIsNotStuckWhileItsQueueMoves(t *testing.T) {
 	w.sql(t, "update export_runs set dispatched_at = null where id = $1", runID(34))
 	_, found = w.look(t, false)
 	require.Len(t, found, 5, "three that were given out and did not start, and two behind them")
+}
+
+// rewriteBlocks changes the tenant's blocks of records (0) or of originals (1)
+// and gives them the checksum of what they then hold.
+func (w *world) rewriteBlocks(t *testing.T, of int64, change func(content []byte)) {
+	t.Helper()
+	const head = 5 // form and checksum, as storage/postgres writes them
+	var block int64
+	var stored []byte
+	conn, err := pgx.Connect(t.Context(), w.Admin)
+	require.NoError(t, err)
+	defer conn.Close(t.Context()) //nolint:errcheck // test
+	require.NoError(t, conn.QueryRow(t.Context(),
+		"select block, data from ledger_blocks where tenant = 'acme' and block % 2 = $1", of).Scan(&block, &stored))
+	content, err := s2.Decode(nil, stored[head:])
+	require.NoError(t, err)
+	change(content)
+	changed := binary.BigEndian.AppendUint32([]byte{stored[0]}, crc32.Checksum(content, crc32.MakeTable(crc32.Castagnoli)))
+	w.sql(t, "update ledger_blocks set data = $2 where tenant = 'acme' and block = $1", block, append(changed, s2.Encode(nil, content)...))
+}
+
+// replaceIn changes a letter of document where it stands in content.
+func replaceIn(t *testing.T, content, document []byte) {
+	t.Helper()
+	at := bytes.Index(content, document)
+	require.GreaterOrEqual(t, at, 0)
+	letter := at + bytes.Index(document, []byte("id")) + 1
+	require.Equal(t, byte('d'), content[letter])
+	content[letter] = 'e'
 }

@@ -16,7 +16,7 @@ func (l *look) ledger(ctx context.Context, tenant string) error {
 	if err != nil {
 		return err
 	}
-	l.looked.Documents += record.Documents
+	l.looked.Documents += record.Count
 	of := Divergence{Tenant: tenant}
 	if record.Head != record.Greatest {
 		err := l.tell(headDiffers, of, "the head is %d, the greatest sequence %d", record.Head, record.Greatest)

@@ -116,10 +116,11 @@ func (c *Counts) Add(other Counts) {
 	c.Rejected += other.Rejected
 }
 
-// Batch bounds of one import transaction (ARCHITECTURE D1).
+// Batch bounds of one import transaction (ARCHITECTURE D1; larger since
+// docs/decisions/0005, because a batch is what is kept together in order).
 const (
-	BatchDocuments = 1000
-	BatchBytes     = 4 << 20
+	BatchDocuments = 4096
+	BatchBytes     = 8 << 20
 )
 
 // Store is the ledger as its rooms use it.
@@ -130,10 +131,16 @@ type Store interface {
 	// Head is the tenant's highest sequence, 0 for an empty ledger.
 	Head(ctx context.Context, tenant string) (int64, error)
 	// Current calls yield for every current document as of seq that sel
-	// selects, ordered by (kind, subject, upstream id, source, stream), bytewise.
-	Current(ctx context.Context, tenant, project string, seq int64, sel export.Selectors, yield func(Row) error) error
-	// Lines calls yield with the documents numbered seqs, in that order.
-	Lines(ctx context.Context, tenant string, seqs []int64, yield func(Line) error) error
+	// selects and whose key is in keys, ordered by (kind, subject, upstream id,
+	// source, stream), bytewise.
+	Current(ctx context.Context, tenant, project string, seq int64, sel export.Selectors, keys KeyRange, yield func(Row) error) error
+	// Touched gives the keys under which documents appeared, changed or went
+	// away between two moments, the second included; more than limit are nil
+	// and false.
+	Touched(ctx context.Context, tenant, project string, after, seq int64, limit int) (keys []string, all bool, err error)
+	// Lines calls yield with the documents at places, in that order. They are
+	// held together: ask for as many as may be in memory.
+	Lines(ctx context.Context, tenant string, places []Place, yield func(Line) error) error
 	// Original gives a document's bytes by digest; ErrNotFound (storage) when
 	// this tenant has no such document.
 	Original(ctx context.Context, tenant string, digest bundle.Digest) ([]byte, error)
@@ -150,6 +157,21 @@ type Row struct {
 	Digest     bundle.Digest
 	// CanonicalBytes is the length of the canonical form.
 	CanonicalBytes int64
+	// Place is where the document is kept.
+	Place Place
+}
+
+// Place is where the store keeps a document: a block, and a slot in it. It
+// never changes, and means nothing to anybody but the store.
+type Place struct {
+	Block int64
+	Slot  int32
+}
+
+// KeyRange is a part of the export's order: keys (Row.Key) from From, up to but
+// not including To; "" leaves an end open.
+type KeyRange struct {
+	From, To string
 }
 
 // Line is what packing needs of a document. The slices are valid until yield returns.

@@ -66,8 +66,11 @@ type Blob interface {
 // attempt claims it. Every method of Execution that takes a Claim fails with
 // ErrStale when the claim is no longer the newest or the run is terminal.
 type Claim struct {
-	Ref     export.Ref
-	Phase   export.Phase
+	Ref   export.Ref
+	Phase export.Phase
+	// Part of the phase, where several activities share it: each is fenced by
+	// itself. "" is the phase as a whole.
+	Part    string
 	Attempt int64
 }
 
@@ -149,6 +152,12 @@ type Shard struct {
 	Result *File
 }
 
+// ShardPlaces says where a shard's documents are, in a form of the caller's.
+type ShardPlaces struct {
+	Hash   bundle.Digest
+	Places []byte
+}
+
 // Distribution is a place a bundle was delivered to, a row of export_distributions.
 type Distribution struct {
 	Type      string // http, oci, object
@@ -188,16 +197,34 @@ type Execution interface {
 	// The run's cancellation request, if any, is in it: the caller stops when
 	// that is set.
 	Begin(ctx context.Context, ref export.Ref, phase export.Phase, attempt int64) (Claim, export.Run, error)
+	// BeginPart claims a part of a phase.
+	BeginPart(ctx context.Context, ref export.Ref, phase export.Phase, part string, attempt int64) (Claim, export.Run, error)
 	// Start moves a pending run to running and fixes AsOf to seq, unless
 	// that was done before: the first fixing stays.
 	Start(ctx context.Context, c Claim, seq int64, at time.Time) (export.Run, error)
 	// SavePlan records the plan blob and its shards, replacing the rows of an
-	// earlier attempt; event run.planned.
-	SavePlan(ctx context.Context, c Claim, plan bundle.Digest, shards []Shard, at time.Time) error
+	// earlier attempt; event run.planned. It becomes the last plan of the
+	// selection, unless one of a later moment is there.
+	SavePlan(ctx context.Context, c Claim, plan, selection bundle.Digest, shards []Shard, at time.Time) error
+	// LastPlan gives the last plan of what run selects in its project, and the
+	// moment it is of; ErrNotFound without one.
+	LastPlan(ctx context.Context, run export.Run, selection bundle.Digest) (asOf int64, shards []Shard, err error)
+	// Shards gives the plan's shards from one ordinal up to another, with the
+	// results so far; the last ordinal is not included.
+	Shards(ctx context.Context, ref export.Ref, from, to int) ([]Shard, error)
+	// SavePlaces records where the documents of shards are.
+	SavePlaces(ctx context.Context, c Claim, shards []ShardPlaces) error
+	// Places gives what SavePlaces recorded, nil when nothing was.
+	Places(ctx context.Context, ref export.Ref, shard bundle.Digest) ([]byte, error)
+	// Packed gives the run's shards that are not packed, but were by the same
+	// recipe in another run, with that result. Pin a blob before it is reused,
+	// and see that it is there.
+	Packed(ctx context.Context, ref export.Ref, recipe bundle.Digest) ([]Shard, error)
 	// Plan gives what SavePlan recorded, with the results so far.
 	Plan(ctx context.Context, ref export.Ref) (plan bundle.Digest, shards []Shard, err error)
-	// SaveShards records packed shards; events adapter.chunk.
-	SaveShards(ctx context.Context, c Claim, shards []Shard, at time.Time) error
+	// SaveShards records packed shards, for this run and, under recipe, for
+	// later ones; events adapter.chunk, and adapter.complete with the last.
+	SaveShards(ctx context.Context, c Claim, recipe bundle.Digest, shards []Shard, at time.Time) error
 	// AddEvent records an event of the phase, once per (phase, type, subject).
 	AddEvent(ctx context.Context, c Claim, subject string, e export.Event) error
 	// SaveFiles records bundle entries by path, replacing those of an earlier

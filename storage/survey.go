@@ -60,14 +60,14 @@ type EntryRecord struct {
 
 // LedgerRecord counts a tenant's ledger, all at one moment.
 type LedgerRecord struct {
-	Head      int64 // highest sequence given out
-	Greatest  int64 // highest sequence of an observation
-	Count     int64 // observations
-	Documents int64 // contents
+	Head     int64 // highest sequence given out
+	Greatest int64 // highest sequence of an observation
+	Count    int64 // observations
 }
 
 // DocumentRecord is a document's stored bytes. They are valid until the caller
-// returns. Canonical is nil when it equals the original.
+// returns. Canonical is nil when it equals the original, both are nil when the
+// bytes cannot be read.
 type DocumentRecord struct {
 	Digest         bundle.Digest
 	Raw, Canonical []byte

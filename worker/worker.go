@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"time"
 
 	"go.temporal.io/sdk/client"
@@ -80,10 +81,13 @@ func Run(ctx context.Context, c client.Client, cfg Config, exporting *activities
 	})
 	w.RegisterWorkflow(workflows.ExportRun)
 	w.RegisterActivity(exporting)
-	if err := w.Start(); err != nil {
-		return fmt.Errorf("start worker: %w", err)
+	packer := newPacker(c, cfg, exporting, stop)
+	for _, each := range []sdkworker.Worker{w, packer} {
+		if err := each.Start(); err != nil {
+			return fmt.Errorf("start worker: %w", err)
+		}
+		defer each.Stop()
 	}
-	defer w.Stop()
 	if err := ready(); err != nil {
 		return err
 	}
@@ -96,6 +100,22 @@ func Run(ctx context.Context, c client.Client, cfg Config, exporting *activities
 }
 
 type fatalError struct{ error }
+
+// newPacker makes the worker that packs ranges: as many at once as there are
+// processors. Each holds an encoder and the documents of a group of shards.
+func newPacker(c client.Client, cfg Config, exporting *activities.Export, stop context.CancelCauseFunc) sdkworker.Worker {
+	packer := sdkworker.New(c, workflows.PackQueue(cfg.TaskQueue), sdkworker.Options{
+		OnFatalError:                       func(err error) { stop(&fatalError{err}) },
+		MaxConcurrentActivityExecutionSize: min(runtime.GOMAXPROCS(0), 8),
+		MaxConcurrentActivityTaskPollers:   2,
+		DisableWorkflowWorker:              true,
+		MaxHeartbeatThrottleInterval:       time.Second,
+		DefaultHeartbeatThrottleInterval:   time.Second,
+		WorkerStopTimeout:                  stopTimeout,
+	})
+	packer.RegisterActivity(exporting)
+	return packer
+}
 
 // Check proves that Temporal answers; for readiness.
 func Check(ctx context.Context, c client.Client) error {

@@ -78,25 +78,69 @@ func setupExportRun(ctx workflow.Context, ref export.Ref) (*exportRun, error) {
 
 // walk takes the phases in order until one fails or the run is cancelled.
 func (r *exportRun) walk() error {
-	steps := []struct {
-		phase    export.Phase
-		activity any
-	}{
-		{export.PhasePlan, exporting.Plan},
-		{export.PhaseResolve, exporting.Resolve},
-		{export.PhaseAdapt, exporting.Adapt},
-		{export.PhaseManifest, exporting.Manifest},
-		{export.PhaseSign, exporting.Sign},
-		{export.PhaseDistribute, exporting.Distribute},
+	var planned activities.PhaseResult
+	steps := []func() error{
+		func() error { return r.take(export.PhasePlan, exporting.Plan, nil) },
+		func() error { return r.take(export.PhaseResolve, exporting.Resolve, &planned) },
+		func() error { return r.adapt(planned.Ranges) },
+		func() error { return r.take(export.PhaseManifest, exporting.Manifest, nil) },
+		func() error { return r.take(export.PhaseSign, exporting.Sign, nil) },
+		func() error { return r.take(export.PhaseDistribute, exporting.Distribute, nil) },
 	}
 	for _, step := range steps {
-		r.phase = step.phase
-		ctx := forPhase(r.ctx, step.phase)
-		if err := workflow.ExecuteActivity(ctx, step.activity, activities.PhaseInput{Ref: r.ref}).Get(ctx, nil); err != nil {
+		if err := step(); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// take runs the activity of a phase.
+func (r *exportRun) take(phase export.Phase, activity any, result *activities.PhaseResult) error {
+	r.phase = phase
+	ctx := forPhase(r.ctx, phase)
+	running := workflow.ExecuteActivity(ctx, activity, activities.PhaseInput{Ref: r.ref})
+	if result == nil {
+		return running.Get(ctx, nil)
+	}
+	return running.Get(ctx, result)
+}
+
+// Changes of this workflow that runs under way when they came must not take.
+const changeRanges = "adapt-ranges" // 1: adapt is an activity per range
+
+// PackQueue is the task queue of the activities that pack, beside that of all
+// others: a worker packs as many ranges at once as it has processors, and what
+// waits for its turn holds up nothing else.
+func PackQueue(queue string) string { return queue + "-pack" }
+
+// adapt packs the ranges beside each other. When one fails for good the others
+// are stopped; their work is over before the run ends.
+func (r *exportRun) adapt(ranges []activities.OrdinalRange) error {
+	if workflow.GetVersion(r.ctx, changeRanges, workflow.DefaultVersion, 1) == workflow.DefaultVersion {
+		return r.take(export.PhaseAdapt, exporting.Adapt, nil)
+	}
+	r.phase = export.PhaseAdapt
+	within, stop := workflow.WithCancel(r.ctx)
+	defer stop()
+	ctx := forPhase(within, export.PhaseAdapt)
+	if len(ranges) > 1 { // a small run need not wait behind large ones
+		ctx = workflow.WithTaskQueue(ctx, PackQueue(workflow.GetInfo(ctx).TaskQueueName))
+	}
+	var failed error
+	ended := workflow.NewSelector(ctx)
+	for _, of := range ranges {
+		ended.AddFuture(workflow.ExecuteActivity(ctx, exporting.AdaptRange, activities.RangeInput{Ref: r.ref, Range: of}), func(f workflow.Future) {
+			if err := f.Get(ctx, nil); err != nil && failed == nil {
+				failed = err
+				stop()
+			}
+		})
+	}
+	for range ranges {
+		ended.Select(ctx)
+	}
+	return failed
 }
 
 // end records how the run ended, in a context that no cancel reaches, and

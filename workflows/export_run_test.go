@@ -8,6 +8,8 @@ import (
 
 	"github.com/stretchr/testify/mock"
 	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/testsuite"
 
@@ -24,6 +26,10 @@ type world struct {
 	walked   []export.Phase
 	ends     []activities.EmitTimelineInput
 	discards int
+	// planned are the ranges that resolve gives, ranges those that were packed.
+	planned, ranges []activities.OrdinalRange
+	// adapt, if set, packs a range.
+	adapt func(activities.RangeInput) error
 	// elsewhere is how the run had ended before, "" when it had not.
 	elsewhere export.State
 }
@@ -33,7 +39,7 @@ const phaseTakes = time.Minute
 func newWorld(t *testing.T, failing map[export.Phase]error) *world {
 	t.Helper()
 	var suite testsuite.WorkflowTestSuite
-	w := &world{env: suite.NewTestWorkflowEnvironment()}
+	w := &world{env: suite.NewTestWorkflowEnvironment(), planned: []activities.OrdinalRange{{From: 0, To: 3}}}
 	w.env.SetTestTimeout(20 * time.Second)
 	w.env.RegisterWorkflow(ExportRun)
 	w.env.RegisterActivity(&activities.Export{})
@@ -41,12 +47,24 @@ func newWorld(t *testing.T, failing map[export.Phase]error) *world {
 		w.env.OnActivity(activity, mock.Anything, activities.PhaseInput{Ref: ref}).After(phaseTakes).Return(
 			func(context.Context, activities.PhaseInput) (activities.PhaseResult, error) {
 				w.walked = append(w.walked, p)
-				return activities.PhaseResult{}, failing[p]
+				result := activities.PhaseResult{}
+				if p == export.PhaseResolve {
+					result.Ranges = w.planned
+				}
+				return result, failing[p]
 			})
 	}
 	phase(export.PhasePlan, exporting.Plan)
 	phase(export.PhaseResolve, exporting.Resolve)
-	phase(export.PhaseAdapt, exporting.Adapt)
+	w.env.OnActivity(exporting.AdaptRange, mock.Anything, mock.Anything).After(phaseTakes).Return(
+		func(_ context.Context, in activities.RangeInput) (activities.PhaseResult, error) {
+			w.walked = append(w.walked, export.PhaseAdapt)
+			w.ranges = append(w.ranges, in.Range)
+			if w.adapt != nil {
+				return activities.PhaseResult{}, w.adapt(in)
+			}
+			return activities.PhaseResult{}, failing[export.PhaseAdapt]
+		})
 	phase(export.PhaseManifest, exporting.Manifest)
 	phase(export.PhaseSign, exporting.Sign)
 	phase(export.PhaseDistribute, exporting.Distribute)
@@ -148,6 +166,49 @@ func TestCancelInTemporalTakesTheSamePath(t *testing.T) {
 			require.Equal(t, 1, w.discards)
 		})
 	}
+}
+
+func TestRangesArePackedBesideEachOther(t *testing.T) {
+	w := newWorld(t, nil)
+	w.planned = nil
+	for i := range 32 {
+		w.planned = append(w.planned, activities.OrdinalRange{From: 10 * i, To: 10*i + 10})
+	}
+	queues := map[string]int{}
+	w.env.SetOnActivityStartedListener(func(info *activity.Info, _ context.Context, _ converter.EncodedValues) {
+		queues[info.ActivityType.Name+" "+info.TaskQueue]++
+	})
+	began := w.env.Now()
+	require.NoError(t, w.run(t))
+	require.ElementsMatch(t, w.planned, w.ranges)
+	require.Equal(t, time.Duration(len(working)+1)*phaseTakes, w.env.Now().Sub(began), "at the same time")
+	require.Equal(t, 32, queues["AdaptRange default-test-taskqueue-pack"], "%v", queues)
+}
+
+func TestWithNothingToPackAdaptIsSkipped(t *testing.T) {
+	w := newWorld(t, nil)
+	w.planned = nil
+	require.NoError(t, w.run(t))
+	require.NotContains(t, w.walked, export.PhaseAdapt)
+	require.Contains(t, w.walked, export.PhaseManifest)
+}
+
+func TestARangeThatFailsStopsTheOthers(t *testing.T) {
+	w := newWorld(t, nil)
+	w.planned = []activities.OrdinalRange{{From: 0, To: 1}, {From: 1, To: 2}}
+	failure := export.Failure{Code: export.CodeInternal, Message: "broken", Phase: export.PhaseAdapt}
+	w.adapt = func(in activities.RangeInput) error {
+		if in.Range == w.planned[0] {
+			return temporal.NewApplicationErrorWithOptions("broken", string(export.ClassPermanent),
+				temporal.ApplicationErrorOptions{NonRetryable: true, Details: []any{failure}})
+		}
+		return errors.New("and this one would be tried for ever")
+	}
+	require.Error(t, w.run(t))
+	require.Equal(t, &failure, w.ends[0].Failure, "the first failure is the run's")
+	require.False(t, w.ends[0].Cancelled)
+	require.Equal(t, 1, w.discards)
+	require.Less(t, len(w.ranges), 10, "the others are stopped")
 }
 
 func TestCancelFoundInTheRowAborts(t *testing.T) {

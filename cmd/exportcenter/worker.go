@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"runtime/debug"
 
 	"github.com/spf13/cobra"
 
@@ -19,8 +20,16 @@ func workerCommand() *cobra.Command {
 	return service("worker", "Run exports: workflows and activities", runWorker)
 }
 
+// softMemory is where the garbage collector begins to work harder instead of
+// letting a worker grow: packing allocates little that lives, and much that
+// does not. GOMEMLIMIT, when set, says otherwise.
+const softMemory = 160 << 20
+
 // runWorker works until ctx ends, then lets running activities finish.
 func runWorker(ctx context.Context, cfg config.Config, log *slog.Logger) error {
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(softMemory)
+	}
 	stores, err := openParts(ctx, cfg)
 	if err != nil {
 		return err

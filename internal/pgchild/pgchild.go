@@ -98,10 +98,11 @@ func (c Config) settings(major int) []string {
 		"port":                      strconv.Itoa(c.Port),
 		"unix_socket_directories":   c.socketDir(),
 		"max_connections":           "200",
-		"shared_buffers":            "256MB",
+		"shared_buffers":            sharedBuffers(),
 		"work_mem":                  "16MB",
 		"maintenance_work_mem":      "128MB",
-		"max_wal_size":              "2GB",
+		"max_wal_size":              "4GB",
+		"checkpoint_timeout":        "15min",
 		"wal_compression":           "on",
 		"default_toast_compression": "lz4",
 		"jit":                       "off",
@@ -122,7 +123,7 @@ func (c Config) settings(major int) []string {
 	if c.Volatile {
 		maps.Copy(s, map[string]string{
 			"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off",
-			"max_wal_size": "512MB",
+			"max_wal_size": "512MB", "shared_buffers": "256MB",
 		})
 	}
 	maps.Copy(s, c.Settings)

@@ -35,8 +35,8 @@ func TestDropBlobsLeavesWhatOthersNeed(t *testing.T) {
 	require.NoError(t, w.exec.Pin(ctx, othersClaim, digest("pinned by both"), 1))
 	require.NoError(t, w.exec.SaveFiles(ctx, othersClaim, []storage.File{{Path: "f", Digest: digest("file of the other"), Size: 1}}))
 	require.NoError(t, w.exec.SaveFiles(ctx, claim, []storage.File{{Path: "f", Digest: digest("own"), Size: 1}}))
-	require.NoError(t, w.exec.SavePlan(ctx, w.begin(t, doomed.Ref(), export.PhaseResolve, 1), digest("plan"), shards(2), at(101)))
-	require.NoError(t, w.exec.SaveShards(ctx, claim, packed(shards(2)), at(102)))
+	require.NoError(t, w.exec.SavePlan(ctx, w.begin(t, doomed.Ref(), export.PhaseResolve, 1), digest("plan"), digest("selection"), shards(2), at(101)))
+	require.NoError(t, w.exec.SaveShards(ctx, claim, digest("recipe"), packed(shards(2)), at(102)))
 
 	_, err := w.exec.DropBlobs(ctx, doomed.Ref())
 	require.ErrorIs(t, err, storage.ErrConflict, "under way")

@@ -104,7 +104,7 @@ func TestCatalogLintFindsBreaches(t *testing.T) {
 		"create table loose (tenant text collate \"en-x-icu\" primary key)",
 		"alter table ledger_terms owner to exportcenter_app",
 		"alter role exportcenter_app bypassrls",
-		"grant truncate on ledger_contents to exportcenter_app",
+		"grant truncate on ledger_blocks to exportcenter_app",
 		"grant select on ledger_heads to exportcenter_dispatch",
 		"grant delete on ledger_observations to exportcenter_app",
 		"grant create on schema public to exportcenter_app",

@@ -103,7 +103,7 @@ func TestExportTablesAreBehindTheWall(t *testing.T) {
 	w := newWorld(t)
 	run := w.started(t, "globex", 1)
 	resolve := w.begin(t, run.Ref(), export.PhaseResolve, 1)
-	require.NoError(t, w.exec.SavePlan(t.Context(), resolve, digest("plan"), shards(1), at(101)))
+	require.NoError(t, w.exec.SavePlan(t.Context(), resolve, digest("plan"), digest("selection"), shards(1), at(101)))
 	require.NoError(t, w.exec.Pin(t.Context(), resolve, digest("b"), 1))
 	require.NoError(t, w.exec.SaveFiles(t.Context(), resolve, []storage.File{{Path: "f", Digest: digest("b"), Size: 1}}))
 	_, err := w.exec.KeepSignature(t.Context(), resolve, storage.StoredSignature{Artifact: "a", KeyID: "k", Signature: []byte("s")})

@@ -25,10 +25,15 @@ func NewExecution(db *DB) *Execution { return &Execution{db: db} }
 
 // Begin claims a phase. The same attempt may begin again; a lower one is stale.
 func (e *Execution) Begin(ctx context.Context, ref export.Ref, phase export.Phase, attempt int64) (storage.Claim, export.Run, error) {
+	return e.BeginPart(ctx, ref, phase, "", attempt)
+}
+
+// BeginPart claims a part of a phase. Parts are claimed each by itself.
+func (e *Execution) BeginPart(ctx context.Context, ref export.Ref, phase export.Phase, part string, attempt int64) (storage.Claim, export.Run, error) {
 	if !export.ValidRunID(ref.RunID) {
 		return storage.Claim{}, export.Run{}, absentRun(ref)
 	}
-	claim := storage.Claim{Ref: ref, Phase: phase, Attempt: attempt}
+	claim := storage.Claim{Ref: ref, Phase: phase, Part: part, Attempt: attempt}
 	var run export.Run
 	err := e.db.WithTenant(ctx, ref.Tenant, func(tx pgx.Tx) (err error) {
 		if run, err = lockRun(ctx, tx, ref); err != nil {
@@ -40,7 +45,7 @@ func (e *Execution) Begin(ctx context.Context, ref export.Ref, phase export.Phas
 		tag, err := tx.Exec(ctx, `
 			insert into export_attempts as a (tenant, project, run_id, phase, attempt) values ($1, $2, $3, $4, $5)
 			on conflict (tenant, run_id, phase) do update set attempt = excluded.attempt where a.attempt <= excluded.attempt`,
-			ref.Tenant, projectColumn(run.Project), ref.RunID, string(phase), attempt)
+			ref.Tenant, projectColumn(run.Project), ref.RunID, claimColumn(claim), attempt)
 		if err == nil && tag.RowsAffected() == 0 {
 			err = outrun(claim)
 		}
@@ -52,12 +57,21 @@ func (e *Execution) Begin(ctx context.Context, ref export.Ref, phase export.Phas
 	return claim, run, nil
 }
 
+// claimColumn is the phase of a claim, or the part of one, as export_attempts
+// has it.
+func claimColumn(c storage.Claim) string {
+	if c.Part == "" {
+		return string(c.Phase)
+	}
+	return string(c.Phase) + "/" + c.Part
+}
+
 func ended(c storage.Claim, run export.Run) error {
 	return fmt.Errorf("%w: run %s is %s", storage.ErrStale, c.Ref.RunID, run.State)
 }
 
 func outrun(c storage.Claim) error {
-	return fmt.Errorf("%w: %s of run %s has an attempt newer than %d", storage.ErrStale, c.Phase, c.Ref.RunID, c.Attempt)
+	return fmt.Errorf("%w: %s of run %s has an attempt newer than %d", storage.ErrStale, claimColumn(c), c.Ref.RunID, c.Attempt)
 }
 
 // claimed runs fn in a transaction that holds the run's row and in which c is
@@ -88,7 +102,7 @@ func (e *Execution) locked(ctx context.Context, c storage.Claim, op string, fn f
 		batch := &pgx.Batch{}
 		batch.Queue(lockRunSQL, c.Ref.Tenant, c.Ref.RunID)
 		batch.Queue("select attempt from export_attempts where tenant = $1 and run_id = $2 and phase = $3",
-			c.Ref.Tenant, c.Ref.RunID, string(c.Phase))
+			c.Ref.Tenant, c.Ref.RunID, claimColumn(c))
 		results := tx.SendBatch(ctx, batch)
 		run, err := oneRun(c.Ref, results.QueryRow())
 		if err != nil {

@@ -15,7 +15,7 @@ import (
 
 // SavePlan records the plan and its shards. A plan is named by its digest: the
 // same one again changes nothing, so shards that are packed stay packed.
-func (e *Execution) SavePlan(ctx context.Context, c storage.Claim, plan bundle.Digest, shards []storage.Shard, at time.Time) error {
+func (e *Execution) SavePlan(ctx context.Context, c storage.Claim, plan, selection bundle.Digest, shards []storage.Shard, at time.Time) error {
 	return e.claimed(ctx, c, "save plan", func(tx pgx.Tx, run export.Run) error {
 		total := export.Progress{Shards: len(shards)}
 		for _, s := range shards {
@@ -28,6 +28,9 @@ func (e *Execution) SavePlan(ctx context.Context, c storage.Claim, plan bundle.D
 			where tenant = $1 and id = $2 and plan_digest is distinct from $3`,
 			run.Tenant, run.ID, plan[:], total.Shards, total.Records, total.Bytes)
 		if err != nil || tag.RowsAffected() == 0 {
+			return err
+		}
+		if err := notePlan(ctx, tx, run, selection); err != nil {
 			return err
 		}
 		if err := replaceShards(ctx, tx, run, shards); err != nil {
@@ -72,7 +75,7 @@ func (e *Execution) Plan(ctx context.Context, ref export.Ref) (plan bundle.Diges
 	err = e.db.readTenant(ctx, ref.Tenant, func(tx pgx.Tx) error {
 		rows, err := tx.Query(ctx, `
 			select r.plan_digest, i.ordinal, i.name, i.kind, i.source, i.cursor, i.count, i.bytes, i.hash,
-				i.result_digest, i.result_size, i.result_records, i.result_content_digest, i.result_content_size
+				i.result_digest, i.result_size, i.result_records, i.result_content_digest, i.result_content_size, i.result_tally
 			from export_runs r left join export_inputs i on i.tenant = r.tenant and i.run_id = r.id
 			where r.tenant = $1 and r.id = $2 order by i.ordinal`, ref.Tenant, ref.RunID)
 		if err != nil {
@@ -97,7 +100,7 @@ func collectPlan(ref export.Ref, rows pgx.Rows) (plan bundle.Digest, shards []st
 			return plan, nil, fmt.Errorf("run %s has no plan: %w", ref.RunID, storage.ErrNotFound)
 		}
 		if raw[1] == nil { // a plan without shards
-			return plan, nil, rows.Scan((*digestColumn)(&plan), nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil)
+			return plan, nil, rows.Scan((*digestColumn)(&plan), nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil)
 		}
 		shard, err := scanShard(rows, &plan)
 		if err != nil {
@@ -118,8 +121,13 @@ func scanShard(row pgx.Row, plan *bundle.Digest) (storage.Shard, error) {
 	var s storage.Shard
 	var digest, contentDigest []byte
 	var size, records, contentSize *int64
-	err := row.Scan((*digestColumn)(plan), &s.Ordinal, &s.Name, &s.Kind, &s.Source, &s.Cursor, &s.Count, &s.Bytes,
-		(*digestColumn)(&s.Hash), &digest, &size, &records, &contentDigest, &contentSize)
+	var tally *string
+	var first any = (*digestColumn)(plan)
+	if plan == nil {
+		first = nil
+	}
+	err := row.Scan(first, &s.Ordinal, &s.Name, &s.Kind, &s.Source, &s.Cursor, &s.Count, &s.Bytes,
+		(*digestColumn)(&s.Hash), &digest, &size, &records, &contentDigest, &contentSize, &tally)
 	if err != nil || digest == nil {
 		return s, err
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/stella-ops/exportcenter/bundle"
 	"github.com/stella-ops/exportcenter/export"
 	"github.com/stella-ops/exportcenter/storage"
 )
@@ -14,7 +15,7 @@ import (
 // SaveShards records packed shards, counts those that were not packed before,
 // and writes one adapter.chunk event for them: a heartbeat's worth of progress
 // is one event (ARCHITECTURE D6), and shards saved again are none.
-func (e *Execution) SaveShards(ctx context.Context, c storage.Claim, shards []storage.Shard, at time.Time) error {
+func (e *Execution) SaveShards(ctx context.Context, c storage.Claim, recipe bundle.Digest, shards []storage.Shard, at time.Time) error {
 	if len(shards) == 0 {
 		return nil
 	}
@@ -23,19 +24,42 @@ func (e *Execution) SaveShards(ctx context.Context, c storage.Claim, shards []st
 		if err != nil || fresh.shards == 0 {
 			return err
 		}
-		var done, all int64
+		var done, all, records, bytes int64
 		err = tx.QueryRow(ctx, `
 			update export_runs set shards_done = shards_done + $3, records_done = records_done + $4, bytes_done = bytes_done + $5
-			where tenant = $1 and id = $2 returning shards_done, shards`,
-			run.Tenant, run.ID, fresh.shards, fresh.records, fresh.bytes).Scan(&done, &all)
+			where tenant = $1 and id = $2 returning shards_done, shards, records_done, bytes_done`,
+			run.Tenant, run.ID, fresh.shards, fresh.records, fresh.bytes).Scan(&done, &all, &records, &bytes)
 		if err != nil {
 			return err
 		}
-		return addEvents(ctx, tx, run, entry{kind: export.EventAdapterChunk, phase: c.Phase, subject: fresh.first, at: at,
+		if err := keepPacked(ctx, tx, run, recipe, shards); err != nil {
+			return err
+		}
+		events := []entry{{kind: export.EventAdapterChunk, phase: c.Phase, subject: fresh.first, at: at,
 			message: fmt.Sprintf("%d of %d shards packed", done, all),
 			metrics: map[string]int64{"shards": fresh.shards, "records": fresh.records, "bytes": fresh.bytes,
-				"shardsDone": done, "shardsTotal": all}})
+				"shardsDone": done, "shardsTotal": all}}}
+		if done == all {
+			events = append(events, entry{kind: export.EventAdapterComplete, phase: c.Phase, at: at, message: "all shards are packed",
+				metrics: map[string]int64{"shards": all, "records": records, "bytes": bytes}})
+		}
+		return addEvents(ctx, tx, run, events...)
 	})
+}
+
+// keepPacked keeps what was packed for runs to come. In the order of the hashes:
+// two runs with the same shards wait for each other and cannot deadlock.
+func keepPacked(ctx context.Context, tx pgx.Tx, run export.Run, recipe bundle.Digest, shards []storage.Shard) error {
+	ordinals := make([]int32, len(shards))
+	for i, s := range shards {
+		ordinals[i] = int32(s.Ordinal)
+	}
+	_, err := tx.Exec(ctx, `
+		insert into export_packed (tenant, hash, recipe, digest, size, records, content_digest, content_size, tally)
+		select tenant, hash, $3, result_digest, result_size, result_records, result_content_digest, result_content_size, result_tally
+		from export_inputs where tenant = $1 and run_id = $2 and ordinal = any ($4) order by hash
+		on conflict do nothing`, run.Tenant, run.ID, recipe[:], ordinals)
+	return err
 }
 
 // freshShards counts shards that were packed for the first time.

@@ -51,9 +51,9 @@ func TestPlanAndShards(t *testing.T) {
 	require.ErrorIs(t, err, storage.ErrNotFound, "no plan yet")
 
 	resolve := w.begin(t, ref, export.PhaseResolve, 1)
-	require.NoError(t, w.exec.SavePlan(t.Context(), resolve, digest("draft"), shards(2), at(101)))
+	require.NoError(t, w.exec.SavePlan(t.Context(), resolve, digest("draft"), digest("selection"), shards(2), at(101)))
 	plan := shards(5)
-	require.NoError(t, w.exec.SavePlan(t.Context(), resolve, digest("plan"), plan, at(102)), "replaces the draft")
+	require.NoError(t, w.exec.SavePlan(t.Context(), resolve, digest("plan"), digest("selection"), plan, at(102)), "replaces the draft")
 	got, rows, err := w.exec.Plan(t.Context(), ref)
 	require.NoError(t, err)
 	require.Equal(t, digest("plan"), got)
@@ -62,11 +62,11 @@ func TestPlanAndShards(t *testing.T) {
 
 	adapt := w.begin(t, ref, export.PhaseAdapt, 1)
 	done := packed(plan)
-	require.NoError(t, w.exec.SaveShards(t.Context(), adapt, done[:2], at(103)))
-	require.NoError(t, w.exec.SaveShards(t.Context(), adapt, done[1:4], at(104)), "one of them again")
+	require.NoError(t, w.exec.SaveShards(t.Context(), adapt, digest("recipe"), done[:2], at(103)))
+	require.NoError(t, w.exec.SaveShards(t.Context(), adapt, digest("recipe"), done[1:4], at(104)), "one of them again")
 	before := w.fingerprint(t)
-	require.NoError(t, w.exec.SaveShards(t.Context(), adapt, done[:4], at(105)))
-	require.NoError(t, w.exec.SavePlan(t.Context(), resolve, digest("plan"), plan, at(106)))
+	require.NoError(t, w.exec.SaveShards(t.Context(), adapt, digest("recipe"), done[:4], at(105)))
+	require.NoError(t, w.exec.SavePlan(t.Context(), resolve, digest("plan"), digest("selection"), plan, at(106)))
 	require.Equal(t, before, w.fingerprint(t), "repeating has no effect")
 	require.Equal(t, export.Progress{Shards: 5, ShardsDone: 4, Records: 50, RecordsDone: 40, Bytes: 5000, BytesDone: 4000},
 		w.get(t, ref).Progress)
@@ -79,7 +79,7 @@ func TestPlanAndShards(t *testing.T) {
 	require.Equal(t, map[string]int64{"shards": 2, "records": 20, "bytes": 2000, "shardsDone": 4, "shardsTotal": 5}, events[4].Metrics)
 
 	stranger := packed(shards(6))[5:]
-	require.ErrorIs(t, w.exec.SaveShards(t.Context(), adapt, stranger, at(107)), storage.ErrConflict)
+	require.ErrorIs(t, w.exec.SaveShards(t.Context(), adapt, digest("recipe"), stranger, at(107)), storage.ErrConflict)
 	require.Equal(t, before, w.fingerprint(t))
 }
 
@@ -87,12 +87,12 @@ func TestAPlanMayBeEmpty(t *testing.T) {
 	w := newWorld(t)
 	ref := w.started(t, "acme", 1).Ref()
 	resolve := w.begin(t, ref, export.PhaseResolve, 1)
-	require.NoError(t, w.exec.SavePlan(t.Context(), resolve, digest("empty"), nil, at(101)))
+	require.NoError(t, w.exec.SavePlan(t.Context(), resolve, digest("empty"), digest("selection"), nil, at(101)))
 	plan, rows, err := w.exec.Plan(t.Context(), ref)
 	require.NoError(t, err)
 	require.Equal(t, digest("empty"), plan)
 	require.Empty(t, rows)
-	require.NoError(t, w.exec.SaveShards(t.Context(), resolve, nil, at(102)))
+	require.NoError(t, w.exec.SaveShards(t.Context(), resolve, digest("recipe"), nil, at(102)))
 }
 
 func TestFilesComeInArchiveOrder(t *testing.T) {
@@ -101,7 +101,7 @@ func TestFilesComeInArchiveOrder(t *testing.T) {
 	files, err := w.runs.Files(t.Context(), ref)
 	require.NoError(t, err)
 	require.Empty(t, files)
-	require.NoError(t, w.exec.SavePlan(t.Context(), w.begin(t, ref, export.PhaseResolve, 1), digest("plan"), shards(1), at(101)))
+	require.NoError(t, w.exec.SavePlan(t.Context(), w.begin(t, ref, export.PhaseResolve, 1), digest("plan"), digest("selection"), shards(1), at(101)))
 	claim := w.begin(t, ref, export.PhaseManifest, 1)
 	payload := storage.File{Path: "data/raw/advisories-0000000000000000.jsonl.zst", Digest: digest("d"), Size: 3,
 		Records: 7, ContentDigest: digest("c"), ContentSize: 9, Payload: true}
@@ -152,11 +152,11 @@ func TestFilesOfAnEarlierPlanGo(t *testing.T) {
 	}
 	readme := storage.File{Path: "README.md", Digest: digest("r"), Size: 4}
 	for _, r := range []export.Ref{ref, other} {
-		require.NoError(t, w.exec.SavePlan(t.Context(), w.begin(t, r, export.PhaseResolve, 1), digest("plan"), shards(3), at(101)))
+		require.NoError(t, w.exec.SavePlan(t.Context(), w.begin(t, r, export.PhaseResolve, 1), digest("plan"), digest("selection"), shards(3), at(101)))
 		save(r, export.PhaseManifest, 1, shards(3), readme)
 		require.Len(t, paths(r), 4)
 	}
-	require.NoError(t, w.exec.SavePlan(t.Context(), w.begin(t, ref, export.PhaseResolve, 2), digest("new plan"), shards(4)[1:], at(102)))
+	require.NoError(t, w.exec.SavePlan(t.Context(), w.begin(t, ref, export.PhaseResolve, 2), digest("new plan"), digest("selection"), shards(4)[1:], at(102)))
 	save(ref, export.PhaseSign, 1, nil, storage.File{Path: "checksums.txt", Digest: digest("c"), Size: 1})
 	require.Len(t, paths(ref), 5, "only the manifest decides")
 	save(ref, export.PhaseManifest, 1, shards(3), readme)

@@ -1,8 +1,32 @@
 package postgres
 
+import (
+	"context"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/stella-ops/exportcenter/ledger"
+)
+
 // For tests in postgres_test.
 var (
 	MigrateDown = migrateDown
 	Classify    = classify
 	State       = state
 )
+
+// Places gives where the documents numbered seqs are; what is not there is
+// nowhere.
+func Places(ctx context.Context, store ledger.Store, tenant string, seqs []int64) (places []ledger.Place, err error) {
+	err = store.(*Ledger).db.readTenant(ctx, tenant, func(tx pgx.Tx) error {
+		rows, err := tx.Query(ctx, `select coalesce(o.block, -2), coalesce(o.slot, 0)
+			from unnest($2::bigint[]) with ordinality as w (seq, n)
+			left join ledger_observations o on o.tenant = $1 and o.seq = w.seq order by w.n`, tenant, seqs)
+		if err != nil {
+			return err
+		}
+		places, err = pgx.CollectRows(rows, pgx.RowToStructByPos[ledger.Place])
+		return err
+	})
+	return places, err
+}

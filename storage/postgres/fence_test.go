@@ -108,7 +108,7 @@ func TestAttemptsTakeOverFromEachOther(t *testing.T) {
 	w := newWorld(t)
 	ref := w.started(t, "acme", 1).Ref()
 	plan := shards(40)
-	require.NoError(t, w.exec.SavePlan(t.Context(), w.begin(t, ref, export.PhaseResolve, 1), digest("plan"), plan, at(101)))
+	require.NoError(t, w.exec.SavePlan(t.Context(), w.begin(t, ref, export.PhaseResolve, 1), digest("plan"), digest("selection"), plan, at(101)))
 	done := packed(plan)
 	const attempts = 4
 	stale := make([]int, attempts)
@@ -117,7 +117,7 @@ func TestAttemptsTakeOverFromEachOther(t *testing.T) {
 		go func() {
 			claim, _, err := w.exec.Begin(t.Context(), ref, export.PhaseAdapt, int64(a+1))
 			for i := 0; err == nil && i < len(done); i += 2 {
-				err = w.exec.SaveShards(t.Context(), claim, done[i:i+2], at(102))
+				err = w.exec.SaveShards(t.Context(), claim, digest("recipe"), done[i:i+2], at(102))
 			}
 			if a < attempts-1 && errors.Is(err, storage.ErrStale) {
 				stale[a]++
@@ -170,7 +170,7 @@ func BenchmarkPlan(b *testing.B) {
 	ref := w.started(b, "acme", 1).Ref()
 	claim, plan := w.begin(b, ref, export.PhaseResolve, 1), shards(1600)
 	for n := 0; b.Loop(); n++ {
-		if err := w.exec.SavePlan(b.Context(), claim, digest(at(n).String()), plan, at(101)); err != nil {
+		if err := w.exec.SavePlan(b.Context(), claim, digest(at(n).String()), digest("selection"), plan, at(101)); err != nil {
 			b.Fatal(err)
 		}
 		if _, rows, err := w.exec.Plan(b.Context(), ref); err != nil || len(rows) != len(plan) {

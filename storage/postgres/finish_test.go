@@ -107,7 +107,7 @@ func TestASuccessHasAnArchiveAndADelivery(t *testing.T) {
 func TestAStaleAttemptWritesNothing(t *testing.T) {
 	w := newWorld(t)
 	run := w.started(t, "acme", 1)
-	require.NoError(t, w.exec.SavePlan(t.Context(), w.begin(t, run.Ref(), export.PhaseResolve, 1), digest("plan"), shards(1), at(101)))
+	require.NoError(t, w.exec.SavePlan(t.Context(), w.begin(t, run.Ref(), export.PhaseResolve, 1), digest("plan"), digest("selection"), shards(1), at(101)))
 	old := w.begin(t, run.Ref(), export.PhaseAdapt, 1)
 	w.begin(t, run.Ref(), export.PhaseAdapt, 2)
 	never := storage.Claim{Ref: run.Ref(), Phase: export.PhaseDistribute, Attempt: 1}

@@ -1,94 +1,120 @@
 package postgres
 
 import (
-	"bytes"
+	"crypto/sha256"
 	"strings"
+	"time"
 
 	"github.com/stella-ops/exportcenter/ledger"
 )
 
+// identitySize is the length of an identity in the rows. 2^64 documents of one
+// tenant would have to be made for two of his to share one.
+const identitySize = 16
+
+// identityOf names the document that o is a revision of: the first bytes of
+// the SHA-256 of its identity's members. None of them can hold a line feed.
+func identityOf(o *ledger.Observation) (identity [identitySize]byte) {
+	text := make([]byte, 0, 256)
+	for i, member := range [...]string{ledger.ProjectName(o.Project), string(o.Kind), o.Source, o.Stream, o.UpstreamID} {
+		if i > 0 {
+			text = append(text, '\n')
+		}
+		text = append(text, member...)
+	}
+	sum := sha256.Sum256(text)
+	copy(identity[:], sum[:])
+	return identity
+}
+
+// column makes one column of all documents.
+func column[T any](b *importBatch, of func(*importDocument) T) []T {
+	values := make([]T, len(b.documents))
+	for i := range b.documents {
+		values[i] = of(&b.documents[i])
+	}
+	return values
+}
+
 // observationArgs are the parameters of insertObservations.
-func (b *importBatch) observationArgs(tenant string) []any {
-	text := func(of func(ledger.Observation) string) []string {
-		column := make([]string, len(b.observations))
-		for i, o := range b.observations {
-			column[i] = of(o)
-		}
-		return column
-	}
-	number := func(of func(ledger.Observation) int64) []int64 {
-		column := make([]int64, len(b.observations))
-		for i, o := range b.observations {
-			column[i] = of(o)
-		}
-		return column
-	}
-	digests := make([][]byte, len(b.observations))
-	for i, o := range b.observations {
-		digests[i] = bytes.Clone(o.Digest[:])
-	}
+func (b *importBatch) observationArgs(tenant string, at time.Time) []any {
 	t := b.terms()
 	return []any{
 		tenant,
-		text(func(o ledger.Observation) string { return ledger.ProjectName(o.Project) }),
-		text(func(o ledger.Observation) string { return string(o.Kind) }),
-		text(func(o ledger.Observation) string { return o.Format }),
-		text(func(o ledger.Observation) string { return o.Source }),
-		text(func(o ledger.Observation) string { return o.Stream }),
-		text(func(o ledger.Observation) string { return o.UpstreamID }),
-		text(func(o ledger.Observation) string { return o.Modified }),
-		digests,
-		text(func(o ledger.Observation) string { return o.Subject }),
-		number(func(o ledger.Observation) int64 { return int64(len(o.Raw)) }),
-		number(func(o ledger.Observation) int64 { return int64(len(o.Canonical)) }),
-		text(func(o ledger.Observation) string { return textArray(o.Ecosystems) }),
-		text(func(o ledger.Observation) string { return textArray(o.Products) }),
-		text(func(o ledger.Observation) string { return textArray(o.Aliases) }),
-		b.beaten,
+		column(b, func(d *importDocument) string { return ledger.ProjectName(d.Project) }),
+		column(b, func(d *importDocument) string { return string(d.Kind) }),
+		column(b, func(d *importDocument) string { return d.Format }),
+		column(b, func(d *importDocument) string { return d.Source }),
+		column(b, func(d *importDocument) string { return d.Stream }),
+		column(b, func(d *importDocument) string { return d.UpstreamID }),
+		column(b, func(d *importDocument) string { return d.Modified }),
+		column(b, func(d *importDocument) []byte { return d.Digest[:] }),
+		column(b, func(d *importDocument) []byte { return d.identity[:] }),
+		column(b, func(d *importDocument) string { return d.Subject }),
+		column(b, func(d *importDocument) int64 { return int64(len(d.Raw)) }),
+		column(b, func(d *importDocument) int64 { return int64(len(d.Canonical)) }),
+		column(b, func(d *importDocument) int64 { return d.place.Block }),
+		column(b, func(d *importDocument) int32 { return d.place.Slot }),
+		column(b, func(d *importDocument) int16 { return severityBits(d.Severities) }),
+		column(b, func(d *importDocument) bool { return d.beaten }),
 		t.positions, t.axes, t.values,
+		at,
 	}
+}
+
+// severityBits are the severities of a document as the rows have them.
+func severityBits(words []string) (bits int16) {
+	for _, word := range words {
+		switch word {
+		case "none":
+			bits |= 1
+		case "low":
+			bits |= 2
+		case "medium":
+			bits |= 4
+		case "high":
+			bits |= 8
+		case "critical":
+			bits |= 16
+		}
+	}
+	return bits
 }
 
 // Axes of ledger_terms.
 const (
-	axisSubject   = "subject"
 	axisProduct   = "product"
 	axisEcosystem = "ecosystem"
 	axisAlias     = "alias"
-	axisModified  = "modified"
 )
 
 type termColumns struct {
-	positions []int64 // of the observation in the batch, from 1
+	positions []int64 // of the document in the batch, from 1
 	axes      []string
 	values    []string
 }
 
 func (b *importBatch) terms() termColumns {
 	var t termColumns
-	for i, o := range b.observations {
-		add := func(axis string, values ...string) {
+	for i := range b.documents {
+		d := &b.documents[i]
+		add := func(axis string, values []string) {
 			for _, v := range values {
-				if v != "" {
-					t.positions = append(t.positions, int64(i)+1)
-					t.axes = append(t.axes, axis)
-					t.values = append(t.values, v)
-				}
+				t.positions = append(t.positions, int64(i)+1)
+				t.axes = append(t.axes, axis)
+				t.values = append(t.values, v)
 			}
 		}
-		add(axisSubject, o.Subject)
-		add(axisProduct, o.Products...)
-		add(axisEcosystem, o.Ecosystems...)
-		add(axisAlias, o.Aliases...)
-		add(axisModified, o.Modified)
+		add(axisProduct, d.Products)
+		add(axisEcosystem, d.Ecosystems)
+		add(axisAlias, d.Aliases)
 	}
 	return t
 }
 
 var arrayEscape = strings.NewReplacer(`\`, `\\`, `"`, `\"`)
 
-// textArray writes an array literal. unnest takes an array of arrays apart
-// into single values, so lists travel as text and are cast on the server.
+// textArray writes an array literal.
 func textArray(values []string) string {
 	var b strings.Builder
 	b.WriteByte('{')

@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -76,7 +77,7 @@ func current(t testing.TB, store ledger.Store, tenant string, seq int64, sel exp
 
 func listCurrent(ctx context.Context, store ledger.Store, tenant string, seq int64, sel export.Selectors) ([]ledger.Row, error) {
 	var rows []ledger.Row
-	err := store.Current(ctx, tenant, "", seq, sel, func(r ledger.Row) error {
+	err := store.Current(ctx, tenant, "", seq, sel, ledger.KeyRange{}, func(r ledger.Row) error {
 		rows = append(rows, r)
 		return nil
 	})
@@ -122,16 +123,17 @@ func checkLines(t testing.TB, store ledger.Store, rows []ledger.Row, all []ledge
 	for _, o := range all {
 		want[o.Digest.Hex()+o.Stream] = o
 	}
-	seqs := make([]int64, len(rows))
+	places := make([]ledger.Place, len(rows))
 	for i, r := range rows {
-		seqs[i] = r.Seq
+		places[i] = r.Place
 		if i > 0 {
 			require.Less(t, rows[i-1].Key(), r.Key())
 		}
 	}
 	start, n := time.Now(), 0
-	require.NoError(t, store.Lines(t.Context(), "acme", seqs, func(l ledger.Line) error {
+	require.NoError(t, store.Lines(t.Context(), "acme", places, func(l ledger.Line) error {
 		o := want[l.Digest.Hex()+l.Stream]
+		l.Seq = rows[n].Seq // only a listing has it
 		require.Equal(t, rows[n], l.Row)
 		require.Equal(t, string(o.Canonical), string(l.Canonical))
 		require.Equal(t, o.Modified, l.Modified)
@@ -162,6 +164,15 @@ func TestLedgerSelectsFromTheRealCorpus(t *testing.T) {
 		}
 		return n
 	}
+	withProduct := func(match func(string) bool) int {
+		n := 0
+		for _, o := range all {
+			if slices.ContainsFunc(o.Products, match) {
+				n++
+			}
+		}
+		return n
+	}
 	tests := []struct {
 		name string
 		sel  export.Selectors
@@ -174,6 +185,10 @@ func TestLedgerSelectsFromTheRealCorpus(t *testing.T) {
 		{"other source", export.Selectors{Sources: []string{"OSV"}}, 0},
 		{"one ecosystem", export.Selectors{Ecosystems: []string{"Maven"}}, in("Maven")},
 		{"two ecosystems", export.Selectors{Ecosystems: []string{"npm", "crates.io"}}, in("npm") + in("crates.io")},
+		{"all products", export.Selectors{Products: []string{"pkg:*"}}, withProduct(func(string) bool { return true })},
+		{"a package", export.Selectors{Products: []string{"pkg:npm/lodash"}}, withProduct(func(p string) bool { return p == "pkg:npm/lodash" })},
+		{"a glob", export.Selectors{Products: []string{"pkg:*/*spring*", "pkg:npm/l_*"}}, withProduct(func(p string) bool { return strings.Contains(p, "spring") })},
+		{"products in an ecosystem", export.Selectors{Products: []string{"pkg:npm/*", "pkg:cargo/*"}, Ecosystems: []string{"crates.io"}}, in("crates.io")},
 		{"text as SQL", export.Selectors{Ecosystems: []string{"' or true --"}}, 0},
 	}
 	for _, tt := range tests {

@@ -17,8 +17,9 @@ func ExplainCurrent(t *testing.T, db *DB, tenant string, seq int64, sel export.S
 		if _, err := tx.Exec(t.Context(), inOrder); err != nil {
 			return err
 		}
-		sql, args := currentQuery(tenant, "", seq, sel, false)
-		rows, err := tx.Query(t.Context(), "explain "+sql, args...)
+		q := newListing(tenant, "", seq)
+		q.chosen(sel, false)
+		rows, err := tx.Query(t.Context(), "explain "+q.sql(), q.args...)
 		if err != nil {
 			return err
 		}
@@ -32,8 +33,9 @@ func ExplainCurrent(t *testing.T, db *DB, tenant string, seq int64, sel export.S
 func ListCurrent(t *testing.T, db *DB, tenant string, seq int64, sel export.Selectors, few bool) (rows []ledger.Row) {
 	t.Helper()
 	require.NoError(t, db.readTenant(t.Context(), tenant, func(tx pgx.Tx) error {
-		sql, args := currentQuery(tenant, "", seq, sel, few)
-		return readRows(t.Context(), tx, sql, args, func(r ledger.Row) error { rows = append(rows, r); return nil })
+		q := newListing(tenant, "", seq)
+		q.chosen(sel, few)
+		return readRows(t.Context(), tx, q, func(r ledger.Row) error { rows = append(rows, r); return nil })
 	}))
 	return rows
 }
@@ -42,7 +44,7 @@ func ListCurrent(t *testing.T, db *DB, tenant string, seq int64, sel export.Sele
 func ExplainLines(t *testing.T, db *DB, tenant string) (plan []string) {
 	t.Helper()
 	require.NoError(t, db.readTenant(t.Context(), tenant, func(tx pgx.Tx) error {
-		rows, err := tx.Query(t.Context(), "explain "+linesQuery, tenant, []int64{1, 2, 3})
+		rows, err := tx.Query(t.Context(), "explain "+blocksQuery, tenant, []int64{1, 2, 3})
 		if err != nil {
 			return err
 		}

@@ -13,43 +13,32 @@ import (
 	"github.com/stella-ops/exportcenter/ledger"
 )
 
-// Import implements ledger.Store: one transaction of three steps.
+// Import implements ledger.Store.
 //
-//  1. Insert contents, sorted by digest: two importers of the same documents
-//     wait for each other in one order and cannot deadlock.
-//  2. Lock the tenant's head row, to commit. Whoever waited sees, in step 3,
-//     everything the previous holder recorded (READ COMMITTED).
-//  3. In one statement: drop revisions that are recorded, number the rest
-//     densely in batch order, insert them and their terms, raise the head.
+//  1. Ask which revisions are recorded. What is recorded stays recorded, so no
+//     lock is needed: those are unchanged, and nothing is written for them.
+//  2. Pack the others into blocks, in the export's order, outside any lock.
+//  3. In one transaction: insert the blocks; lock the tenant's head row, to
+//     commit, so that whoever waited sees everything the previous holder
+//     recorded (READ COMMITTED); and in one statement drop revisions that were
+//     recorded meanwhile, number the rest densely in batch order, insert them
+//     and their terms, raise the head.
 //
 // So a sequence at or below a head that was read never appears later. Counts
 // are those of importing the documents one by one in batch order; they do not
 // depend on where batches were cut.
 func (l *Ledger) Import(ctx context.Context, tenant string, batch []ledger.Observation) (ledger.Counts, error) {
-	for _, o := range batch {
-		if err := o.Validate(); err != nil {
+	for i := range batch {
+		if err := batch[i].Validate(); err != nil {
 			return ledger.Counts{}, &export.Error{
 				Code: export.CodeValidation, Class: export.ClassPermanent,
-				Message: fmt.Sprintf("document %.80q cannot be recorded: %v", o.UpstreamID, err), Field: o.UpstreamID,
+				Message: fmt.Sprintf("document %.80q cannot be recorded: %v", batch[i].UpstreamID, err), Field: batch[i].UpstreamID,
 			}
 		}
 	}
 	counts := ledger.Counts{Read: int64(len(batch))}
-	if len(batch) == 0 {
-		return counts, nil
-	}
 	b := newImportBatch(batch)
-	var accepted, superseded int64
-	err := l.db.WithTenant(ctx, tenant, func(tx pgx.Tx) error {
-		pipeline := &pgx.Batch{}
-		pipeline.Queue(insertContents, tenant, b.digests, b.raws, b.canonicals)
-		pipeline.Queue(insertHead, tenant)
-		pipeline.Queue(lockHead, tenant)
-		pipeline.Queue(insertObservations, b.observationArgs(tenant)...).QueryRow(func(row pgx.Row) error {
-			return row.Scan(&accepted, &superseded)
-		})
-		return tx.SendBatch(ctx, pipeline).Close()
-	})
+	accepted, superseded, err := l.record(ctx, tenant, b)
 	if err != nil {
 		return ledger.Counts{}, fmt.Errorf("import %d documents: %w", len(batch), err)
 	}
@@ -58,19 +47,82 @@ func (l *Ledger) Import(ctx context.Context, tenant string, batch []ledger.Obser
 	return counts, nil
 }
 
-const insertContents = `
-insert into ledger_contents (tenant, sha256, raw, canonical)
-select $1, c.sha256, c.raw, c.canonical
-from unnest($2::bytea[], $3::bytea[], $4::bytea[]) with ordinality as c (sha256, raw, canonical, n)
-order by c.n
-on conflict do nothing`
+func (l *Ledger) record(ctx context.Context, tenant string, b *importBatch) (accepted, superseded int64, err error) {
+	segment, err := l.dropRecorded(ctx, tenant, b)
+	if err != nil || len(b.documents) == 0 {
+		return 0, 0, err
+	}
+	blocks, err := b.pack(segment)
+	if err != nil {
+		return 0, 0, err
+	}
+	numbers, data := make([]int64, len(blocks)), make([][]byte, len(blocks))
+	for i, block := range blocks {
+		numbers[i], data[i] = block.number, block.stored
+	}
+	args := b.observationArgs(tenant, l.clock())
+	err = l.db.WithTenant(ctx, tenant, func(tx pgx.Tx) error {
+		pipeline := &pgx.Batch{}
+		pipeline.Queue(insertBlocks, tenant, numbers, data)
+		pipeline.Queue(insertHead, tenant)
+		pipeline.Queue(lockHead, tenant)
+		pipeline.Queue(insertObservations, args...).QueryRow(func(row pgx.Row) error {
+			return row.Scan(&accepted, &superseded)
+		})
+		return tx.SendBatch(ctx, pipeline).Close()
+	})
+	return accepted, superseded, err
+}
+
+// dropRecorded takes the revisions that are recorded out of the batch, and
+// gives the number of the segment the others will be.
+func (l *Ledger) dropRecorded(ctx context.Context, tenant string, b *importBatch) (segment int64, err error) {
+	if len(b.documents) == 0 {
+		return 0, nil
+	}
+	digests, identities := make([][]byte, len(b.documents)), make([][]byte, len(b.documents))
+	for i, d := range b.documents {
+		digests[i], identities[i] = d.Digest[:], d.identity[:]
+	}
+	var recorded []int64
+	err = l.db.WithTenant(ctx, tenant, func(tx pgx.Tx) error {
+		return tx.QueryRow(ctx, recordedQuery, tenant, digests, identities).Scan(&recorded, &segment)
+	})
+	if err != nil || len(recorded) == 0 {
+		return segment, err
+	}
+	known := make(map[int64]bool, len(recorded))
+	for _, n := range recorded {
+		known[n-1] = true
+	}
+	kept := b.documents[:0]
+	for i, d := range b.documents {
+		if !known[int64(i)] {
+			kept = append(kept, d)
+		}
+	}
+	b.documents = kept
+	return segment, nil
+}
+
+// recordedQuery asks document by document, in one look at the index each: "is
+// true" keeps the planner from making a join with all of the tenant's rows.
+const recordedQuery = `
+select coalesce(array_agg(w.n) filter (where (exists (select from ledger_observations o
+    where o.tenant = $1 and o.sha256 = w.sha256 and o.identity = w.identity)) is true), '{}'),
+  nextval('ledger_segments')
+from unnest($2::bytea[], $3::bytea[]) with ordinality as w (sha256, identity, n)`
+
+const insertBlocks = `
+insert into ledger_blocks (tenant, block, data)
+select $1, b.block, b.data from unnest($2::bigint[], $3::bytea[]) as b (block, data)`
 
 const insertHead = `insert into ledger_heads (tenant) values ($1) on conflict do nothing`
 
 const lockHead = `select seq from ledger_heads where tenant = $1 for update`
 
-// insertObservations runs under the head's lock. $16 says that an earlier
-// document of the same batch is a greater revision; $17 to $19 are the terms
+// insertObservations runs under the head's lock. beaten says that an earlier
+// document of the same batch is a greater revision; $18 to $20 are the terms
 // as (position in the batch, axis, term).
 //
 // What is recorded of a document is asked document by document, in one look at
@@ -80,30 +132,28 @@ const lockHead = `select seq from ledger_heads where tenant = $1 for update`
 const insertObservations = `
 with batch as (
   select * from unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::bytea[],
-    $10::text[], $11::bigint[], $12::bigint[], $13::text[], $14::text[], $15::text[], $16::bool[])
+    $10::bytea[], $11::text[], $12::bigint[], $13::bigint[], $14::bigint[], $15::integer[], $16::smallint[], $17::bool[])
     with ordinality as b (project, kind, format, source, stream, upstream_id, modified, sha256,
-      subject, raw_bytes, canonical_bytes, ecosystems, products, aliases, beaten, n)
+      identity, subject, raw_bytes, canonical_bytes, block, slot, severities, beaten, n)
 ), numbered as (
   select b.*, h.seq + row_number() over (order by b.n) as seq, best.seq as overtakes,
     b.beaten or coalesce((best.modified, best.sha256) > (b.modified, b.sha256), false) as superseded
   from batch b
   left join lateral (
     select o.seq, o.modified, o.sha256, bool_or(o.sha256 = b.sha256) over () as known
-    from ledger_observations o
-    where o.tenant = $1 and o.project = b.project and o.kind = b.kind and o.upstream_id = b.upstream_id
-      and o.source = b.source and o.stream = b.stream
+    from ledger_observations o where o.tenant = $1 and o.identity = b.identity
     order by o.modified desc, o.sha256 desc limit 1) best on true
   cross join (select seq from ledger_heads where tenant = $1) h
   where best.known is not true
 ), chain as (
   select seq, overtakes, lead(seq) over same as next, row_number() over same as nth
   from numbered where not superseded
-  window same as (partition by project, kind, upstream_id, source, stream order by seq)
+  window same as (partition by identity order by seq)
 ), recorded as (
   insert into ledger_observations (tenant, seq, project, kind, format, source, stream, upstream_id, modified, sha256,
-    subject, raw_bytes, canonical_bytes, ecosystems, products, aliases)
+    identity, subject, raw_bytes, canonical_bytes, block, slot, severities)
   select $1, seq, project, kind, format, source, stream, upstream_id, modified, sha256,
-    subject, raw_bytes, canonical_bytes, ecosystems::text[], products::text[], aliases::text[]
+    identity, subject, raw_bytes, canonical_bytes, block, slot, severities
   from numbered order by seq
 ), overtaken as (
   insert into ledger_superseded (tenant, seq, by_seq)
@@ -113,67 +163,91 @@ with batch as (
 ), terms as (
   insert into ledger_terms (tenant, axis, term, seq)
   select $1, t.axis, t.term, numbered.seq
-  from unnest($17::bigint[], $18::text[], $19::text[]) as t (n, axis, term)
+  from unnest($18::bigint[], $19::text[], $20::text[]) as t (n, axis, term)
   join numbered on numbered.n = t.n
-  order by t.axis, t.term, numbered.seq
 ), raised as (
   update ledger_heads set seq = ledger_heads.seq + (select count(*) from numbered)
   where tenant = $1 and exists (select from numbered)
+), moment as (
+  insert into ledger_moments (tenant, seq, at)
+  select $1, max(seq), greatest($21::timestamptz, (select at from ledger_moments where tenant = $1 order by seq desc limit 1))
+  from numbered having count(*) > 0
 )
 select count(*) filter (where not superseded), count(*) filter (where superseded) from numbered`
 
-// importBatch is a batch as columns, without its own duplicates.
-type importBatch struct {
-	observations []ledger.Observation
-	beaten       []bool
-
-	// Contents, sorted by digest. A nil canonical form equals the original.
-	digests, raws, canonicals [][]byte
+// importDocument is a document of a batch.
+type importDocument struct {
+	*ledger.Observation
+	identity [identitySize]byte
+	beaten   bool // by an earlier document of the batch
+	place    ledger.Place
 }
 
-type revision struct {
-	ledger.Identity
-	digest bundle.Digest
+// importBatch is a batch without its own duplicates, in the order it came in.
+type importBatch struct {
+	documents []importDocument
 }
 
 func newImportBatch(batch []ledger.Observation) *importBatch {
-	b := &importBatch{}
-	seen := map[revision]bool{}
-	greatest := map[ledger.Identity]ledger.Observation{}
-	contents := map[bundle.Digest]ledger.Observation{}
-	for _, o := range batch {
-		id := o.Identity()
-		if r := (revision{id, o.Digest}); seen[r] {
+	type revision struct {
+		identity [identitySize]byte
+		digest   bundle.Digest
+	}
+	b := &importBatch{documents: make([]importDocument, 0, len(batch))}
+	seen := make(map[revision]bool, len(batch))
+	greatest := make(map[[identitySize]byte]*ledger.Observation, len(batch))
+	for i := range batch {
+		o := &batch[i]
+		d := importDocument{Observation: o, identity: identityOf(o)}
+		if r := (revision{d.identity, o.Digest}); seen[r] {
 			continue
 		} else {
 			seen[r] = true
 		}
-		best, known := greatest[id]
-		if !known || ledger.Greater(o, best) {
-			greatest[id] = o
+		best, known := greatest[d.identity]
+		d.beaten = known && ledger.Greater(*best, *o)
+		if !known || !d.beaten {
+			greatest[d.identity] = o
 		}
-		b.observations = append(b.observations, o)
-		b.beaten = append(b.beaten, known && ledger.Greater(best, o))
-		contents[o.Digest] = o
+		b.documents = append(b.documents, d)
 	}
-	b.setContents(contents)
 	return b
 }
 
-func (b *importBatch) setContents(contents map[bundle.Digest]ledger.Observation) {
-	order := make([]bundle.Digest, 0, len(contents))
-	for d := range contents {
-		order = append(order, d)
+// pack packs the documents into blocks in the order of an export.
+func (b *importBatch) pack(segment int64) ([]block, error) {
+	order := make([]int, len(b.documents))
+	for i := range order {
+		order[i] = i
 	}
-	slices.SortFunc(order, func(x, y bundle.Digest) int { return bytes.Compare(x[:], y[:]) })
-	for _, d := range order {
-		o := contents[d]
-		canonical := o.Canonical
-		if bytes.Equal(canonical, o.Raw) {
-			canonical = nil
+	slices.SortFunc(order, func(x, y int) int {
+		return compareKeys(b.documents[x].Observation, b.documents[y].Observation)
+	})
+	documents := make([]*ledger.Observation, len(order))
+	for i, n := range order {
+		documents[i] = b.documents[n].Observation
+	}
+	blocks, places, err := packBlocks(segment, documents)
+	if err != nil {
+		return nil, err
+	}
+	for i, n := range order {
+		b.documents[n].place = places[i]
+	}
+	return blocks, nil
+}
+
+// compareKeys orders documents as an export does, and revisions of one by
+// their digests.
+func compareKeys(a, b *ledger.Observation) int {
+	for _, pair := range [...][2]string{{string(a.Kind), string(b.Kind)}, {a.Subject, b.Subject},
+		{a.UpstreamID, b.UpstreamID}, {a.Source, b.Source}, {a.Stream, b.Stream}} {
+		if pair[0] != pair[1] {
+			if pair[0] < pair[1] {
+				return -1
+			}
+			return 1
 		}
-		b.digests = append(b.digests, bytes.Clone(d[:]))
-		b.raws = append(b.raws, o.Raw)
-		b.canonicals = append(b.canonicals, canonical)
 	}
+	return bytes.Compare(a.Digest[:], b.Digest[:])
 }

@@ -2,145 +2,198 @@ package postgres
 
 import (
 	"context"
-	"encoding/binary"
-	"errors"
 	"fmt"
 	"slices"
+	"sync"
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/stella-ops/exportcenter/bundle"
 	"github.com/stella-ops/exportcenter/ledger"
 	"github.com/stella-ops/exportcenter/storage"
 )
 
-// linesQuery looks every document up by its keys. The lateral subqueries are
-// fenced (offset 0), so the planner cannot turn the lookups into one join with
-// all of the tenant's rows: without statistics, as after a first import, it
-// did, and each chunk then read the whole ledger. The numbers are put in order
-// before the lookups and the server keeps that order: no document is sorted.
-const linesQuery = `
-select o.seq, o.kind, o.subject, o.upstream_id, o.source, o.stream, o.sha256, o.canonical_bytes,
-  o.format, o.modified, o.raw_bytes, o.ecosystems, o.products, o.aliases, c.bytes
-from (select seq, n from unnest($2::bigint[]) with ordinality as w (seq, n) order by n) w
-cross join lateral (select * from ledger_observations o where o.tenant = $1 and o.seq = w.seq offset 0) o
-cross join lateral (select coalesce(c.canonical, c.raw) as bytes from ledger_contents c
-  where c.tenant = $1 and c.sha256 = o.sha256 offset 0) c
-order by w.n`
+// blocksQuery gives blocks in the order of their numbers. The lateral subquery
+// is fenced (offset 0), so that the planner looks each up.
+const blocksQuery = `
+select w.block, b.data
+from (select block from unnest($2::bigint[]) as w (block) order by block) w
+cross join lateral (select data from ledger_blocks b where b.tenant = $1 and b.block = w.block offset 0) b
+order by w.block`
 
-// linesChunk bounds one query of Lines. Its answer comes row by row.
-const linesChunk = 4096
-
-// Lines implements ledger.Store. A sequence that is not there is
+// Lines implements ledger.Store. Every block is read once, however many of its
+// documents are wanted and wherever in the order they stand; what is wanted of
+// it is kept until all are there. A document that is not there is
 // storage.ErrNotFound: a reader is never given fewer documents than it asked for.
-func (l *Ledger) Lines(ctx context.Context, tenant string, seqs []int64, yield func(ledger.Line) error) error {
-	err := l.db.readTenant(ctx, tenant, func(tx pgx.Tx) error {
-		for chunk := range slices.Chunk(seqs, linesChunk) {
-			if err := readLines(ctx, tx, tenant, chunk, yield); err != nil {
-				return err
-			}
-		}
+func (l *Ledger) Lines(ctx context.Context, tenant string, places []ledger.Place, yield func(ledger.Line) error) error {
+	if len(places) == 0 {
 		return nil
-	})
+	}
+	s := shelves.Get().(*shelf)
+	defer s.release()
+	err := l.db.readTenant(ctx, tenant, func(tx pgx.Tx) error { return s.fill(ctx, tx, tenant, places) })
+	if err == nil {
+		err = s.each(places, yield)
+	}
 	if err != nil {
-		return fmt.Errorf("read %d documents: %w", len(seqs), err)
+		return fmt.Errorf("read %d documents: %w", len(places), err)
 	}
 	return nil
 }
 
-func readLines(ctx context.Context, tx pgx.Tx, tenant string, seqs []int64, yield func(ledger.Line) error) error {
-	rows, err := tx.Query(ctx, linesQuery, pgx.QueryResultFormats{pgx.BinaryFormatCode}, tenant, seqs)
+// shelf holds records until they are yielded in order.
+type shelf struct {
+	order   []int32 // places by block and slot
+	blocks  []int64
+	content []byte   // of the block being read
+	chunks  [][]byte // the records lie in these
+	used    int      // chunks that hold some
+	at      [][]byte // the record of each place
+}
+
+// chunkBytes is the size of a chunk: a shelf takes what it needs and no more,
+// and keeps it for the next reader.
+const chunkBytes = 1 << 20
+
+// put keeps a copy of record.
+func (s *shelf) put(record []byte) []byte {
+	if len(record) > chunkBytes/4 { // a chunk of its own, not kept for others
+		return append([]byte(nil), record...)
+	}
+	if s.used == 0 || len(s.chunks[s.used-1])+len(record) > chunkBytes {
+		if s.used == len(s.chunks) {
+			s.chunks = append(s.chunks, make([]byte, 0, chunkBytes))
+		}
+		s.chunks[s.used] = s.chunks[s.used][:0]
+		s.used++
+	}
+	chunk := &s.chunks[s.used-1]
+	*chunk = append(*chunk, record...)
+	return (*chunk)[len(*chunk)-len(record):]
+}
+
+// shelves holds idle shelves; keepShelf bounds what one may hold on to.
+var shelves = sync.Pool{New: func() any { return new(shelf) }}
+
+const keepShelf = 24 << 20
+
+func (s *shelf) release() {
+	if cap(s.content) > 4*blockBytes {
+		s.content = nil
+	}
+	if len(s.chunks) > keepShelf/chunkBytes {
+		s.chunks = s.chunks[:keepShelf/chunkBytes]
+	}
+	clear(s.at)
+	shelves.Put(s)
+}
+
+// fill reads all blocks that places name.
+func (s *shelf) fill(ctx context.Context, tx pgx.Tx, tenant string, places []ledger.Place) error {
+	s.sort(places)
+	rows, err := tx.Query(ctx, blocksQuery, pgx.QueryResultFormats{pgx.BinaryFormatCode}, tenant, s.blocks)
 	if err != nil {
 		return err
 	}
 	defer rows.Close()
-	var line ledger.Line
-	read := 0
-	for rows.Next() {
-		if err := decodeLine(rows.RawValues(), &line); err != nil {
-			return err
+	wanted := s.order
+	for _, number := range s.blocks {
+		if !rows.Next() {
+			break
 		}
-		if read == len(seqs) || line.Seq != seqs[read] {
-			return fmt.Errorf("document %d: %w", seqs[min(read, len(seqs)-1)], storage.ErrNotFound)
+		raw := rows.RawValues()
+		if int64FromWire(raw[0]) != number {
+			break
 		}
-		read++
-		if int64(len(line.Canonical)) != line.CanonicalBytes {
-			return fmt.Errorf("document %d: canonical form has %d bytes, %d were recorded: %w",
-				line.Seq, len(line.Canonical), line.CanonicalBytes, storage.ErrCorrupt)
+		n := 1
+		for n < len(wanted) && places[wanted[n]].Block == number {
+			n++
 		}
-		if err := yield(line); err != nil {
-			return err
+		if err := s.take(raw[1], places, wanted[:n]); err != nil {
+			return fmt.Errorf("block %d: %w", number, err)
 		}
+		wanted = wanted[n:]
 	}
 	if err := rows.Err(); err != nil {
 		return err
 	}
-	if read < len(seqs) {
-		return fmt.Errorf("document %d: %w", seqs[read], storage.ErrNotFound)
+	if len(wanted) > 0 {
+		return fmt.Errorf("block %d: %w", places[wanted[0]].Block, storage.ErrNotFound)
 	}
 	return nil
 }
 
-// decodeLine reads a row of linesQuery as the wire has it, into the row before
-// it: most rows share format, kind, source and stream with the last one, and
-// their lists are given to the callee for the moment only. The columns are of
-// this file's query, so their form is known; what has another is an error.
-func decodeLine(raw [][]byte, line *ledger.Line) error {
-	if len(raw) != 15 || len(raw[0]) != 8 || len(raw[6]) != len(line.Digest) || len(raw[7]) != 8 || len(raw[10]) != 8 {
-		return errors.New("a row of documents has another form than was asked for")
+func (s *shelf) sort(places []ledger.Place) {
+	s.order, s.blocks, s.used = s.order[:0], s.blocks[:0], 0
+	for i := range places {
+		s.order = append(s.order, int32(i))
 	}
-	number := func(b []byte) int64 { return int64(binary.BigEndian.Uint64(b)) }
-	text := func(s *string, b []byte) {
-		if *s != string(b) {
-			*s = string(b)
+	slices.SortFunc(s.order, func(a, b int32) int { return comparePlaces(places[a], places[b]) })
+	for _, i := range s.order {
+		if n := len(s.blocks); n == 0 || s.blocks[n-1] != places[i].Block {
+			s.blocks = append(s.blocks, places[i].Block)
 		}
 	}
-	line.Seq, line.CanonicalBytes, line.RawBytes = number(raw[0]), number(raw[7]), number(raw[10])
-	line.Digest = bundle.Digest(raw[6])
-	text((*string)(&line.Kind), raw[1])
-	text(&line.Subject, raw[2])
-	text(&line.UpstreamID, raw[3])
-	text(&line.Source, raw[4])
-	text(&line.Stream, raw[5])
-	text(&line.Format, raw[8])
-	text(&line.Modified, raw[9])
-	line.Canonical = raw[14]
-	var errs [3]error
-	line.Ecosystems, errs[0] = decodeTexts(line.Ecosystems[:0], raw[11])
-	line.Products, errs[1] = decodeTexts(line.Products[:0], raw[12])
-	line.Aliases, errs[2] = decodeTexts(line.Aliases[:0], raw[13])
-	return errors.Join(errs[:]...)
+	s.at = slices.Grow(s.at[:0], len(places))[:len(places)]
 }
 
-// decodeTexts appends the elements of a text[] in PostgreSQL's binary form:
-// dimensions, a flag for nulls, the type; size and lower bound per dimension;
-// then a length and the bytes per element. All share one string.
-func decodeTexts(dst []string, raw []byte) ([]string, error) {
-	const head, dimension = 12, 8
-	bad := errors.New("a list of texts has another form than was asked for")
-	if len(raw) < head {
-		return dst, bad
-	}
-	switch binary.BigEndian.Uint32(raw) {
-	case 0:
-		return dst, nil
-	case 1:
-	default:
-		return dst, bad
-	}
-	if len(raw) < head+dimension {
-		return dst, bad
-	}
-	rest := string(raw[head+dimension:])
-	for range binary.BigEndian.Uint32(raw[head:]) {
-		if len(rest) < 4 {
-			return dst, bad
+func comparePlaces(a, b ledger.Place) int {
+	if a.Block != b.Block {
+		if a.Block < b.Block {
+			return -1
 		}
-		n := int64(rest[0])<<24 | int64(rest[1])<<16 | int64(rest[2])<<8 | int64(rest[3])
-		if n > int64(len(rest)-4) { // a null has the length -1
-			return dst, bad
-		}
-		dst, rest = append(dst, rest[4:4+n]), rest[4+n:]
+		return 1
 	}
-	return dst, nil
+	return int(a.Slot - b.Slot)
+}
+
+// take keeps the wanted records of a block. They are in the order of slots; one
+// may be wanted twice.
+func (s *shelf) take(stored []byte, places []ledger.Place, wanted []int32) error {
+	content, err := openBlock(s.content, stored)
+	if err != nil {
+		return err
+	}
+	s.content = content
+	err = eachSlot(content, func(slot int32, record []byte) error {
+		if len(wanted) == 0 {
+			return errFound
+		}
+		if places[wanted[0]].Slot != slot {
+			return nil
+		}
+		kept := s.put(record)
+		for len(wanted) > 0 && places[wanted[0]].Slot == slot {
+			s.at[wanted[0]] = kept
+			wanted = wanted[1:]
+		}
+		return nil
+	})
+	if err != nil && err != errFound { //nolint:errorlint // our own, unwrapped
+		return err
+	}
+	if len(wanted) > 0 {
+		return fmt.Errorf("slot %d: %w", places[wanted[0]].Slot, storage.ErrNotFound)
+	}
+	return nil
+}
+
+func (s *shelf) each(places []ledger.Place, yield func(ledger.Line) error) error {
+	var line ledger.Line
+	for i, place := range places {
+		if err := readRecord(s.at[i], &line); err != nil {
+			return err
+		}
+		line.Place = place
+		if err := yield(line); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func int64FromWire(b []byte) (n int64) {
+	for _, c := range b {
+		n = n<<8 | int64(c)
+	}
+	return n
 }

@@ -177,7 +177,9 @@ func checkSequences(t *testing.T, store ledger.Store, tenant string, w evidence,
 		byDigest[o.Digest] = o
 	}
 	var arrived []ledger.Observation
-	require.NoError(t, store.Lines(t.Context(), tenant, seqs, func(l ledger.Line) error {
+	places, err := postgres.Places(t.Context(), store, tenant, seqs)
+	require.NoError(t, err)
+	require.NoError(t, store.Lines(t.Context(), tenant, places, func(l ledger.Line) error {
 		arrived = append(arrived, byDigest[l.Digest])
 		return nil
 	}))

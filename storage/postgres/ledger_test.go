@@ -81,7 +81,7 @@ func TestCurrentIsOrderedAndOfOneProject(t *testing.T) {
 	require.Equal(t, []string{"0", "B", "a", "é"}, ids, "bytewise by subject, without the other project")
 
 	ids = nil
-	require.NoError(t, store.Current(t.Context(), "acme", "p1", 5, export.Selectors{}, func(r ledger.Row) error {
+	require.NoError(t, store.Current(t.Context(), "acme", "p1", 5, export.Selectors{}, ledger.KeyRange{}, func(r ledger.Row) error {
 		ids = append(ids, r.UpstreamID)
 		return nil
 	}))
@@ -101,6 +101,13 @@ func TestSelectionIsOfTheCurrentRevision(t *testing.T) {
 	require.Len(t, current(t, store, "acme", 2, export.Selectors{Ecosystems: []string{"Go"}}), 1)
 	require.Len(t, current(t, store, "acme", 1, export.Selectors{Ecosystems: []string{"npm"}}), 1, "as of 1 the old one is current")
 	require.Empty(t, current(t, store, "acme", 0, export.Selectors{}))
+}
+
+func placesOf(t *testing.T, store ledger.Store, seqs ...int64) []ledger.Place {
+	t.Helper()
+	places, err := postgres.Places(t.Context(), store, "acme", seqs)
+	require.NoError(t, err)
+	return places
 }
 
 func TestLinesComeInTheOrderAsked(t *testing.T) {
@@ -123,10 +130,10 @@ func TestLinesComeInTheOrderAsked(t *testing.T) {
 	for range 300 {
 		seqs = append(seqs, 5, 3, 1, 2, 4)
 	}
-	n := 0
-	require.NoError(t, store.Lines(t.Context(), "acme", seqs, func(l ledger.Line) error {
+	n, places := 0, placesOf(t, store, seqs...)
+	require.NoError(t, store.Lines(t.Context(), "acme", places, func(l ledger.Line) error {
 		o := batch[seqs[n]-1]
-		require.Equal(t, seqs[n], l.Seq)
+		require.Equal(t, places[n], l.Place)
 		require.Equal(t, o.UpstreamID, l.UpstreamID)
 		require.Equal(t, o.Products, l.Products)
 		require.Empty(t, l.Aliases)
@@ -138,15 +145,15 @@ func TestLinesComeInTheOrderAsked(t *testing.T) {
 	require.Equal(t, len(seqs), n)
 
 	for _, bad := range [][]int64{{6}, {1, 6}, {6, 1}, {0}, {-1}} {
-		err := store.Lines(t.Context(), "acme", bad, func(ledger.Line) error { return nil })
+		err := store.Lines(t.Context(), "acme", placesOf(t, store, bad...), func(ledger.Line) error { return nil })
 		require.ErrorIs(t, err, storage.ErrNotFound, "%v", bad)
 	}
 	stop := errors.New("stop")
 	n = 0
-	err = store.Lines(t.Context(), "acme", seqs, func(ledger.Line) error { n++; return stop })
+	err = store.Lines(t.Context(), "acme", places, func(ledger.Line) error { n++; return stop })
 	require.ErrorIs(t, err, stop)
 	require.Equal(t, 1, n)
-	err = store.Current(t.Context(), "acme", "", 5, export.Selectors{}, func(ledger.Row) error { return stop })
+	err = store.Current(t.Context(), "acme", "", 5, export.Selectors{}, ledger.KeyRange{}, func(ledger.Row) error { return stop })
 	require.ErrorIs(t, err, stop)
 }
 
@@ -200,7 +207,7 @@ func TestChangedBytesAreNeverServed(t *testing.T) {
 	o := document("s", "a", someTime, "x")
 	_, err := store.Import(t.Context(), "acme", []ledger.Observation{o})
 	require.NoError(t, err)
-	_, err = connect(t, db.Admin).Exec(t.Context(), "update ledger_contents set raw = raw || ' '")
+	_, err = connect(t, db.Admin).Exec(t.Context(), "update ledger_blocks set data = set_byte(data, 9, 33)")
 	require.NoError(t, err)
 	_, err = store.Original(t.Context(), "acme", o.Digest)
 	require.ErrorIs(t, err, storage.ErrCorrupt)

@@ -182,8 +182,8 @@ func callClaimed(t *testing.T, w world, c storage.Claim) map[string]error {
 	result := export.Result{ManifestDigest: digest("m").String(), PayloadDigest: digest("p").String(),
 		RerunHash: digest("r").String(), ArchiveDigest: digest("a").String(), ArchiveBytes: 5}
 	_, errs["Start"] = w.exec.Start(ctx, c, 5, at(300))
-	errs["SavePlan"] = w.exec.SavePlan(ctx, c, digest("late plan"), shards(1), at(300))
-	errs["SaveShards"] = w.exec.SaveShards(ctx, c, packed(shards(1)), at(300))
+	errs["SavePlan"] = w.exec.SavePlan(ctx, c, digest("late plan"), digest("selection"), shards(1), at(300))
+	errs["SaveShards"] = w.exec.SaveShards(ctx, c, digest("recipe"), packed(shards(1)), at(300))
 	errs["AddEvent"] = w.exec.AddEvent(ctx, c, "late", export.Event{Type: export.EventAdapterStart, At: at(300)})
 	errs["SaveFiles"] = w.exec.SaveFiles(ctx, c, []storage.File{{Path: "late"}})
 	errs["SaveManifest"] = w.exec.SaveManifest(ctx, c, result, at(300))

@@ -30,7 +30,7 @@ func document(stream, id, modified, text string) ledger.Observation {
 
 const someTime = "2026-01-02T03:04:05.000000000Z"
 
-var ledgerTables = []string{"ledger_heads", "ledger_contents", "ledger_observations", "ledger_terms"}
+var ledgerTables = []string{"ledger_heads", "ledger_blocks", "ledger_moments", "ledger_observations", "ledger_terms"}
 
 // countRows counts a table's rows without naming a tenant in the query: only
 // the wall stands between.
@@ -80,7 +80,7 @@ func TestForeignDocumentsAreAbsent(t *testing.T) {
 	absent := func() error { _, err := store.Original(ctx, "other", bundle.DigestOf([]byte("no such"))); return err }()
 	require.ErrorIs(t, foreign, storage.ErrNotFound)
 	require.ErrorIs(t, absent, storage.ErrNotFound)
-	err = store.Lines(ctx, "other", []int64{1}, func(ledger.Line) error { t.Error("a foreign line"); return nil })
+	err = store.Lines(ctx, "other", placesOf(t, store, 1), func(ledger.Line) error { t.Error("a foreign line"); return nil })
 	require.ErrorIs(t, err, storage.ErrNotFound)
 
 	// The other tenant's own copy is its own: counted as new, numbered from 1.
@@ -97,7 +97,7 @@ func TestTheServiceCannotReachOverTheWall(t *testing.T) {
 	require.NoError(t, err)
 	tests := []struct{ name, sql string }{
 		{"insert for another tenant", "insert into ledger_heads (tenant, seq) values ('acme', 9)"},
-		{"insert content for another tenant", "insert into ledger_contents values ('acme', sha256('x'), 'x')"},
+		{"insert a block for another tenant", "insert into ledger_blocks values ('acme', 1, 'x')"},
 		{"copy into", "copy ledger_heads from stdin"},
 		{"truncate", "truncate ledger_terms"},
 		{"delete", "delete from ledger_observations"},

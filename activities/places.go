@@ -1,0 +1,45 @@
+package activities
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"github.com/stella-ops/exportcenter/ledger"
+	"github.com/stella-ops/exportcenter/storage"
+)
+
+// The places of a shard's documents, as they are kept between planning and
+// packing: per document the difference to the block before, as a signed
+// varint, and the slot, as a varint. About six bytes each.
+
+func appendPlace(dst []byte, previous, place ledger.Place) []byte {
+	dst = binary.AppendVarint(dst, place.Block-previous.Block)
+	return binary.AppendUvarint(dst, uint64(place.Slot))
+}
+
+// readPlaces appends the places in kept, which must be count.
+func readPlaces(dst []ledger.Place, kept []byte, count int64) ([]ledger.Place, error) {
+	var place ledger.Place
+	for range count {
+		difference, n := binary.Varint(kept)
+		if n <= 0 {
+			return nil, badPlaces(count)
+		}
+		slot, m := binary.Uvarint(kept[n:])
+		if m <= 0 || slot > 1<<30 {
+			return nil, badPlaces(count)
+		}
+		kept = kept[n+m:]
+		place.Block += difference
+		place.Slot = int32(slot)
+		dst = append(dst, place)
+	}
+	if len(kept) > 0 {
+		return nil, badPlaces(count)
+	}
+	return dst, nil
+}
+
+func badPlaces(count int64) error {
+	return fmt.Errorf("the places of a shard are not those of %d documents: %w", count, storage.ErrCorrupt)
+}

@@ -1,0 +1,120 @@
+package activities
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/stella-ops/exportcenter/adapters"
+	"github.com/stella-ops/exportcenter/bundle"
+	"github.com/stella-ops/exportcenter/export"
+	"github.com/stella-ops/exportcenter/storage"
+)
+
+// recipeOf names all that a shard's bytes depend on besides its documents.
+func recipeOf(run export.Run, adapter adapters.Adapter) (bundle.Digest, error) {
+	text, err := bundle.MarshalCanonical(struct {
+		Adapter     string             `json:"adapter"`
+		Version     string             `json:"version"`
+		Compression bundle.Compression `json:"compression"`
+	}{run.Kind + ":" + run.Variant, adapter.Version(), bundle.EncoderCompression()})
+	if err != nil {
+		return bundle.Digest{}, fmt.Errorf("recipe of the run: %w", err)
+	}
+	return bundle.DigestOf(text), nil
+}
+
+// pinAtOnce is how many blobs are taken over in one transaction.
+const pinAtOnce = 512
+
+// reuse takes over the shards that were packed before, by the same recipe, and
+// gives those that are left to pack, in order.
+func (e *Export) reuse(ctx context.Context, claim storage.Claim, run export.Run) (left []storage.Shard, err error) {
+	adapter, err := e.Adapters.For(run.Kind, run.Variant)
+	if err != nil {
+		return nil, err
+	}
+	recipe, err := recipeOf(run, adapter)
+	if err != nil {
+		return nil, err
+	}
+	packed, err := e.Execution.Packed(ctx, claim.Ref, recipe)
+	if err != nil {
+		return nil, fmt.Errorf("find packed shards: %w", err)
+	}
+	for shards := range slices.Chunk(packed, pinAtOnce) {
+		if shards, err = e.takeOver(ctx, claim, shards); err != nil {
+			return nil, err
+		}
+		if err := e.Execution.SaveShards(ctx, claim, recipe, shards, e.Clock()); err != nil {
+			return nil, fmt.Errorf("save %d shards that were packed before: %w", len(shards), err)
+		}
+	}
+	_, all, err := e.Execution.Plan(ctx, claim.Ref)
+	if err != nil {
+		return nil, fmt.Errorf("load plan: %w", err)
+	}
+	return slices.DeleteFunc(all, func(s storage.Shard) bool { return s.Result != nil }), nil
+}
+
+// takeOver pins the blobs of packed shards and gives those whose blob is there:
+// in this order, a blob that was there stays (ARCHITECTURE D4).
+func (e *Export) takeOver(ctx context.Context, claim storage.Claim, packed []storage.Shard) ([]storage.Shard, error) {
+	blobs := make([]storage.Sized, len(packed))
+	for i, s := range packed {
+		blobs[i] = storage.Sized{Digest: s.Result.Digest, Size: s.Result.Size}
+	}
+	if err := e.Execution.PinAll(ctx, claim, blobs); err != nil {
+		return nil, fmt.Errorf("pin %d shards that were packed before: %w", len(blobs), err)
+	}
+	var there []storage.Shard
+	for _, s := range packed {
+		blob, err := storage.OpenExact(ctx, e.Objects, claim.Ref.Tenant, s.Result.Digest, s.Result.Size)
+		if errors.Is(err, storage.ErrNotFound) || errors.Is(err, storage.ErrCorrupt) {
+			continue // it is packed again
+		}
+		if err != nil {
+			return nil, fmt.Errorf("open %s, packed before: %w", s.Name, err)
+		}
+		if err := blob.Close(); err != nil {
+			return nil, fmt.Errorf("close %s: %w", s.Name, err)
+		}
+		there = append(there, s)
+	}
+	return there, nil
+}
+
+// OrdinalRange is a range of a plan's shards: From is in it, To is not.
+type OrdinalRange struct {
+	From int `json:"from"`
+	To   int `json:"to"`
+}
+
+// How far a run fans out. 32 ranges are about 200 events of history
+// (ARCHITECTURE D5); an activity costs as much as packing a shard, so a range
+// has several (docs/decisions/0006). It never depends on the workers there are.
+const (
+	maxRanges = 32
+	minShards = 8
+)
+
+// rangesOf shares the shards that are left to pack out into ranges of about the
+// same size. A range may hold shards that are packed; they are passed over.
+func rangesOf(left []storage.Shard) []OrdinalRange {
+	var total int64
+	for _, s := range left {
+		total += s.Bytes
+	}
+	n := int64(min(maxRanges, (len(left)+minShards-1)/minShards))
+	var ranges []OrdinalRange
+	var taken int64
+	for i, s := range left {
+		if due := int64(len(ranges)) * total / max(n, 1); len(ranges) == 0 || taken >= due && len(ranges) < int(n) {
+			ranges = append(ranges, OrdinalRange{From: s.Ordinal})
+		}
+		ranges[len(ranges)-1].To = s.Ordinal + 1
+		taken += left[i].Bytes
+	}
+	return ranges
+}
