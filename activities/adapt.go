@@ -40,7 +40,11 @@ func (e *Export) adapt(ctx context.Context, ref export.Ref, of OrdinalRange, par
 	if err != nil {
 		return PhaseResult{}, fmt.Errorf("load plan: %w", err)
 	}
-	p := &packing{Export: e, claim: claim, run: run, adapter: adapter, recipe: recipe, beat: newHeartbeat(ctx)}
+	packer, err := adapter.Packer(run.Options)
+	if err != nil {
+		return PhaseResult{}, err
+	}
+	p := &packing{Export: e, claim: claim, run: run, packer: packer, recipe: recipe, beat: newHeartbeat(ctx)}
 	if err := p.packAll(ctx, shards); err != nil {
 		return PhaseResult{}, err
 	}

@@ -20,7 +20,7 @@ type packing struct {
 	*Export
 	claim   storage.Claim
 	run     export.Run
-	adapter adapters.Adapter
+	packer  adapters.Packer
 	recipe  bundle.Digest
 	beat    *heartbeat
 	total   PhaseResult
@@ -176,6 +176,7 @@ type groupWriter struct {
 
 	open      storage.Staged
 	payload   *bundle.PayloadWriter
+	lines     *documentWriter
 	documents hash.Hash
 	count     int64
 }
@@ -188,7 +189,7 @@ func (w *groupWriter) write(ctx context.Context, doc ledger.Line) error {
 		return err
 	}
 	hashDocument(w.documents, doc.Key(), doc.Digest)
-	if err := w.adapter.Write(w.payload, doc); err != nil {
+	if err := w.lines.write(doc); err != nil {
 		return fmt.Errorf("pack %s: %w", w.group[w.at].Name, err)
 	}
 	if w.count++; w.count < w.group[w.at].Count {
@@ -211,6 +212,7 @@ func (w *groupWriter) begin(ctx context.Context) (err error) {
 	if w.payload, err = bundle.NewPayloadWriter(w.open); err != nil {
 		return fmt.Errorf("pack %s: %w", w.group[w.at].Name, err)
 	}
+	w.lines = newDocumentWriter(w.payload, w.packer, w.run.Options.Redaction)
 	w.documents, w.count = sha256.New(), 0
 	return nil
 }
@@ -227,8 +229,12 @@ func (w *groupWriter) finish() error {
 		return fmt.Errorf("pack %s: %d documents were planned (%s), the ledger gave %d others (%s): %w",
 			shard.Name, shard.Count, shard.Hash, info.Records, packed, storage.ErrCorrupt)
 	}
+	tally, err := w.lines.counted()
+	if err != nil {
+		return fmt.Errorf("pack %s: %w", shard.Name, err)
+	}
 	shard.Result = &storage.File{
-		Path: shard.Name, Digest: info.Digest, Size: info.Size, Payload: true,
+		Path: shard.Name, Digest: info.Digest, Size: info.Size, Payload: true, Tally: tally,
 		Records: info.Records, ContentDigest: info.ContentDigest, ContentSize: info.ContentSize,
 	}
 	w.staged = append(w.staged, w.open)

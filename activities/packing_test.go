@@ -12,7 +12,6 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/sdk/testsuite"
 
-	"github.com/stella-ops/exportcenter/adapters/jsonraw"
 	"github.com/stella-ops/exportcenter/bundle"
 	"github.com/stella-ops/exportcenter/export"
 	"github.com/stella-ops/exportcenter/ledger"
@@ -152,7 +151,7 @@ func packInto(t *testing.T, y *yard, store ledger.Store, shards []storage.Shard)
 	var suite testsuite.WorkflowTestSuite
 	env := suite.NewTestActivityEnvironment()
 	pack := func(ctx context.Context) error {
-		p := &packing{Export: &Export{Ledger: store, Objects: y, Execution: y, Clock: time.Now}, adapter: jsonraw.Adapter{},
+		p := &packing{Export: &Export{Ledger: store, Objects: y, Execution: y, Clock: time.Now}, packer: packer(t, nil),
 			claim: storage.Claim{Ref: export.Ref{Tenant: "demo"}}, beat: newHeartbeat(ctx)}
 		return p.packAll(ctx, slices.Clone(shards))
 	}

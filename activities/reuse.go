@@ -18,7 +18,8 @@ func recipeOf(run export.Run, adapter adapters.Adapter) (bundle.Digest, error) {
 		Adapter     string             `json:"adapter"`
 		Version     string             `json:"version"`
 		Compression bundle.Compression `json:"compression"`
-	}{run.Kind + ":" + run.Variant, adapter.Version(), bundle.EncoderCompression()})
+		Redaction   string             `json:"redaction"`
+	}{run.Kind + ":" + run.Variant, adapter.Version(), bundle.EncoderCompression(), run.Options.Redaction.Fingerprint()})
 	if err != nil {
 		return bundle.Digest{}, fmt.Errorf("recipe of the run: %w", err)
 	}

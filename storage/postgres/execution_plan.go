@@ -131,7 +131,7 @@ func scanShard(row pgx.Row, plan *bundle.Digest) (storage.Shard, error) {
 	if err != nil || digest == nil {
 		return s, err
 	}
-	s.Result = &storage.File{Path: s.Name, Size: *size, Records: *records, ContentSize: *contentSize, Payload: true}
+	s.Result = &storage.File{Path: s.Name, Size: *size, Records: *records, ContentSize: *contentSize, Payload: true, Tally: *tally}
 	return s, errors.Join(
 		(*digestColumn)(&s.Result.Digest).ScanBytes(digest),
 		(*digestColumn)(&s.Result.ContentDigest).ScanBytes(contentDigest))

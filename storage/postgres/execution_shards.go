@@ -73,6 +73,7 @@ func updateShards(ctx context.Context, tx pgx.Tx, run export.Run, shards []stora
 	ordinals, names := make([]int32, n), make([]string, n)
 	digests, contentDigests := make([][]byte, n), make([][]byte, n)
 	sizes, records, contentSizes := make([]int64, n), make([]int64, n), make([]int64, n)
+	tallies := make([]string, n)
 	for i, s := range shards {
 		if s.Result == nil {
 			return freshShards{}, fmt.Errorf("shard %s has no result", s.Name)
@@ -80,21 +81,23 @@ func updateShards(ctx context.Context, tx pgx.Tx, run export.Run, shards []stora
 		ordinals[i], names[i] = int32(s.Ordinal), s.Name
 		digests[i], sizes[i], records[i] = s.Result.Digest[:], s.Result.Size, s.Result.Records
 		contentDigests[i], contentSizes[i] = s.Result.ContentDigest[:], s.Result.ContentSize
+		tallies[i] = s.Result.Tally
 	}
 	var known int
 	var fresh freshShards
 	// "before" reads the rows as they were when the statement began.
 	err := tx.QueryRow(ctx, `
 		with given as (
-			select * from unnest($3::integer[], $4::text[], $5::bytea[], $6::bigint[], $7::bigint[], $8::bytea[], $9::bigint[])
-				as g (ordinal, name, digest, size, records, content_digest, content_size)
+			select * from unnest($3::integer[], $4::text[], $5::bytea[], $6::bigint[], $7::bigint[], $8::bytea[], $9::bigint[], $10::text[])
+				as g (ordinal, name, digest, size, records, content_digest, content_size, tally)
 		), before as (
 			select i.ordinal, i.name, i.count, i.bytes, i.result_digest is null as fresh
 			from export_inputs i join given g on g.ordinal = i.ordinal and g.name = i.name
 			where i.tenant = $1 and i.run_id = $2
 		), saved as (
 			update export_inputs i set result_digest = g.digest, result_size = g.size, result_records = g.records,
-				result_content_digest = g.content_digest, result_content_size = g.content_size
+				result_content_digest = g.content_digest, result_content_size = g.content_size,
+				result_tally = g.tally
 			from given g where i.tenant = $1 and i.run_id = $2 and i.ordinal = g.ordinal and i.name = g.name
 				and i.result_digest is distinct from g.digest
 		)
@@ -102,7 +105,7 @@ func updateShards(ctx context.Context, tx pgx.Tx, run export.Run, shards []stora
 			coalesce(sum(count) filter (where fresh), 0)::bigint, coalesce(sum(bytes) filter (where fresh), 0)::bigint,
 			coalesce((array_agg(name order by ordinal) filter (where fresh))[1], '')
 		from before`,
-		run.Tenant, run.ID, ordinals, names, digests, sizes, records, contentDigests, contentSizes).
+		run.Tenant, run.ID, ordinals, names, digests, sizes, records, contentDigests, contentSizes, tallies).
 		Scan(&known, &fresh.shards, &fresh.records, &fresh.bytes, &fresh.first)
 	if err == nil && known != n {
 		err = fmt.Errorf("%d of %d shards are not in the run's plan: %w", n-known, n, storage.ErrConflict)
