@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"runtime/debug"
 	"strconv"
 	"time"
 
@@ -195,8 +196,12 @@ func (i *importResponse) finishLarge(body *patientReader) error {
 	if !i.large {
 		return nil
 	}
+	huge := i.held > hugeDocument
 	if err := i.record(i.counts, true); err != nil {
 		return err
+	}
+	if huge {
+		debug.FreeOSMemory() // or the next one would be held beside what is left of it
 	}
 	i.endLarge(body)
 	return nil

@@ -16,6 +16,9 @@ const (
 	maxTenantImports = 8  // of those by one tenant: it cannot shut out the others
 	maxLargeRecords  = 1  // records of more than largeRecord bytes
 	largeRecord      = 4 << 20
+	// hugeDocument is what a document has in memory, canonical form included,
+	// whose remains are collected before the next large one is read.
+	hugeDocument = 32 << 20
 	// maxHeld is what the batches of all imports may have together. Beyond it
 	// an import records what it has before it reads on.
 	maxHeld = 64 << 20

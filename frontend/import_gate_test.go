@@ -72,3 +72,13 @@ func TestALineAsksOnceBeforeItIsLarge(t *testing.T) {
 	_, err = r.next()
 	require.ErrorIs(t, err, busy)
 }
+
+func TestBatchesTogetherAreBounded(t *testing.T) {
+	g := newImportGate()
+	require.True(t, g.hold(maxHeld))
+	require.False(t, g.hold(1))
+	require.EqualValues(t, maxHeld, g.held.Load(), "what is refused is not held")
+	g.insist(7)
+	g.release(maxHeld)
+	require.True(t, g.hold(maxHeld-7))
+}

@@ -108,15 +108,22 @@ func extended(t *testing.T, n int64) string {
 	require.NoError(t, w.WriteHeader(&tar.Header{Name: "x", Mode: 0o600, Typeflag: tar.TypeReg, Size: n, Format: tar.FormatUSTAR}))
 	block := head.Bytes()[:512]
 	block[156] = 'x'
-	sum := 0
+	block = sized(block, n)
+	record := fmt.Sprintf("%d path=", n)
+	body := record + strings.Repeat("n", int(n)-len(record)-1) + "\n"
+	return string(block) + body + archive(t, member{name: "a.json", content: `{"id":"A"}`})
+}
+
+// sized gives a header another size, and its sum.
+func sized(block []byte, n int64) []byte {
+	copy(block[124:136], fmt.Sprintf("%011o\x00", n))
 	copy(block[148:156], "        ")
+	sum := 0
 	for _, b := range block {
 		sum += int(b)
 	}
 	copy(block[148:156], fmt.Sprintf("%06o\x00 ", sum))
-	record := fmt.Sprintf("%d path=", n)
-	body := record + strings.Repeat("n", int(n)-len(record)-1) + "\n"
-	return string(block) + body + archive(t, member{name: "a.json", content: `{"id":"A"}`})
+	return block
 }
 
 // A body that breaks off is the end of the import, not a rejected member.

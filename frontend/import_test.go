@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/lestrrat-go/jwx/v3/jwa"
@@ -116,6 +117,32 @@ func TestImportBatches(t *testing.T) {
 	result = importText(t, c, record(`{"id":"E1","x":"`+half+`"}`)+record(`{"id":"E2","x":"`+half+`"}`)+record(`{"id":"E3"}`))
 	require.Equal(t, int64(3), result.summary.Accepted)
 	require.Equal(t, []int{1, 2}, w.Ledger.Batches)
+}
+
+// Many imports at once, some of which fail or break off, leave nothing held.
+func TestImportsHoldNothingAtTheEnd(t *testing.T) {
+	w := frontendtest.New(t)
+	c := newCaller(t, w, "acme")
+	half := strings.Repeat("x", ledger.BatchBytes/2)
+	var all sync.WaitGroup
+	for n := range 6 {
+		all.Go(func() {
+			var body strings.Builder
+			for d := range 5 {
+				body.WriteString(record(fmt.Sprintf(`{"id":"H-%d-%d","x":"%s"}`, n, d, half)))
+			}
+			if n == 5 {
+				rawImport(t, w, "application/x-ndjson", fmt.Sprintf("Content-Length: %d\r\n\r\n%s", body.Len()+1, body.String()))
+				return
+			}
+			result := importText(t, c, body.String())
+			require.Equal(t, &frontend.ImportSummary{Read: 5, Accepted: 5}, result.summary)
+		})
+	}
+	all.Wait()
+	w.Ledger.SetFail(errors.New("broken"))
+	require.NotNil(t, importText(t, c, record(`{"id":"F"}`)).failure)
+	require.Zero(t, frontend.HeldByImports(w.Server))
 }
 
 func TestImportPassesOverHugeLines(t *testing.T) {

@@ -21,6 +21,7 @@ func apiCommand() *cobra.Command {
 
 // runAPI serves until ctx ends, then lets open requests finish.
 func runAPI(ctx context.Context, cfg config.Config, log *slog.Logger) error {
+	boundMemory()
 	stores, err := openParts(ctx, cfg)
 	if err != nil {
 		return err

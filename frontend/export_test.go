@@ -1,0 +1,4 @@
+package frontend
+
+// HeldByImports is what the batches of all imports hold, in bytes.
+func HeldByImports(s *Server) int64 { return s.imports.held.Load() }
