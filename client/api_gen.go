@@ -110,6 +110,14 @@ type Cancellation struct {
 // Digest defines model for Digest.
 type Digest = string
 
+// DocumentPage defines model for DocumentPage.
+type DocumentPage struct {
+	// AsOf The ledger sequence that was looked at.
+	AsOf       int64            `json:"asOf"`
+	Documents  []LedgerDocument `json:"documents"`
+	NextCursor string           `json:"nextCursor,omitempty,omitzero"`
+}
+
 // Health defines model for Health.
 type Health struct {
 	Checks []HealthCheck `json:"checks"`
@@ -172,8 +180,79 @@ type ImportSummary struct {
 	Unchanged  int64 `json:"unchanged"`
 }
 
+// KindPrice defines model for KindPrice.
+type KindPrice struct {
+	Bytes   int64  `json:"bytes"`
+	Kind    string `json:"kind"`
+	Records int64  `json:"records"`
+
+	// Shards Payload files of this kind.
+	Shards int `json:"shards"`
+}
+
 // Labels Free words of the client, kept with the run. Keys have at most 64 characters.
 type Labels map[string]string
+
+// LedgerCount defines model for LedgerCount.
+type LedgerCount struct {
+	Bytes     int64  `json:"bytes"`
+	Documents int64  `json:"documents"`
+	Name      string `json:"name"`
+	Revisions int64  `json:"revisions"`
+}
+
+// LedgerDocument defines model for LedgerDocument.
+type LedgerDocument struct {
+	// Bytes Length of the original.
+	Bytes  int64  `json:"bytes"`
+	Digest Digest `json:"digest"`
+	Format string `json:"format"`
+	Kind   string `json:"kind"`
+
+	// Modified When its publisher last changed it.
+	Modified string `json:"modified,omitempty,omitzero"`
+
+	// Seq The number under which it was recorded.
+	Seq    int64  `json:"seq"`
+	Source string `json:"source"`
+	Stream string `json:"stream"`
+
+	// Subject Its lexically first package URL or product.
+	Subject string `json:"subject,omitempty,omitzero"`
+
+	// UpstreamID The document's own id, or the SHA-256 of its bytes.
+	UpstreamID string `json:"upstreamId"`
+}
+
+// LedgerStats defines model for LedgerStats.
+type LedgerStats struct {
+	// AsOf The ledger sequence that was looked at.
+	AsOf int64 `json:"asOf"`
+
+	// Bytes Original bytes of the current revisions.
+	Bytes int64 `json:"bytes"`
+
+	// Documents Current revisions.
+	Documents int64 `json:"documents"`
+
+	// Ecosystems A document of several ecosystems counts in each.
+	Ecosystems []LedgerCount `json:"ecosystems"`
+
+	// FirstRecorded When the first of these revisions was recorded.
+	FirstRecorded time.Time     `json:"firstRecorded,omitempty,omitzero"`
+	Formats       []LedgerCount `json:"formats"`
+
+	// Head The highest sequence there is.
+	Head  int64         `json:"head"`
+	Kinds []LedgerCount `json:"kinds"`
+
+	// LastRecorded When the last of them was.
+	LastRecorded time.Time `json:"lastRecorded,omitempty,omitzero"`
+
+	// Revisions All revisions, those overtaken since included.
+	Revisions int64         `json:"revisions"`
+	Sources   []LedgerCount `json:"sources"`
+}
 
 // Links defines model for Links.
 type Links struct {
@@ -182,6 +261,18 @@ type Links struct {
 	Manifest   string `json:"manifest"`
 	Provenance string `json:"provenance"`
 	Self       string `json:"self"`
+}
+
+// PriceTag What a run would take from the ledger as it is now.
+type PriceTag struct {
+	// AsOf The ledger sequence it was counted at.
+	AsOf int64 `json:"asOf"`
+
+	// Bytes Documents in canonical form, before envelope and compression.
+	Bytes   int64       `json:"bytes"`
+	Kinds   []KindPrice `json:"kinds"`
+	Records int64       `json:"records"`
+	Shards  int         `json:"shards"`
 }
 
 // Problem defines model for Problem.
@@ -287,6 +378,9 @@ type RunOptions struct {
 	// AllowEmpty Let a run that selects nothing succeed with an empty bundle.
 	AllowEmpty bool `json:"allowEmpty,omitempty,omitzero"`
 
+	// DryRun Record nothing and answer 200 with what the run would take.
+	DryRun bool `json:"dryRun,omitempty,omitzero"`
+
 	// Redaction An allow-list. Of the evidence the bundle holds the fields that are named here and nothing else, and says so in its manifest and in every line.
 	Redaction *Redaction `json:"redaction,omitempty"`
 }
@@ -319,8 +413,15 @@ type Selectors struct {
 	Ecosystems []string `json:"ecosystems,omitempty,omitzero"`
 
 	// Kinds Kinds of evidence - advisory, vex, sbom, finding, policy, attestation.
-	Kinds   []string `json:"kinds,omitempty,omitzero"`
-	Sources []string `json:"sources,omitempty,omitzero"`
+	Kinds []string `json:"kinds,omitempty,omitzero"`
+
+	// Products Package URLs without a version, or patterns of them in which * stands for any
+	// characters: "pkg:npm/lodash", "pkg:maven/org.apache*". At most 8 stars each.
+	Products []string `json:"products,omitempty,omitzero"`
+	Sources  []string `json:"sources,omitempty,omitzero"`
+
+	// TimeWindow Documents of a time. `from` is in it, `to` is not; one of the two may be absent.
+	TimeWindow *TimeWindow `json:"timeWindow,omitempty"`
 }
 
 // Signature defines model for Signature.
@@ -340,6 +441,17 @@ type Signature struct {
 	// Verify Command to run beside the unpacked bundle.
 	Verify string `json:"verify"`
 }
+
+// TimeWindow Documents of a time. `from` is in it, `to` is not; one of the two may be absent.
+type TimeWindow struct {
+	// Field modifiedAt - when the publisher last changed the document - or observedAt - when the ledger recorded it.
+	Field string  `json:"field,omitempty,omitzero"`
+	From  *string `json:"from,omitempty"`
+	To    *string `json:"to,omitempty"`
+}
+
+// AsOf defines model for AsOf.
+type AsOf = string
 
 // IdempotencyKey defines model for IdempotencyKey.
 type IdempotencyKey = string
@@ -480,6 +592,42 @@ type GetProvenanceParams struct {
 	XStellaOpsTenant *TenantHeaderAlias `json:"X-StellaOps-Tenant,omitempty"`
 }
 
+// ListDocumentsParams defines parameters for ListDocuments.
+type ListDocumentsParams struct {
+	// AsOf The moment to look at: a ledger sequence, or an RFC 3339 time, which means the last sequence recorded until then. Absent means now.
+	AsOf *AsOf `form:"asOf,omitempty" json:"asOf,omitempty"`
+
+	// Kind Only this kind of evidence.
+	Kind *string `form:"kind,omitempty" json:"kind,omitempty"`
+
+	// Source Only from this source.
+	Source *string `form:"source,omitempty" json:"source,omitempty"`
+
+	// Stream Only from this stream.
+	Stream *string `form:"stream,omitempty" json:"stream,omitempty"`
+
+	// Ecosystem Only of this ecosystem, as OSV writes it.
+	Ecosystem *string `form:"ecosystem,omitempty" json:"ecosystem,omitempty"`
+
+	// UpstreamID Only the document with this id of its own.
+	UpstreamID *string `form:"upstreamId,omitempty" json:"upstreamId,omitempty"`
+
+	// Purl Only documents with a package URL that begins with this.
+	Purl *string `form:"purl,omitempty" json:"purl,omitempty"`
+
+	// Limit At most this many documents.
+	Limit *int `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `nextCursor` of the page before, with the same filters.
+	Cursor *string `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// XStellaTenant When present it must equal the token's tenant.
+	XStellaTenant *TenantHeader `json:"X-Stella-Tenant,omitempty"`
+
+	// XStellaOpsTenant Older name of X-Stella-Tenant.
+	XStellaOpsTenant *TenantHeaderAlias `json:"X-StellaOps-Tenant,omitempty"`
+}
+
 // ImportDocumentsParams defines parameters for ImportDocuments.
 type ImportDocumentsParams struct {
 	// Source Who published the documents of an archive; without it their format's own word.
@@ -500,6 +648,21 @@ type ImportDocumentsParams struct {
 
 // GetDocumentParams defines parameters for GetDocument.
 type GetDocumentParams struct {
+	// XStellaTenant When present it must equal the token's tenant.
+	XStellaTenant *TenantHeader `json:"X-Stella-Tenant,omitempty"`
+
+	// XStellaOpsTenant Older name of X-Stella-Tenant.
+	XStellaOpsTenant *TenantHeaderAlias `json:"X-StellaOps-Tenant,omitempty"`
+}
+
+// LedgerStatsParams defines parameters for LedgerStats.
+type LedgerStatsParams struct {
+	// AsOf The moment to look at: a ledger sequence, or an RFC 3339 time, which means the last sequence recorded until then. Absent means now.
+	AsOf *AsOf `form:"asOf,omitempty" json:"asOf,omitempty"`
+
+	// Top At most this many groups of each sort, those with most documents first.
+	Top *int `form:"top,omitempty" json:"top,omitempty"`
+
 	// XStellaTenant When present it must equal the token's tenant.
 	XStellaTenant *TenantHeader `json:"X-Stella-Tenant,omitempty"`
 
@@ -670,6 +833,16 @@ type ClientInterface interface {
 	// Corresponds with GET /api/export/runs/{id}/provenance (the `GetProvenance` operationId).
 	GetProvenance(ctx context.Context, id RunID, params *GetProvenanceParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// ListDocuments List the current documents as of a moment
+	//
+	// In the order in which they were recorded. A page looks at a bounded part of the
+	// ledger: with filters it may hold fewer documents than `limit`, or none, and still
+	// have a `nextCursor`. The cursor keeps the moment, so pages neither repeat nor skip
+	// a document whatever is imported meanwhile.
+	//
+	// Corresponds with GET /api/ledger/documents (the `ListDocuments` operationId).
+	ListDocuments(ctx context.Context, params *ListDocumentsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ImportDocumentsWithBody Import evidence, streaming both ways
 	//
 	// The body is one ImportRecord per line, or a tar archive. Of an archive each regular
@@ -696,6 +869,11 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /api/ledger/documents/{digest} (the `GetDocument` operationId).
 	GetDocument(ctx context.Context, digest string, params *GetDocumentParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// LedgerStats What the ledger holds as of a moment, by kind, source, format and ecosystem
+	//
+	// Corresponds with GET /api/ledger/stats (the `LedgerStats` operationId).
+	LedgerStats(ctx context.Context, params *LedgerStatsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// Live The process runs
 	//
@@ -883,6 +1061,26 @@ func (c *api) GetProvenance(ctx context.Context, id RunID, params *GetProvenance
 	return c.Client.Do(req)
 }
 
+// ListDocuments List the current documents as of a moment
+//
+// In the order in which they were recorded. A page looks at a bounded part of the
+// ledger: with filters it may hold fewer documents than `limit`, or none, and still
+// have a `nextCursor`. The cursor keeps the moment, so pages neither repeat nor skip
+// a document whatever is imported meanwhile.
+//
+// Corresponds with GET /api/ledger/documents (the `ListDocuments` operationId).
+func (c *api) ListDocuments(ctx context.Context, params *ListDocumentsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListDocumentsRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // ImportDocumentsWithBody Import evidence, streaming both ways
 //
 // The body is one ImportRecord per line, or a tar archive. Of an archive each regular
@@ -920,6 +1118,21 @@ func (c *api) ImportDocumentsWithBody(ctx context.Context, params *ImportDocumen
 // Corresponds with GET /api/ledger/documents/{digest} (the `GetDocument` operationId).
 func (c *api) GetDocument(ctx context.Context, digest string, params *GetDocumentParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetDocumentRequest(c.Server, digest, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// LedgerStats What the ledger holds as of a moment, by kind, source, format and ecosystem
+//
+// Corresponds with GET /api/ledger/stats (the `LedgerStats` operationId).
+func (c *api) LedgerStats(ctx context.Context, params *LedgerStatsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewLedgerStatsRequest(c.Server, params)
 	if err != nil {
 		return nil, err
 	}
@@ -1512,6 +1725,182 @@ func NewGetProvenanceRequest(server string, id RunID, params *GetProvenanceParam
 	return req, nil
 }
 
+// NewListDocumentsRequest constructs an http.Request for the ListDocuments method
+func NewListDocumentsRequest(server string, params *ListDocumentsParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/ledger/documents")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.AsOf != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "asOf", *params.AsOf, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Kind != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "kind", *params.Kind, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Source != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "source", *params.Source, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Stream != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "stream", *params.Stream, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Ecosystem != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "ecosystem", *params.Ecosystem, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.UpstreamID != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "upstreamId", *params.UpstreamID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Purl != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "purl", *params.Purl, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.XStellaTenant != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "X-Stella-Tenant", *params.XStellaTenant, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("X-Stella-Tenant", headerParam0)
+		}
+
+		if params.XStellaOpsTenant != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "X-StellaOps-Tenant", *params.XStellaOpsTenant, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("X-StellaOps-Tenant", headerParam1)
+		}
+
+	}
+
+	return req, nil
+}
+
 // NewImportDocumentsRequestWithBody constructs an http.Request for the ImportDocuments method, with any body, and a specified content type
 func NewImportDocumentsRequestWithBody(server string, params *ImportDocumentsParams, contentType string, body io.Reader) (*http.Request, error) {
 	var err error
@@ -1630,6 +2019,98 @@ func NewGetDocumentRequest(server string, digest string, params *GetDocumentPara
 	queryURL, err := serverURL.Parse(operationPath)
 	if err != nil {
 		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.XStellaTenant != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "X-Stella-Tenant", *params.XStellaTenant, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("X-Stella-Tenant", headerParam0)
+		}
+
+		if params.XStellaOpsTenant != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "X-StellaOps-Tenant", *params.XStellaOpsTenant, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("X-StellaOps-Tenant", headerParam1)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewLedgerStatsRequest constructs an http.Request for the LedgerStats method
+func NewLedgerStatsRequest(server string, params *LedgerStatsParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/ledger/stats")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.AsOf != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "asOf", *params.AsOf, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Top != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "top", *params.Top, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
 	}
 
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
@@ -1857,6 +2338,18 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /api/export/runs/{id}/provenance (the `GetProvenance` operationId).
 	GetProvenanceWithResponse(ctx context.Context, id RunID, params *GetProvenanceParams, reqEditors ...RequestEditorFn) (*GetProvenanceResponse, error)
 
+	// ListDocumentsWithResponse List the current documents as of a moment
+	//
+	// In the order in which they were recorded. A page looks at a bounded part of the
+	// ledger: with filters it may hold fewer documents than `limit`, or none, and still
+	// have a `nextCursor`. The cursor keeps the moment, so pages neither repeat nor skip
+	// a document whatever is imported meanwhile.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/ledger/documents (the `ListDocuments` operationId).
+	ListDocumentsWithResponse(ctx context.Context, params *ListDocumentsParams, reqEditors ...RequestEditorFn) (*ListDocumentsResponse, error)
+
 	// ImportDocumentsWithBodyWithResponse Import evidence, streaming both ways
 	//
 	// The body is one ImportRecord per line, or a tar archive. Of an archive each regular
@@ -1885,6 +2378,13 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /api/ledger/documents/{digest} (the `GetDocument` operationId).
 	GetDocumentWithResponse(ctx context.Context, digest string, params *GetDocumentParams, reqEditors ...RequestEditorFn) (*GetDocumentResponse, error)
+
+	// LedgerStatsWithResponse What the ledger holds as of a moment, by kind, source, format and ecosystem
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/ledger/stats (the `LedgerStats` operationId).
+	LedgerStatsWithResponse(ctx context.Context, params *LedgerStatsParams, reqEditors ...RequestEditorFn) (*LedgerStatsResponse, error)
 
 	// LiveWithResponse The process runs
 	//
@@ -1995,6 +2495,8 @@ type CreateRunResponse429Headers struct {
 type CreateRunResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *PriceTag
 	// JSON202 the response for an HTTP 202 `application/json` response
 	JSON202 *Run
 	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
@@ -2021,6 +2523,11 @@ type CreateRunResponse struct {
 	Headers202 *CreateRunResponse202Headers
 	// Headers429 the parsed response headers for an HTTP 429 response
 	Headers429 *CreateRunResponse429Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r CreateRunResponse) GetJSON200() *PriceTag {
+	return r.JSON200
 }
 
 // GetJSON202 returns the response for an HTTP 202 `application/json` response
@@ -2652,6 +3159,82 @@ func (r GetProvenanceResponse) ContentType() string {
 	return ""
 }
 
+type ListDocumentsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *DocumentPage
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *BadRequest
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *Unauthorized
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *Forbidden
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *Internal
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *Unavailable
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListDocumentsResponse) GetJSON200() *DocumentPage {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r ListDocumentsResponse) GetApplicationProblemJSON400() *BadRequest {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r ListDocumentsResponse) GetApplicationProblemJSON401() *Unauthorized {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r ListDocumentsResponse) GetApplicationProblemJSON403() *Forbidden {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r ListDocumentsResponse) GetApplicationProblemJSON500() *Internal {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r ListDocumentsResponse) GetApplicationProblemJSON503() *Unavailable {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ListDocumentsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListDocumentsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListDocumentsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListDocumentsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 type ImportDocumentsResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -2814,6 +3397,82 @@ func (r GetDocumentResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r GetDocumentResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type LedgerStatsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *LedgerStats
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *BadRequest
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *Unauthorized
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *Forbidden
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *Internal
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *Unavailable
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r LedgerStatsResponse) GetJSON200() *LedgerStats {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r LedgerStatsResponse) GetApplicationProblemJSON400() *BadRequest {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r LedgerStatsResponse) GetApplicationProblemJSON401() *Unauthorized {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r LedgerStatsResponse) GetApplicationProblemJSON403() *Forbidden {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r LedgerStatsResponse) GetApplicationProblemJSON500() *Internal {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r LedgerStatsResponse) GetApplicationProblemJSON503() *Unavailable {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r LedgerStatsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r LedgerStatsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r LedgerStatsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r LedgerStatsResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -3056,6 +3715,24 @@ func (c *ClientWithResponses) GetProvenanceWithResponse(ctx context.Context, id 
 	return ParseGetProvenanceResponse(rsp)
 }
 
+// ListDocumentsWithResponse List the current documents as of a moment
+//
+// In the order in which they were recorded. A page looks at a bounded part of the
+// ledger: with filters it may hold fewer documents than `limit`, or none, and still
+// have a `nextCursor`. The cursor keeps the moment, so pages neither repeat nor skip
+// a document whatever is imported meanwhile.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/ledger/documents (the `ListDocuments` operationId).
+func (c *ClientWithResponses) ListDocumentsWithResponse(ctx context.Context, params *ListDocumentsParams, reqEditors ...RequestEditorFn) (*ListDocumentsResponse, error) {
+	rsp, err := c.ListDocuments(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListDocumentsResponse(rsp)
+}
+
 // ImportDocumentsWithBodyWithResponse Import evidence, streaming both ways
 //
 // The body is one ImportRecord per line, or a tar archive. Of an archive each regular
@@ -3095,6 +3772,19 @@ func (c *ClientWithResponses) GetDocumentWithResponse(ctx context.Context, diges
 		return nil, err
 	}
 	return ParseGetDocumentResponse(rsp)
+}
+
+// LedgerStatsWithResponse What the ledger holds as of a moment, by kind, source, format and ecosystem
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/ledger/stats (the `LedgerStats` operationId).
+func (c *ClientWithResponses) LedgerStatsWithResponse(ctx context.Context, params *LedgerStatsParams, reqEditors ...RequestEditorFn) (*LedgerStatsResponse, error) {
+	rsp, err := c.LedgerStats(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseLedgerStatsResponse(rsp)
 }
 
 // LiveWithResponse The process runs
@@ -3200,6 +3890,13 @@ func ParseCreateRunResponse(rsp *http.Response) (*CreateRunResponse, error) {
 	}
 
 	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest PriceTag
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 202:
 		var dest Run
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -3934,6 +4631,67 @@ func ParseGetProvenanceResponse(rsp *http.Response) (*GetProvenanceResponse, err
 	return response, nil
 }
 
+// ParseListDocumentsResponse parses an HTTP response from a ListDocumentsWithResponse call
+func ParseListDocumentsResponse(rsp *http.Response) (*ListDocumentsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListDocumentsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest DocumentPage
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest BadRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthorized
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Internal
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Unavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	return response, nil
+}
+
 // ParseImportDocumentsResponse parses an HTTP response from a ImportDocumentsWithResponse call
 func ParseImportDocumentsResponse(rsp *http.Response) (*ImportDocumentsResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -4088,6 +4846,67 @@ func ParseGetDocumentResponse(rsp *http.Response) (*GetDocumentResponse, error) 
 			headers.XStellaImmutability = value
 		}
 		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseLedgerStatsResponse parses an HTTP response from a LedgerStatsWithResponse call
+func ParseLedgerStatsResponse(rsp *http.Response) (*LedgerStatsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &LedgerStatsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest LedgerStats
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest BadRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthorized
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Internal
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Unavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
 	}
 
 	return response, nil

@@ -112,6 +112,14 @@ type Cancellation struct {
 // Digest defines model for Digest.
 type Digest = string
 
+// DocumentPage defines model for DocumentPage.
+type DocumentPage struct {
+	// AsOf The ledger sequence that was looked at.
+	AsOf       int64            `json:"asOf"`
+	Documents  []LedgerDocument `json:"documents"`
+	NextCursor string           `json:"nextCursor,omitempty,omitzero"`
+}
+
 // Health defines model for Health.
 type Health struct {
 	Checks []HealthCheck `json:"checks"`
@@ -174,8 +182,79 @@ type ImportSummary struct {
 	Unchanged  int64 `json:"unchanged"`
 }
 
+// KindPrice defines model for KindPrice.
+type KindPrice struct {
+	Bytes   int64  `json:"bytes"`
+	Kind    string `json:"kind"`
+	Records int64  `json:"records"`
+
+	// Shards Payload files of this kind.
+	Shards int `json:"shards"`
+}
+
 // Labels Free words of the client, kept with the run. Keys have at most 64 characters.
 type Labels map[string]string
+
+// LedgerCount defines model for LedgerCount.
+type LedgerCount struct {
+	Bytes     int64  `json:"bytes"`
+	Documents int64  `json:"documents"`
+	Name      string `json:"name"`
+	Revisions int64  `json:"revisions"`
+}
+
+// LedgerDocument defines model for LedgerDocument.
+type LedgerDocument struct {
+	// Bytes Length of the original.
+	Bytes  int64  `json:"bytes"`
+	Digest Digest `json:"digest"`
+	Format string `json:"format"`
+	Kind   string `json:"kind"`
+
+	// Modified When its publisher last changed it.
+	Modified string `json:"modified,omitempty,omitzero"`
+
+	// Seq The number under which it was recorded.
+	Seq    int64  `json:"seq"`
+	Source string `json:"source"`
+	Stream string `json:"stream"`
+
+	// Subject Its lexically first package URL or product.
+	Subject string `json:"subject,omitempty,omitzero"`
+
+	// UpstreamID The document's own id, or the SHA-256 of its bytes.
+	UpstreamID string `json:"upstreamId"`
+}
+
+// LedgerStats defines model for LedgerStats.
+type LedgerStats struct {
+	// AsOf The ledger sequence that was looked at.
+	AsOf int64 `json:"asOf"`
+
+	// Bytes Original bytes of the current revisions.
+	Bytes int64 `json:"bytes"`
+
+	// Documents Current revisions.
+	Documents int64 `json:"documents"`
+
+	// Ecosystems A document of several ecosystems counts in each.
+	Ecosystems []LedgerCount `json:"ecosystems"`
+
+	// FirstRecorded When the first of these revisions was recorded.
+	FirstRecorded time.Time     `json:"firstRecorded,omitempty,omitzero"`
+	Formats       []LedgerCount `json:"formats"`
+
+	// Head The highest sequence there is.
+	Head  int64         `json:"head"`
+	Kinds []LedgerCount `json:"kinds"`
+
+	// LastRecorded When the last of them was.
+	LastRecorded time.Time `json:"lastRecorded,omitempty,omitzero"`
+
+	// Revisions All revisions, those overtaken since included.
+	Revisions int64         `json:"revisions"`
+	Sources   []LedgerCount `json:"sources"`
+}
 
 // Links defines model for Links.
 type Links struct {
@@ -184,6 +263,18 @@ type Links struct {
 	Manifest   string `json:"manifest"`
 	Provenance string `json:"provenance"`
 	Self       string `json:"self"`
+}
+
+// PriceTag What a run would take from the ledger as it is now.
+type PriceTag struct {
+	// AsOf The ledger sequence it was counted at.
+	AsOf int64 `json:"asOf"`
+
+	// Bytes Documents in canonical form, before envelope and compression.
+	Bytes   int64       `json:"bytes"`
+	Kinds   []KindPrice `json:"kinds"`
+	Records int64       `json:"records"`
+	Shards  int         `json:"shards"`
 }
 
 // Problem defines model for Problem.
@@ -289,6 +380,9 @@ type RunOptions struct {
 	// AllowEmpty Let a run that selects nothing succeed with an empty bundle.
 	AllowEmpty bool `json:"allowEmpty,omitempty,omitzero"`
 
+	// DryRun Record nothing and answer 200 with what the run would take.
+	DryRun bool `json:"dryRun,omitempty,omitzero"`
+
 	// Redaction An allow-list. Of the evidence the bundle holds the fields that are named here and nothing else, and says so in its manifest and in every line.
 	Redaction *Redaction `json:"redaction,omitempty"`
 }
@@ -321,8 +415,15 @@ type Selectors struct {
 	Ecosystems []string `json:"ecosystems,omitempty,omitzero"`
 
 	// Kinds Kinds of evidence - advisory, vex, sbom, finding, policy, attestation.
-	Kinds   []string `json:"kinds,omitempty,omitzero"`
-	Sources []string `json:"sources,omitempty,omitzero"`
+	Kinds []string `json:"kinds,omitempty,omitzero"`
+
+	// Products Package URLs without a version, or patterns of them in which * stands for any
+	// characters: "pkg:npm/lodash", "pkg:maven/org.apache*". At most 8 stars each.
+	Products []string `json:"products,omitempty,omitzero"`
+	Sources  []string `json:"sources,omitempty,omitzero"`
+
+	// TimeWindow Documents of a time. `from` is in it, `to` is not; one of the two may be absent.
+	TimeWindow *TimeWindow `json:"timeWindow,omitempty"`
 }
 
 // Signature defines model for Signature.
@@ -342,6 +443,17 @@ type Signature struct {
 	// Verify Command to run beside the unpacked bundle.
 	Verify string `json:"verify"`
 }
+
+// TimeWindow Documents of a time. `from` is in it, `to` is not; one of the two may be absent.
+type TimeWindow struct {
+	// Field modifiedAt - when the publisher last changed the document - or observedAt - when the ledger recorded it.
+	Field string  `json:"field,omitempty,omitzero"`
+	From  *string `json:"from,omitempty"`
+	To    *string `json:"to,omitempty"`
+}
+
+// AsOf defines model for AsOf.
+type AsOf = string
 
 // IdempotencyKey defines model for IdempotencyKey.
 type IdempotencyKey = string
@@ -482,6 +594,42 @@ type GetProvenanceParams struct {
 	XStellaOpsTenant *TenantHeaderAlias `json:"X-StellaOps-Tenant,omitempty"`
 }
 
+// ListDocumentsParams defines parameters for ListDocuments.
+type ListDocumentsParams struct {
+	// AsOf The moment to look at: a ledger sequence, or an RFC 3339 time, which means the last sequence recorded until then. Absent means now.
+	AsOf *AsOf `form:"asOf,omitempty" json:"asOf,omitempty"`
+
+	// Kind Only this kind of evidence.
+	Kind *string `form:"kind,omitempty" json:"kind,omitempty"`
+
+	// Source Only from this source.
+	Source *string `form:"source,omitempty" json:"source,omitempty"`
+
+	// Stream Only from this stream.
+	Stream *string `form:"stream,omitempty" json:"stream,omitempty"`
+
+	// Ecosystem Only of this ecosystem, as OSV writes it.
+	Ecosystem *string `form:"ecosystem,omitempty" json:"ecosystem,omitempty"`
+
+	// UpstreamID Only the document with this id of its own.
+	UpstreamID *string `form:"upstreamId,omitempty" json:"upstreamId,omitempty"`
+
+	// Purl Only documents with a package URL that begins with this.
+	Purl *string `form:"purl,omitempty" json:"purl,omitempty"`
+
+	// Limit At most this many documents.
+	Limit *int `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `nextCursor` of the page before, with the same filters.
+	Cursor *string `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// XStellaTenant When present it must equal the token's tenant.
+	XStellaTenant *TenantHeader `json:"X-Stella-Tenant,omitempty"`
+
+	// XStellaOpsTenant Older name of X-Stella-Tenant.
+	XStellaOpsTenant *TenantHeaderAlias `json:"X-StellaOps-Tenant,omitempty"`
+}
+
 // ImportDocumentsParams defines parameters for ImportDocuments.
 type ImportDocumentsParams struct {
 	// Source Who published the documents of an archive; without it their format's own word.
@@ -502,6 +650,21 @@ type ImportDocumentsParams struct {
 
 // GetDocumentParams defines parameters for GetDocument.
 type GetDocumentParams struct {
+	// XStellaTenant When present it must equal the token's tenant.
+	XStellaTenant *TenantHeader `json:"X-Stella-Tenant,omitempty"`
+
+	// XStellaOpsTenant Older name of X-Stella-Tenant.
+	XStellaOpsTenant *TenantHeaderAlias `json:"X-StellaOps-Tenant,omitempty"`
+}
+
+// LedgerStatsParams defines parameters for LedgerStats.
+type LedgerStatsParams struct {
+	// AsOf The moment to look at: a ledger sequence, or an RFC 3339 time, which means the last sequence recorded until then. Absent means now.
+	AsOf *AsOf `form:"asOf,omitempty" json:"asOf,omitempty"`
+
+	// Top At most this many groups of each sort, those with most documents first.
+	Top *int `form:"top,omitempty" json:"top,omitempty"`
+
 	// XStellaTenant When present it must equal the token's tenant.
 	XStellaTenant *TenantHeader `json:"X-Stella-Tenant,omitempty"`
 
@@ -538,12 +701,18 @@ type ServerInterface interface {
 	// GetProvenance The signed provenance, byte for byte as in the bundle
 	// (GET /api/export/runs/{id}/provenance)
 	GetProvenance(ctx echo.Context, id RunID, params GetProvenanceParams) error
+	// ListDocuments List the current documents as of a moment
+	// (GET /api/ledger/documents)
+	ListDocuments(ctx echo.Context, params ListDocumentsParams) error
 	// ImportDocuments Import evidence, streaming both ways
 	// (POST /api/ledger/documents)
 	ImportDocuments(ctx echo.Context, params ImportDocumentsParams) error
 	// GetDocument The original bytes of a document
 	// (GET /api/ledger/documents/{digest})
 	GetDocument(ctx echo.Context, digest string, params GetDocumentParams) error
+	// LedgerStats What the ledger holds as of a moment, by kind, source, format and ecosystem
+	// (GET /api/ledger/stats)
+	LedgerStats(ctx echo.Context, params LedgerStatsParams) error
 	// Live The process runs
 	// (GET /health/live)
 	Live(ctx echo.Context) error
@@ -1002,6 +1171,112 @@ func (w *ServerInterfaceWrapper) GetProvenance(ctx echo.Context) error {
 	return err
 }
 
+// ListDocuments converts echo context to params.
+func (w *ServerInterfaceWrapper) ListDocuments(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListDocumentsParams
+	// ------------- Optional query parameter "asOf" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "asOf", ctx.QueryParams(), &params.AsOf, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter asOf: %s", err))
+	}
+
+	// ------------- Optional query parameter "kind" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "kind", ctx.QueryParams(), &params.Kind, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter kind: %s", err))
+	}
+
+	// ------------- Optional query parameter "source" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "source", ctx.QueryParams(), &params.Source, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter source: %s", err))
+	}
+
+	// ------------- Optional query parameter "stream" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "stream", ctx.QueryParams(), &params.Stream, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter stream: %s", err))
+	}
+
+	// ------------- Optional query parameter "ecosystem" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "ecosystem", ctx.QueryParams(), &params.Ecosystem, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter ecosystem: %s", err))
+	}
+
+	// ------------- Optional query parameter "upstreamId" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "upstreamId", ctx.QueryParams(), &params.UpstreamID, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter upstreamId: %s", err))
+	}
+
+	// ------------- Optional query parameter "purl" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "purl", ctx.QueryParams(), &params.Purl, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter purl: %s", err))
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "X-Stella-Tenant" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("X-Stella-Tenant")]; found {
+		var XStellaTenant TenantHeader
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for X-Stella-Tenant, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "X-Stella-Tenant", valueList[0], &XStellaTenant, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter X-Stella-Tenant: %s", err))
+		}
+
+		params.XStellaTenant = &XStellaTenant
+	}
+	// ------------- Optional header parameter "X-StellaOps-Tenant" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("X-StellaOps-Tenant")]; found {
+		var XStellaOpsTenant TenantHeaderAlias
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for X-StellaOps-Tenant, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "X-StellaOps-Tenant", valueList[0], &XStellaOpsTenant, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter X-StellaOps-Tenant: %s", err))
+		}
+
+		params.XStellaOpsTenant = &XStellaOpsTenant
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListDocuments(ctx, params)
+	return err
+}
+
 // ImportDocuments converts echo context to params.
 func (w *ServerInterfaceWrapper) ImportDocuments(ctx echo.Context) error {
 	var err error
@@ -1117,6 +1392,63 @@ func (w *ServerInterfaceWrapper) GetDocument(ctx echo.Context) error {
 	return err
 }
 
+// LedgerStats converts echo context to params.
+func (w *ServerInterfaceWrapper) LedgerStats(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params LedgerStatsParams
+	// ------------- Optional query parameter "asOf" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "asOf", ctx.QueryParams(), &params.AsOf, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter asOf: %s", err))
+	}
+
+	// ------------- Optional query parameter "top" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "top", ctx.QueryParams(), &params.Top, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter top: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "X-Stella-Tenant" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("X-Stella-Tenant")]; found {
+		var XStellaTenant TenantHeader
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for X-Stella-Tenant, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "X-Stella-Tenant", valueList[0], &XStellaTenant, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter X-Stella-Tenant: %s", err))
+		}
+
+		params.XStellaTenant = &XStellaTenant
+	}
+	// ------------- Optional header parameter "X-StellaOps-Tenant" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("X-StellaOps-Tenant")]; found {
+		var XStellaOpsTenant TenantHeaderAlias
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for X-StellaOps-Tenant, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "X-StellaOps-Tenant", valueList[0], &XStellaOpsTenant, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter X-StellaOps-Tenant: %s", err))
+		}
+
+		params.XStellaOpsTenant = &XStellaOpsTenant
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.LedgerStats(ctx, params)
+	return err
+}
+
 // Live converts echo context to params.
 func (w *ServerInterfaceWrapper) Live(ctx echo.Context) error {
 	var err error
@@ -1189,8 +1521,10 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/api/export/runs/:id/download", wrapper.DownloadRun, options.OperationMiddlewares["DownloadRun"]...)
 	router.GET(options.BaseURL+"/api/export/runs/:id/manifest", wrapper.GetManifest, options.OperationMiddlewares["GetManifest"]...)
 	router.GET(options.BaseURL+"/api/export/runs/:id/provenance", wrapper.GetProvenance, options.OperationMiddlewares["GetProvenance"]...)
+	router.GET(options.BaseURL+"/api/ledger/documents", wrapper.ListDocuments, options.OperationMiddlewares["ListDocuments"]...)
 	router.POST(options.BaseURL+"/api/ledger/documents", wrapper.ImportDocuments, options.OperationMiddlewares["ImportDocuments"]...)
 	router.GET(options.BaseURL+"/api/ledger/documents/:digest", wrapper.GetDocument, options.OperationMiddlewares["GetDocument"]...)
+	router.GET(options.BaseURL+"/api/ledger/stats", wrapper.LedgerStats, options.OperationMiddlewares["LedgerStats"]...)
 	router.GET(options.BaseURL+"/health/live", wrapper.Live, options.OperationMiddlewares["Live"]...)
 	router.GET(options.BaseURL+"/health/ready", wrapper.Ready, options.OperationMiddlewares["Ready"]...)
 
@@ -1343,6 +1677,20 @@ type CreateRunRequestObject struct {
 
 type CreateRunResponseObject interface {
 	VisitCreateRunResponse(w http.ResponseWriter) error
+}
+
+type CreateRun200JSONResponse PriceTag
+
+func (response CreateRun200JSONResponse) VisitCreateRunResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
 }
 
 type CreateRun202ResponseHeaders struct {
@@ -2472,6 +2820,108 @@ func (response GetProvenance503ApplicationProblemPlusJSONResponse) VisitGetProve
 	return err
 }
 
+type ListDocumentsRequestObject struct {
+	Params ListDocumentsParams
+}
+
+type ListDocumentsResponseObject interface {
+	VisitListDocumentsResponse(w http.ResponseWriter) error
+}
+
+type ListDocuments200JSONResponse DocumentPage
+
+func (response ListDocuments200JSONResponse) VisitListDocumentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDocuments400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ListDocuments400ApplicationProblemPlusJSONResponse) VisitListDocumentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDocuments401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response ListDocuments401ApplicationProblemPlusJSONResponse) VisitListDocumentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDocuments403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListDocuments403ApplicationProblemPlusJSONResponse) VisitListDocumentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDocuments500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response ListDocuments500ApplicationProblemPlusJSONResponse) VisitListDocumentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDocuments503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListDocuments503ApplicationProblemPlusJSONResponse) VisitListDocumentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ImportDocumentsRequestObject struct {
 	Params ImportDocumentsParams
 	Body   io.Reader
@@ -2779,6 +3229,108 @@ func (response GetDocument503ApplicationProblemPlusJSONResponse) VisitGetDocumen
 	return err
 }
 
+type LedgerStatsRequestObject struct {
+	Params LedgerStatsParams
+}
+
+type LedgerStatsResponseObject interface {
+	VisitLedgerStatsResponse(w http.ResponseWriter) error
+}
+
+type LedgerStats200JSONResponse LedgerStats
+
+func (response LedgerStats200JSONResponse) VisitLedgerStatsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LedgerStats400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response LedgerStats400ApplicationProblemPlusJSONResponse) VisitLedgerStatsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LedgerStats401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response LedgerStats401ApplicationProblemPlusJSONResponse) VisitLedgerStatsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LedgerStats403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response LedgerStats403ApplicationProblemPlusJSONResponse) VisitLedgerStatsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LedgerStats500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response LedgerStats500ApplicationProblemPlusJSONResponse) VisitLedgerStatsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LedgerStats503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response LedgerStats503ApplicationProblemPlusJSONResponse) VisitLedgerStatsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type LiveRequestObject struct {
 }
 
@@ -2858,12 +3410,18 @@ type StrictServerInterface interface {
 	// GetProvenance The signed provenance, byte for byte as in the bundle
 	// (GET /api/export/runs/{id}/provenance)
 	GetProvenance(ctx context.Context, request GetProvenanceRequestObject) (GetProvenanceResponseObject, error)
+	// ListDocuments List the current documents as of a moment
+	// (GET /api/ledger/documents)
+	ListDocuments(ctx context.Context, request ListDocumentsRequestObject) (ListDocumentsResponseObject, error)
 	// ImportDocuments Import evidence, streaming both ways
 	// (POST /api/ledger/documents)
 	ImportDocuments(ctx context.Context, request ImportDocumentsRequestObject) (ImportDocumentsResponseObject, error)
 	// GetDocument The original bytes of a document
 	// (GET /api/ledger/documents/{digest})
 	GetDocument(ctx context.Context, request GetDocumentRequestObject) (GetDocumentResponseObject, error)
+	// LedgerStats What the ledger holds as of a moment, by kind, source, format and ecosystem
+	// (GET /api/ledger/stats)
+	LedgerStats(ctx context.Context, request LedgerStatsRequestObject) (LedgerStatsResponseObject, error)
 	// Live The process runs
 	// (GET /health/live)
 	Live(ctx context.Context, request LiveRequestObject) (LiveResponseObject, error)
@@ -3113,6 +3671,31 @@ func (sh *strictHandler) GetProvenance(ctx echo.Context, id RunID, params GetPro
 	return nil
 }
 
+// ListDocuments operation middleware
+func (sh *strictHandler) ListDocuments(ctx echo.Context, params ListDocumentsParams) error {
+	var request ListDocumentsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListDocuments(ctx.Request().Context(), request.(ListDocumentsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListDocuments")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListDocumentsResponseObject); ok {
+		return validResponse.VisitListDocumentsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // ImportDocuments operation middleware
 func (sh *strictHandler) ImportDocuments(ctx echo.Context, params ImportDocumentsParams) error {
 	var request ImportDocumentsRequestObject
@@ -3160,6 +3743,31 @@ func (sh *strictHandler) GetDocument(ctx echo.Context, digest string, params Get
 		return err
 	} else if validResponse, ok := response.(GetDocumentResponseObject); ok {
 		return validResponse.VisitGetDocumentResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// LedgerStats operation middleware
+func (sh *strictHandler) LedgerStats(ctx echo.Context, params LedgerStatsParams) error {
+	var request LedgerStatsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.LedgerStats(ctx.Request().Context(), request.(LedgerStatsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "LedgerStats")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(LedgerStatsResponseObject); ok {
+		return validResponse.VisitLedgerStatsResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

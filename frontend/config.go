@@ -21,6 +21,7 @@ type Starter interface {
 
 // Ledger is what the API needs of the evidence ledger.
 type Ledger interface {
+	Listing
 	Import(ctx context.Context, tenant string, batch []ledger.Observation) (ledger.Counts, error)
 	Original(ctx context.Context, tenant string, digest bundle.Digest) ([]byte, error)
 }
@@ -59,6 +60,7 @@ type Config struct {
 	Runs     storage.Runs
 	Objects  Objects
 	Ledger   Ledger
+	Catalog  ledger.Catalog
 	Parse    Parse
 	Starter  Starter
 	Verifier Verifier
@@ -76,6 +78,8 @@ func (c Config) validate() error {
 		return errors.New("frontend: Objects is not set")
 	case c.Ledger == nil:
 		return errors.New("frontend: Ledger is not set")
+	case c.Catalog == nil:
+		return errors.New("frontend: Catalog is not set")
 	case c.Parse == nil:
 		return errors.New("frontend: Parse is not set")
 	case c.Starter == nil:

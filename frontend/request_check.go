@@ -1,21 +1,19 @@
 package frontend
 
 import (
-	"fmt"
 	"regexp"
-	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
 
 	"github.com/stella-ops/exportcenter/export"
-	"github.com/stella-ops/exportcenter/ledger"
 )
 
 // Bounds of a run request; openapi.yaml shows the same numbers.
 const (
 	maxSelectorValues = 256
 	maxSelectorText   = 256
+	maxTimeText       = 64
 	maxLabels         = 32
 	maxLabelText      = 256
 	maxReasonText     = 1024
@@ -26,59 +24,11 @@ var (
 	idempotencyKey = regexp.MustCompile(`^[A-Za-z0-9._:-]{1,128}$`)
 )
 
-var knownKinds = []string{
-	string(ledger.KindAdvisory), string(ledger.KindVEX), string(ledger.KindSBOM),
-	string(ledger.KindFinding), string(ledger.KindPolicy), string(ledger.KindAttestation),
-}
-
 // fieldError is an error that names the field of the request.
 func fieldError(code export.Code, field, format string, args ...any) *export.Error {
 	err := export.Errorf(code, field+": "+format, args...)
 	err.Field = field
 	return err
-}
-
-// checkSelectors bounds the selectors and gives their one form: sorted, each
-// value once, so that the order in which they were written leaves no trace.
-func checkSelectors(in Selectors) (export.Selectors, error) {
-	var out export.Selectors
-	for i, kind := range in.Kinds {
-		if !slices.Contains(knownKinds, kind) {
-			return out, fieldError(export.CodeSelector, fmt.Sprintf("selectors.kinds[%d]", i),
-				"%.40q is not a kind; use %s", kind, strings.Join(knownKinds, ", "))
-		}
-	}
-	for _, member := range []struct {
-		name   string
-		values []string
-		out    *[]string
-	}{
-		{"kinds", in.Kinds, &out.Kinds},
-		{"sources", in.Sources, &out.Sources},
-		{"ecosystems", in.Ecosystems, &out.Ecosystems},
-	} {
-		sorted, err := selectorValues("selectors."+member.name, member.values)
-		if err != nil {
-			return out, err
-		}
-		*member.out = sorted
-	}
-	return out, nil
-}
-
-func selectorValues(field string, values []string) ([]string, error) {
-	if len(values) > maxSelectorValues {
-		return nil, fieldError(export.CodeSelector, field, "has %d values, at most %d are allowed", len(values), maxSelectorValues)
-	}
-	for i, value := range values {
-		if value == "" || len(value) > maxSelectorText || !plainText(value) {
-			return nil, fieldError(export.CodeSelector, fmt.Sprintf("%s[%d]", field, i),
-				"must be 1 to %d bytes of text without control characters", maxSelectorText)
-		}
-	}
-	sorted := slices.Clone(values)
-	slices.Sort(sorted)
-	return slices.Compact(sorted), nil
 }
 
 func checkLabels(labels Labels) error {

@@ -32,6 +32,10 @@ func (h handlers) CreateRun(ctx context.Context, req CreateRunRequestObject) (Cr
 	if err != nil {
 		return nil, err
 	}
+	if req.Body.Options.DryRun {
+		tag, err := h.price(ctx, run)
+		return CreateRun200JSONResponse(tag), err
+	}
 	stored, _, err := h.cfg.Runs.CreateRun(ctx, run, idem)
 	if errors.Is(err, storage.ErrConflict) {
 		return nil, export.Errorf(export.CodeIdempotency, "this Idempotency-Key was used for another request; choose a new one")

@@ -35,7 +35,8 @@ type Server struct {
 	ids      clock.IDs
 	log      *slog.Logger
 	imports  *importGate
-	corrupt  atomic.Int64 // reads that were refused since the start: stored bytes were wrong
+	prices   chan struct{} // a token per dry run
+	corrupt  atomic.Int64  // reads that were refused since the start: stored bytes were wrong
 	stopping atomic.Bool
 }
 
@@ -56,7 +57,7 @@ func New(cfg Config) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{cfg: cfg, verifier: cfg.Verifier, clock: cfg.Clock, ids: cfg.IDs, log: cfg.Log,
-		imports: newImportGate()}
+		imports: newImportGate(), prices: make(chan struct{}, pricesAtOnce)}
 	s.echo = s.routes(scopes)
 	return s, nil
 }

@@ -47,6 +47,7 @@ func runAPI(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 		Runs:     postgres.NewRuns(stores.db).Within(runLimits(cfg)),
 		Objects:  stores.objects,
 		Ledger:   postgres.NewLedger(stores.db),
+		Catalog:  postgres.NewCatalog(stores.db),
 		Parse:    parseEvidence,
 		Starter:  &worker.Dispatcher{Client: client, TaskQueue: temporal.TaskQueue, Log: log},
 		Verifier: verifier,

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/stella-ops/exportcenter/bundle"
 	"github.com/stella-ops/exportcenter/ledger"
@@ -88,11 +89,15 @@ type Ledger struct {
 	Batches []int
 	// Fail is what Import answers when it is set.
 	Fail error
+	// Now is when an import happens; nil = Start.
+	Now func() time.Time
+
+	records map[string][]record // by tenant
 }
 
 // NewLedger makes an empty ledger.
 func NewLedger() *Ledger {
-	return &Ledger{documents: map[blobKey][]byte{}, current: map[string]ledger.Observation{}}
+	return &Ledger{documents: map[blobKey][]byte{}, current: map[string]ledger.Observation{}, records: map[string][]record{}}
 }
 
 // Import implements frontend.Ledger.
@@ -114,8 +119,10 @@ func (l *Ledger) Import(_ context.Context, tenant string, batch []ledger.Observa
 			counts.Unchanged++
 		case known && !ledger.Greater(o, held):
 			counts.Superseded++
+			l.note(tenant, o)
 		default:
 			counts.Accepted++
+			l.note(tenant, o)
 			l.current[key] = o
 		}
 	}

@@ -1,0 +1,156 @@
+package frontendtest
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/stella-ops/exportcenter/export"
+	"github.com/stella-ops/exportcenter/ledger"
+)
+
+// record is a revision as the ledger keeps it: its sequence is its place.
+type record struct {
+	ledger.Observation
+	at time.Time
+}
+
+// note keeps a revision that was recorded.
+func (l *Ledger) note(tenant string, o ledger.Observation) {
+	at := Start
+	if l.Now != nil {
+		at = l.Now()
+	}
+	l.records[tenant] = append(l.records[tenant], record{o, at})
+}
+
+// currentAsOf gives the sequences of current revisions, in their order.
+func (l *Ledger) currentAsOf(tenant, project string, seq int64) (seqs []int64) {
+	greatest := map[ledger.Identity]int64{}
+	for i, r := range l.records[tenant][:seq] {
+		held, known := greatest[r.Identity()]
+		if ledger.ProjectName(r.Project) == ledger.ProjectName(project) && (!known || ledger.Greater(r.Observation, l.records[tenant][held-1].Observation)) {
+			greatest[r.Identity()] = int64(i) + 1
+		}
+	}
+	for _, seq := range greatest {
+		seqs = append(seqs, seq)
+	}
+	slices.Sort(seqs)
+	return seqs
+}
+
+// Head implements frontend.Listing.
+func (l *Ledger) Head(_ context.Context, tenant string) (int64, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return int64(len(l.records[tenant])), nil
+}
+
+// Current implements frontend.Listing. Of the selectors it knows kinds,
+// sources and ecosystems.
+func (l *Ledger) Current(_ context.Context, tenant, project string, seq int64, sel export.Selectors, keys ledger.KeyRange, yield func(ledger.Row) error) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	among := func(values []string, value ...string) bool {
+		return len(values) == 0 || slices.ContainsFunc(value, func(v string) bool { return slices.Contains(values, v) })
+	}
+	var rows []ledger.Row
+	for _, seq := range l.currentAsOf(tenant, project, seq) {
+		o := l.records[tenant][seq-1]
+		if among(sel.Kinds, string(o.Kind)) && among(sel.Sources, o.Source) && among(sel.Ecosystems, o.Ecosystems...) {
+			rows = append(rows, ledger.Row{Seq: seq, Kind: o.Kind, Subject: o.Subject, UpstreamID: o.UpstreamID,
+				Source: o.Source, Stream: o.Stream, Digest: o.Digest, CanonicalBytes: int64(len(o.Canonical))})
+		}
+	}
+	slices.SortFunc(rows, func(a, b ledger.Row) int { return cmp.Compare(a.Key(), b.Key()) })
+	for _, row := range rows {
+		if key := row.Key(); key < keys.From || keys.To != "" && key >= keys.To {
+			continue
+		}
+		if err := yield(row); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Catalog is ledger.Catalog over a Ledger in memory.
+type Catalog struct{ *Ledger }
+
+var _ ledger.Catalog = Catalog{}
+
+// SeqAt implements ledger.Catalog.
+func (c Catalog) SeqAt(_ context.Context, tenant string, at time.Time) (seq int64, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, r := range c.records[tenant] {
+		if !r.at.After(at) {
+			seq++
+		}
+	}
+	return seq, nil
+}
+
+// Stats implements ledger.Catalog.
+func (c Catalog) Stats(_ context.Context, tenant, project string, seq int64, top int) (s ledger.Stats, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	current := c.currentAsOf(tenant, project, seq)
+	groups := [4]map[string]ledger.Count{{}, {}, {}, {}}
+	for i, r := range c.records[tenant][:seq] {
+		if ledger.ProjectName(r.Project) != ledger.ProjectName(project) {
+			continue
+		}
+		count := ledger.Count{Revisions: 1}
+		if slices.Contains(current, int64(i)+1) {
+			count.Documents, count.Bytes = 1, int64(len(r.Raw))
+		}
+		s.Total.Add(count)
+		for n, names := range [][]string{{string(r.Kind)}, {r.Source}, {r.Format}, r.Ecosystems} {
+			for _, name := range names {
+				sum := groups[n][name]
+				sum.Add(count)
+				groups[n][name] = sum
+			}
+		}
+	}
+	if seq > 0 {
+		s.First, s.Last = c.records[tenant][0].at, c.records[tenant][seq-1].at
+	}
+	s.Kinds, s.Sources = ledger.TopCounts(groups[0], top), ledger.TopCounts(groups[1], top)
+	s.Formats, s.Ecosystems = ledger.TopCounts(groups[2], top), ledger.TopCounts(groups[3], top)
+	return s, nil
+}
+
+// listWindow is how many sequences a page looks at: few, so that tests meet
+// pages that are not full.
+const listWindow = 5
+
+// Documents implements ledger.Catalog.
+func (c Catalog) Documents(_ context.Context, tenant, project string, seq int64, f ledger.DocumentFilter) (page []ledger.Document, next int64, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	end := min(seq, f.After+listWindow)
+	is := func(want, value string) bool { return want == "" || want == value }
+	for _, n := range c.currentAsOf(tenant, project, seq) {
+		o := c.records[tenant][n-1]
+		if n <= f.After || n > end || !is(string(f.Kind), string(o.Kind)) || !is(f.Source, o.Source) || !is(f.Stream, o.Stream) ||
+			!is(f.UpstreamID, o.UpstreamID) || f.Ecosystem != "" && !slices.Contains(o.Ecosystems, f.Ecosystem) ||
+			!slices.ContainsFunc(append([]string{""}, o.Products...), func(p string) bool { return strings.HasPrefix(p, f.PurlPrefix) }) {
+			continue
+		}
+		page = append(page, ledger.Document{Seq: n, Kind: o.Kind, Format: o.Format, UpstreamID: o.UpstreamID, Source: o.Source,
+			Stream: o.Stream, Subject: o.Subject, Modified: o.Modified, Digest: o.Digest, Bytes: int64(len(o.Raw))})
+		if len(page) == f.Limit {
+			end = n
+			break
+		}
+	}
+	if end < seq {
+		next = end
+	}
+	return page, next, nil
+}

@@ -1,0 +1,98 @@
+package ledger
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/stella-ops/exportcenter/bundle"
+)
+
+// Catalog answers what the ledger holds as of a sequence. The ledger only
+// grows, so an answer as of one sequence never changes.
+type Catalog interface {
+	// SeqAt is the last sequence recorded until at, 0 before the first.
+	SeqAt(ctx context.Context, tenant string, at time.Time) (int64, error)
+	// Stats counts what the ledger holds as of seq, with at most top groups of
+	// each sort.
+	Stats(ctx context.Context, tenant, project string, seq int64, top int) (Stats, error)
+	// Documents lists current documents as of seq in the order of recording. It
+	// looks at a bounded part of the ledger: next is what the following call
+	// takes as f.After, 0 at the end, however many were found.
+	Documents(ctx context.Context, tenant, project string, seq int64, f DocumentFilter) (page []Document, next int64, err error)
+}
+
+// Stats is what the ledger holds as of a sequence.
+type Stats struct {
+	// First and Last are when the first and the last of the revisions were
+	// recorded; zero when there is none, or when nobody noted it.
+	First, Last                         time.Time
+	Total                               Count
+	Kinds, Sources, Formats, Ecosystems []NamedCount // most documents first
+}
+
+// Count is how much of something there is.
+type Count struct {
+	Documents int64 // current revisions
+	Revisions int64 // all of them
+	Bytes     int64 // original bytes of the current ones
+}
+
+// Add adds other to c.
+func (c *Count) Add(other Count) {
+	c.Documents += other.Documents
+	c.Revisions += other.Revisions
+	c.Bytes += other.Bytes
+}
+
+// NamedCount is a group and how much of it there is.
+type NamedCount struct {
+	Name string
+	Count
+}
+
+// TopCounts gives the n groups with most documents, then most revisions, then
+// by name.
+func TopCounts(groups map[string]Count, n int) []NamedCount {
+	counts := make([]NamedCount, 0, len(groups))
+	for name, count := range groups {
+		counts = append(counts, NamedCount{name, count})
+	}
+	slices.SortFunc(counts, func(a, b NamedCount) int {
+		switch {
+		case a.Documents != b.Documents:
+			return int(max(-1, min(1, b.Documents-a.Documents)))
+		case a.Revisions != b.Revisions:
+			return int(max(-1, min(1, b.Revisions-a.Revisions)))
+		}
+		return strings.Compare(a.Name, b.Name)
+	})
+	return counts[:min(n, len(counts))]
+}
+
+// DocumentFilter narrows a list of documents; "" is any.
+type DocumentFilter struct {
+	Kind       Kind
+	Source     string
+	Stream     string
+	Ecosystem  string // exact
+	UpstreamID string // exact
+	PurlPrefix string // of one of the document's products
+	After      int64  // only documents recorded after this sequence
+	Limit      int    // at least 1
+}
+
+// Document is an entry of a list.
+type Document struct {
+	Seq        int64
+	Kind       Kind
+	Format     string
+	UpstreamID string
+	Source     string
+	Stream     string
+	Subject    string
+	Modified   string // in ModifiedLayout, "" without one
+	Digest     bundle.Digest
+	Bytes      int64 // length of the original
+}
