@@ -32,7 +32,10 @@ func Of(doc ledger.Line) Origin {
 	o := Origin{Source: doc.Source, Stream: doc.Stream}
 	switch doc.Format {
 	case "osv":
-		o.Publisher, o.Stated = prefixOf(doc.UpstreamID), osvLicence(doc.Canonical)
+		o.Publisher = prefixOf(doc.UpstreamID)
+		if known, there := publishers[o.Publisher]; !there || known.each {
+			o.Stated = osvLicence(doc.Canonical)
+		}
 	case "csaf":
 		namespace, _, _ := strings.Cut(doc.UpstreamID, "#")
 		if namespaceForm.MatchString(namespace) {

@@ -5,6 +5,7 @@ type publisher struct {
 	name    string
 	url     string
 	licence string // SPDX id
+	each    bool   // documents may state another one
 }
 
 // publishers are the ones whose terms are known to this program: advisories by
@@ -17,26 +18,26 @@ var publishers = map[string]publisher{
 	"ALBA":    almaLinux,
 	"ALEA":    almaLinux,
 	"ALSA":    almaLinux,
-	"BIT":     {"Bitnami Vulnerability Database", "https://github.com/bitnami/vulndb", "Apache-2.0"},
-	"GHSA":    {"GitHub Advisory Database", "https://github.com/github/advisory-database", "CC-BY-4.0"},
-	"GO":      {"Go Vulnerability Database", "https://github.com/golang/vulndb", "CC-BY-4.0"},
-	"GSD":     {"Global Security Database", "https://github.com/cloudsecurityalliance/gsd-database", "CC0-1.0"},
-	"HSEC":    {"Haskell Security Advisories", "https://github.com/haskell/security-advisories", "CC0-1.0"},
+	"BIT":     {name: "Bitnami Vulnerability Database", url: "https://github.com/bitnami/vulndb", licence: "Apache-2.0"},
+	"GHSA":    {name: "GitHub Advisory Database", url: "https://github.com/github/advisory-database", licence: "CC-BY-4.0"},
+	"GO":      {name: "Go Vulnerability Database", url: "https://github.com/golang/vulndb", licence: "CC-BY-4.0"},
+	"GSD":     {name: "Global Security Database", url: "https://github.com/cloudsecurityalliance/gsd-database", licence: "CC0-1.0"},
+	"HSEC":    {name: "Haskell Security Advisories", url: "https://github.com/haskell/security-advisories", licence: "CC0-1.0"},
 	"LSN":     ubuntu,
-	"MAL":     {"OpenSSF Malicious Packages", "https://github.com/ossf/malicious-packages", "Apache-2.0"},
-	"NSWG":    {"Node.js Security Working Group", "https://github.com/nodejs/security-wg", "MIT"},
-	"OSV":     {"OSS-Fuzz", "https://github.com/google/oss-fuzz-vulns", "CC-BY-4.0"},
-	"PSF":     {"Python Software Foundation Database", "https://github.com/psf/advisory-database", "CC-BY-4.0"},
-	"PYSEC":   {"PyPI Advisory Database", "https://github.com/pypa/advisory-database", "CC-BY-4.0"},
-	"RSEC":    {"RConsortium Advisory Database", "https://github.com/RConsortium/r-advisory-database", "Apache-2.0"},
-	"RUSTSEC": {"Rust Advisory Database", "https://github.com/rustsec/advisory-db", "CC0-1.0"},
+	"MAL":     {name: "OpenSSF Malicious Packages", url: "https://github.com/ossf/malicious-packages", licence: "Apache-2.0"},
+	"NSWG":    {name: "Node.js Security Working Group", url: "https://github.com/nodejs/security-wg", licence: "MIT"},
+	"OSV":     {name: "OSS-Fuzz", url: "https://github.com/google/oss-fuzz-vulns", licence: "CC-BY-4.0"},
+	"PSF":     {name: "Python Software Foundation Database", url: "https://github.com/psf/advisory-database", licence: "CC-BY-4.0"},
+	"PYSEC":   {name: "PyPI Advisory Database", url: "https://github.com/pypa/advisory-database", licence: "CC-BY-4.0"},
+	"RSEC":    {name: "RConsortium Advisory Database", url: "https://github.com/RConsortium/r-advisory-database", licence: "Apache-2.0"},
+	"RUSTSEC": {name: "Rust Advisory Database", url: "https://github.com/rustsec/advisory-db", licence: "CC0-1.0", each: true},
 	"UBUNTU":  ubuntu,
 	"USN":     ubuntu,
 
-	"https://www.redhat.com": {"Red Hat Product Security", "https://access.redhat.com/security/data", "CC-BY-4.0"},
+	"https://www.redhat.com": {name: "Red Hat Product Security", url: "https://access.redhat.com/security/data", licence: "CC-BY-4.0"},
 }
 
 var (
-	almaLinux = publisher{"AlmaLinux", "https://github.com/AlmaLinux/osv-database", "MIT"}
-	ubuntu    = publisher{"Ubuntu", "https://github.com/canonical/ubuntu-security-notices", "CC-BY-SA-4.0"}
+	almaLinux = publisher{name: "AlmaLinux", url: "https://github.com/AlmaLinux/osv-database", licence: "MIT"}
+	ubuntu    = publisher{name: "Ubuntu", url: "https://github.com/canonical/ubuntu-security-notices", licence: "CC-BY-SA-4.0"}
 )
