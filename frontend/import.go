@@ -185,7 +185,7 @@ func (i *importResponse) settle(err error) error {
 	}
 	i.counts.Rejected++
 	file, name := r.entry.File, r.entry.Name
-	if name == "" {
+	if file == "" && name == "" {
 		name = "record " + strconv.FormatInt(i.counts.Read, 10)
 	}
 	return i.answer.line(ImportLine{Rejection: &Rejection{Record: i.counts.Read, File: file, Entry: name, Reason: r.reason.Error()}})

@@ -82,7 +82,7 @@ func TestMemoryOfLargeDocuments(t *testing.T) {
 		c.Parse = detect.Reader(detect.Format{Name: osv.Format, Recognise: osv.Recognise, Parse: osv.Parse})
 	})
 	// As the api has it; less than the bound, because this is not all there is.
-	defer debug.SetMemoryLimit(debug.SetMemoryLimit(256 << 20))
+	defer debug.SetMemoryLimit(debug.SetMemoryLimit(192 << 20))
 	send := func(mediaType string, write func(io.Writer)) <-chan string {
 		read, pipe := io.Pipe()
 		go func() {

@@ -11,7 +11,7 @@ import (
 // the limit keeps the moments small in which a document of 64 MiB is there.
 const (
 	apiGarbagePercent = 200
-	apiMemory         = 256 << 20
+	apiMemory         = 192 << 20
 )
 
 func boundMemory() {

@@ -12,6 +12,7 @@ type pace struct {
 	began     time.Time
 	documents int64 // read and handed to the sender
 	bytes     int64
+	waits     bool // for a server that broke off
 }
 
 func (p *pace) begin() { p.began = clock.System() }
@@ -42,5 +43,9 @@ func (p pace) text(r importResult, now time.Time) string {
 	if seconds := now.Sub(p.began).Seconds(); seconds >= 1 {
 		text += fmt.Sprintf(", %.0f/s", float64(r.Read-r.Resumed)/seconds)
 	}
-	return text + fmt.Sprintf(", %d rejected", r.Rejected)
+	text += fmt.Sprintf(", %d rejected", r.Rejected)
+	if p.waits {
+		text += "; waiting for the server"
+	}
+	return text
 }

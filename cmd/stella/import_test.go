@@ -153,6 +153,8 @@ func TestPaceText(t *testing.T) {
 	r := importResult{Read: 810, Accepted: 800, Rejected: 10}
 	require.Equal(t, "800 of 1000 documents recorded, 2.5 MB, 10 rejected", p.text(r, began))
 	require.Equal(t, "800 of 1000 documents recorded, 2.5 MB, 405/s, 10 rejected", p.text(r, began.Add(2*time.Second)))
+	p.waits, r.Resumed = true, 500
+	require.Equal(t, "800 of 1500 documents recorded, 2.5 MB, 155/s, 10 rejected; waiting for the server", p.text(r, began.Add(2*time.Second)))
 }
 
 // Whatever is in the file, it is taken whole or refused with a reason.

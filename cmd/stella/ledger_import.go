@@ -174,6 +174,7 @@ func (i *documentImport) settled(s client.Settled) error {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	r := &i.result
+	i.pace.waits = false
 	r.Read += s.Summary.Read
 	r.Accepted += s.Summary.Accepted
 	r.Unchanged += s.Summary.Unchanged
@@ -199,11 +200,12 @@ func (i *documentImport) reject(r ledger.Rejection) {
 	}
 }
 
-// again tells people, not scripts, why nothing moves.
-func (i *documentImport) again(cause error, in time.Duration) {
-	if i.shown.visible() {
-		i.shown.line(fmt.Sprintf("%s; trying again in %s", printable(cause.Error()), in))
-	}
+// again shows why nothing moves.
+func (i *documentImport) again(error, time.Duration) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.pace.waits = true
+	i.show()
 }
 
 // byPlace orders rejections by file and entry ("line 9" before "line 10"): they
