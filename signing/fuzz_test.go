@@ -154,3 +154,24 @@ func FuzzParsePublicKey(f *testing.F) {
 		require.Equal(t, key.KeyID(), again.KeyID())
 	})
 }
+
+// A signature has one spelling: what LowS gives, it gives again, and nothing that
+// it takes is longer than two numbers of the curve.
+func FuzzLowS(f *testing.F) {
+	for _, a := range readVectors(f).Accepted {
+		f.Add([]byte(a.Text))
+	}
+	f.Add([]byte{0x30, 0x06, 0x02, 0x01, 0x01, 0x02, 0x01, 0x01})
+	f.Add([]byte{0x30, 0x80, 0x02, 0x01, 0x01, 0x02, 0x01, 0x01, 0x00, 0x00})
+	f.Fuzz(func(t *testing.T, sig []byte) {
+		low, err := signing.LowS(sig)
+		if err != nil {
+			require.ErrorIs(t, err, signing.ErrEncoding)
+			return
+		}
+		again, err := signing.LowS(low)
+		if err != nil || !bytes.Equal(low, again) || len(low) > 72 {
+			t.Fatalf("%x became %x, and that %x (%v)", sig, low, again, err)
+		}
+	})
+}

@@ -73,9 +73,8 @@ func (s *Store) Stage(ctx context.Context, tenant string) (storage.Staged, error
 	return &staged{store: s, namespace: namespace, name: name, file: file, hash: sha256.New()}, nil
 }
 
-// Open opens a published blob. Its bytes are not checked here: a caller who
-// reads all of them compares the digest, a caller who reads a range at least
-// the size.
+// Open opens a published blob. Its bytes are not checked here: a caller who reads
+// all of them compares the digest, others open it by storage.OpenVerified.
 func (s *Store) Open(ctx context.Context, tenant string, digest bundle.Digest) (storage.Blob, error) {
 	if err := begin(ctx, tenant); err != nil {
 		return nil, fmt.Errorf("open blob %s: %w", digest, err)

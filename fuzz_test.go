@@ -1,0 +1,166 @@
+package exportcenter
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// `make fuzz` runs all targets. What it finds belongs into testdata/fuzz, where
+// `go test` reads it ever after.
+
+// readers are the functions that make sense of bytes from outside, by folder, each
+// with the fuzz targets of its folder that reach it. "-" begins a reason why there
+// is none.
+var readers = map[string]string{
+	// The format: what a bundle, a manifest or a signature may be made of.
+	"bundle.Canonical":          "FuzzCanonical",
+	"bundle.UnmarshalStrict":    "FuzzUnmarshalStrict",
+	"bundle.OpenPayload":        "FuzzOpenPayload",
+	"bundle.ParseManifest":      "FuzzParseManifest",
+	"bundle.ParseProvenance":    "FuzzParseProvenance",
+	"bundle.ParseChecksums":     "FuzzParseChecksums",
+	"bundle.ParseHeader":        "FuzzParseHeader",
+	"bundle.ParseSeal":          "FuzzParseSeal",
+	"bundle.ParseDigest":        "FuzzParseDigest",
+	"bundle.parseHex":           "FuzzParseDigest FuzzParseChecksums",
+	"bundle.parseExact":         "FuzzParseManifest FuzzParseProvenance FuzzParseSeal",
+	"bundle/verify.Reader":      "FuzzReader",
+	"bundle/verify.parseLine":   "FuzzLines",
+	"signing.OpenEnvelope":      "FuzzOpenEnvelope",
+	"signing.OpenDSSEBundle":    "FuzzOpenDSSEBundle",
+	"signing.OpenMessageBundle": "FuzzOpenMessageBundle",
+	"signing.ParsePublicKey":    "FuzzParsePublicKey",
+	"signing.parseDER":          "FuzzLowS",
+	"signing/keyfile.open":      "FuzzOpen",
+
+	// Evidence, and what it comes in.
+	"ledger.ParseObject":     "FuzzObject",
+	"ledger/osv.Parse":       "FuzzParse",
+	"ledger/openvex.Parse":   "FuzzParse",
+	"ledger/csaf.Parse":      "FuzzParse",
+	"ledger/cyclonedx.Parse": "FuzzParse",
+	"ledger/spdx.Parse":      "FuzzParse",
+	"ledger/detect.Reader":   "FuzzReader",
+	"ledger/feed.openZip":    "FuzzArchive",
+	"ledger/feed.newZstd":    "FuzzArchive FuzzLines",
+
+	"ledger/attribution.Of":    "FuzzOf",
+	"ledger/attribution.Parse": "- reads our own rows",
+
+	// Requests and answers.
+	"export.ParseFieldPath":        "FuzzParseFieldPath",
+	"adapters/jsonraw.allowed":     "FuzzRedact",
+	"frontend.decodeLargeRecord":   "FuzzLargeRecord",
+	"frontend.decodeInPlace":       "FuzzLargeRecord",
+	"frontend.decodeRecord":        "FuzzDecodeRecord FuzzPlainRecord FuzzLineReader",
+	"frontend.readHeader":          "FuzzReadHeader",
+	"frontend.usableKey":           "FuzzUsableKey",
+	"frontend.checkSelectors":      "FuzzRunRequest",
+	"storage/postgres.parseCursor": "FuzzCursor",
+	"client.decode":                "- encoding/json, of bounded size; what is decided by is read by the two below",
+	"client.expect":                "FuzzDownloadAnswer",
+	"client.importProblem":         "FuzzImportAnswer",
+	"storage/postgres.decodeLine":  "- reads our own rows, in a form that PostgreSQL gives them",
+	"storage/postgres.decodeTexts": "- the same",
+	"storage.ParseTally":           "- reads our own rows",
+	"cmd/stella.openJournal":       "FuzzJournal",
+	"cmd/stella.parseLabels":       "- a word of a command line, cut at its first equals sign",
+	"cmd/stella.parseSelect":       "FuzzParseSelect",
+}
+
+// writers are targets that hold what we write to a slower way of writing it.
+var writers = []string{"bundle.FuzzAppendText", "adapters/jsonraw.FuzzEnvelope"}
+
+// looksLikeReader is the habit of naming a function that reads.
+var looksLikeReader = regexp.MustCompile(`^([Pp]arse|[Dd]ecode|[Uu]nmarshal)`)
+
+// TestEveryReaderIsFuzzed holds the table to the code, both ways: its readers and
+// targets exist, each target has a corpus that is checked in, no target is missing
+// from it, and neither is a function that is named like a reader.
+func TestEveryReaderIsFuzzed(t *testing.T) {
+	functions, targets := declared(t)
+	listed := map[string]bool{}
+	for _, target := range writers {
+		listed[target] = true
+	}
+	for reader, how := range readers {
+		if strings.HasPrefix(how, "- ") {
+			continue
+		}
+		if !functions[reader] {
+			t.Errorf("%s is a reader in the table only", reader)
+		}
+		folder, _ := cutName(reader)
+		for _, target := range strings.Fields(how) {
+			listed[folder+"."+target] = true
+		}
+	}
+	for target := range listed {
+		folder, name := cutName(target)
+		if !targets[target] {
+			t.Errorf("%s is a target in the table only", target)
+		}
+		corpus, err := filepath.Glob(filepath.Join(filepath.FromSlash(folder), "testdata", "fuzz", name, "*"))
+		if err != nil || len(corpus) == 0 {
+			t.Errorf("%s has no corpus under testdata/fuzz", target)
+		}
+	}
+	for target := range targets {
+		if !listed[target] {
+			t.Errorf("%s is the target of no reader in the table", target)
+		}
+	}
+	for function := range functions {
+		if _, name := cutName(function); looksLikeReader.MatchString(name) && readers[function] == "" {
+			t.Errorf("%s is named like a reader of bytes from outside: give it a fuzz target, or say in the table why not", function)
+		}
+	}
+}
+
+// cutName cuts "folder.Name" in two.
+func cutName(full string) (folder, name string) {
+	i := strings.LastIndex(full, ".")
+	return full[:i], full[i+1:]
+}
+
+// declared gives the functions of the project's rooms that take an argument,
+// without methods, and the fuzz targets, as "folder.Name".
+func declared(t *testing.T) (functions, targets map[string]bool) {
+	functions, targets = map[string]bool{}, map[string]bool{}
+	for folder, room := range house {
+		entries, err := os.ReadDir(filepath.FromSlash(path.Join(".", folder)))
+		require.NoError(t, err)
+		for _, e := range entries {
+			if strings.HasSuffix(e.Name(), ".go") && e.Name() != "api_gen.go" {
+				declaredIn(t, folder, room.floor, e, functions, targets)
+			}
+		}
+	}
+	return functions, targets
+}
+
+func declaredIn(t *testing.T, folder string, floor int, e fs.DirEntry, functions, targets map[string]bool) {
+	file, err := parser.ParseFile(token.NewFileSet(), filepath.Join(filepath.FromSlash(folder), e.Name()), nil, parser.SkipObjectResolution)
+	require.NoError(t, err)
+	isTest := strings.HasSuffix(e.Name(), "_test.go")
+	for _, d := range file.Decls {
+		f, ok := d.(*ast.FuncDecl)
+		switch {
+		case !ok || f.Recv != nil || len(f.Type.Params.List) == 0:
+		case isTest && strings.HasPrefix(f.Name.Name, "Fuzz"):
+			targets[folder+"."+f.Name.Name] = true
+		case !isTest && floor != testRoom:
+			functions[folder+"."+f.Name.Name] = true
+		}
+	}
+}
