@@ -47,6 +47,20 @@ func (c *Client) createRun(ctx context.Context, params *CreateRunParams, req Run
 	return run, decode(resp, &run)
 }
 
+// PriceRun says what a run would take from the ledger as it is now. Nothing is
+// recorded, so it can be asked again at will.
+func (c *Client) PriceRun(ctx context.Context, req RunRequest) (PriceTag, error) {
+	req.Options.DryRun = true
+	return repeated(ctx, func() (PriceTag, error) {
+		var tag PriceTag
+		resp, err := c.api.CreateRun(ctx, &CreateRunParams{}, req)
+		if resp, err = expect(resp, err, http.StatusOK); err != nil {
+			return tag, fmt.Errorf("dry run: %w", err)
+		}
+		return tag, decode(resp, &tag)
+	})
+}
+
 // GetRun gives the state of a run.
 func (c *Client) GetRun(ctx context.Context, id string) (Run, error) {
 	return repeated(ctx, func() (Run, error) { return c.getRun(ctx, id) })

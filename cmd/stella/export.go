@@ -162,36 +162,6 @@ func exportCancelCommand(c *connection) *cobra.Command {
 	return command
 }
 
-// selectKeys are the keys of --select, each with the member it fills.
-var selectKeys = map[string]func(*client.Selectors) *[]string{
-	"kind":      func(s *client.Selectors) *[]string { return &s.Kinds },
-	"source":    func(s *client.Selectors) *[]string { return &s.Sources },
-	"ecosystem": func(s *client.Selectors) *[]string { return &s.Ecosystems },
-}
-
-const selectKeyList = "ecosystem, kind, source"
-
-// parseSelect reads the values of --select. Values of one key are
-// alternatives; a value is taken as it is, equals signs and commas included.
-func parseSelect(values []string) (client.Selectors, error) {
-	var s client.Selectors
-	for _, value := range values {
-		key, wanted, found := strings.Cut(value, "=")
-		member, known := selectKeys[key]
-		switch {
-		case !found:
-			return s, inputErrorf("--select %q: want key=value with one of the keys %s", value, selectKeyList)
-		case !known:
-			return s, inputErrorf("--select %q: unknown key %q; the keys are %s", value, key, selectKeyList)
-		case wanted == "":
-			return s, inputErrorf("--select %q: the value is empty", value)
-		}
-		list := member(&s)
-		*list = append(*list, wanted)
-	}
-	return s, nil
-}
-
 // parseLabels reads the values of --label.
 func parseLabels(values []string) (client.Labels, error) {
 	labels := client.Labels{}

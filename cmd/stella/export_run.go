@@ -17,6 +17,7 @@ type runFlags struct {
 	selects, labels []string
 	allowEmpty      bool
 	redact          string
+	dryRun          bool
 	wait            bool
 	output          string
 	key             string
@@ -39,6 +40,9 @@ func exportRunCommand(c *connection) *cobra.Command {
 		if err != nil {
 			return err
 		}
+		if flags.dryRun && (flags.wait || flags.output != "") {
+			return inputErrorf("--dry-run makes no run: there is nothing to wait for or to write")
+		}
 		if flags.output != "" {
 			if err := checkOutput(flags.output); err != nil {
 				return err
@@ -48,6 +52,9 @@ func exportRunCommand(c *connection) *cobra.Command {
 		if err != nil {
 			return err
 		}
+		if flags.dryRun {
+			return priceExport(command, opened, request, flags.format)
+		}
 		return runExport(command, opened, request, flags)
 	})
 	command.Long = `Run an export of PROFILE, for example json:raw.
@@ -56,6 +63,11 @@ Without --wait the command ends once the run is recorded. --select narrows what
 is taken; its keys are ` + selectKeyList + `:
 
   stella export run json:raw --select kind=advisory --select ecosystem=npm --output npm.tar
+  stella export run json:raw --select purl='pkg:npm/lodash*' --select modified=2024-01-01..2025-01-01 --dry-run
+
+A purl has no version; * in it stands for any characters. modified is when the
+publisher last changed a document, observed when the ledger recorded it: the
+first day is in the range, the last is not, and one of them may be missing.
 
 --redact reads an allow-list: field paths to keep by kind of evidence, and the
 lists to keep of what a line repeats from its document.
@@ -69,6 +81,7 @@ lists to keep of what a line repeats from its document.
 	f.StringArrayVar(&flags.labels, "label", nil, "key=value kept with the run, may be given often")
 	f.BoolVar(&flags.allowEmpty, "allow-empty", false, "let a run that selects nothing succeed")
 	f.StringVar(&flags.redact, "redact", "", "keep only the fields that this JSON file allows")
+	f.BoolVar(&flags.dryRun, "dry-run", false, "only print what the run would take: documents, bytes, shards")
 	f.BoolVar(&flags.wait, "wait", false, "wait for the end of the run")
 	f.StringVar(&flags.output, "output", "", "wait, and write the bundle to this file")
 	f.StringVar(&flags.key, "idempotency-key", "", "the same key and request give the same run again")

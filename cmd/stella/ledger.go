@@ -12,7 +12,7 @@ func ledgerCommand() *cobra.Command {
 	var c connection
 	command := group("ledger", "Import evidence and read originals", "Import evidence into the ledger and read it back.\n\n"+exitCodesHelp)
 	c.addFlags(command)
-	command.AddCommand(ledgerImportCommand(&c), ledgerGetCommand(&c))
+	command.AddCommand(ledgerImportCommand(&c), ledgerStatsCommand(&c), ledgerListCommand(&c), ledgerGetCommand(&c))
 	return command
 }
 

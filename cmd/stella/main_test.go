@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -125,7 +126,8 @@ func TestPrintable(t *testing.T) {
 }
 
 func FuzzParseSelect(f *testing.F) {
-	for _, seed := range []string{"kind=advisory", "ecosystem=a=b,c", "source=", "=", "", "kind", "Kind=x", "ecosystem=\x00"} {
+	for _, seed := range []string{"kind=advisory", "ecosystem=a=b,c", "source=", "=", "", "kind", "Kind=x", "ecosystem=\x00",
+		"purl=pkg:npm/lodash*", "modified=2024-01-01..2025-01-01", "observed=..2026-01-01T00:00:00.5+02:00", "modified=..", "modified=x..", "observed=2024-01-01"} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, value string) {
@@ -136,7 +138,18 @@ func FuzzParseSelect(f *testing.F) {
 			}
 			return
 		}
-		all := append(append(append([]string{}, s.Kinds...), s.Sources...), s.Ecosystems...)
+		if w := s.TimeWindow; w != nil {
+			for _, end := range []*string{w.From, w.To} {
+				if end == nil {
+					continue
+				}
+				if _, err := time.Parse(time.RFC3339Nano, *end); err != nil {
+					t.Fatalf("%q became %q", value, *end)
+				}
+			}
+			return
+		}
+		all := slices.Concat(s.Kinds, s.Sources, s.Ecosystems, s.Products)
 		if len(all) != 1 || !strings.HasSuffix(value, "="+all[0]) {
 			t.Fatalf("%q became %q", value, all)
 		}
