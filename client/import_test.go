@@ -223,7 +223,7 @@ func (c *cutter) serve() {
 // However often the connection breaks, every document is counted once and
 // every rejection told once, in order.
 func TestImportSurvivesCuts(t *testing.T) {
-	for seed := range uint64(10) {
+	for seed := range uint64(6) {
 		w := frontendtest.New(t)
 		proxy := newCutter(t, w, seed)
 		c, err := client.New("http://"+proxy.Addr().String(), w.Token(t, "acme"))

@@ -113,23 +113,27 @@ func TestImportBatches(t *testing.T) {
 	}
 
 	w.Ledger.Batches = nil
-	half := strings.Repeat("x", ledger.BatchBytes/2)
-	result = importText(t, c, record(`{"id":"E1","x":"`+half+`"}`)+record(`{"id":"E2","x":"`+half+`"}`)+record(`{"id":"E3"}`))
-	require.Equal(t, int64(3), result.summary.Accepted)
-	require.Equal(t, []int{1, 2}, w.Ledger.Batches)
+	quarter := strings.Repeat("x", ledger.BatchBytes/4) // and a little more with what is around it
+	body.Reset()
+	for i := range 4 {
+		body.WriteString(record(fmt.Sprintf(`{"id":"E-%d","x":"%s"}`, i, quarter)))
+	}
+	result = importText(t, c, body.String()+record(`{"id":"E"}`))
+	require.Equal(t, int64(5), result.summary.Accepted)
+	require.Equal(t, []int{3, 2}, w.Ledger.Batches)
 }
 
 // Many imports at once, some of which fail or break off, leave nothing held.
 func TestImportsHoldNothingAtTheEnd(t *testing.T) {
 	w := frontendtest.New(t)
 	c := newCaller(t, w, "acme")
-	half := strings.Repeat("x", ledger.BatchBytes/2)
+	quarter := strings.Repeat("x", ledger.BatchBytes/4)
 	var all sync.WaitGroup
 	for n := range 6 {
 		all.Go(func() {
 			var body strings.Builder
 			for d := range 5 {
-				body.WriteString(record(fmt.Sprintf(`{"id":"H-%d-%d","x":"%s"}`, n, d, half)))
+				body.WriteString(record(fmt.Sprintf(`{"id":"H-%d-%d","x":"%s"}`, n, d, quarter)))
 			}
 			if n == 5 {
 				rawImport(t, w, "application/x-ndjson", fmt.Sprintf("Content-Length: %d\r\n\r\n%s", body.Len()+1, body.String()))
