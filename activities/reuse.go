@@ -9,17 +9,20 @@ import (
 	"github.com/stella-ops/exportcenter/adapters"
 	"github.com/stella-ops/exportcenter/bundle"
 	"github.com/stella-ops/exportcenter/export"
+	"github.com/stella-ops/exportcenter/ledger/attribution"
 	"github.com/stella-ops/exportcenter/storage"
 )
 
-// recipeOf names all that a shard's bytes depend on besides its documents.
+// recipeOf names all that a shard's bytes and its tally depend on besides its
+// documents.
 func recipeOf(run export.Run, adapter adapters.Adapter) (bundle.Digest, error) {
 	text, err := bundle.MarshalCanonical(struct {
 		Adapter     string             `json:"adapter"`
 		Version     string             `json:"version"`
 		Compression bundle.Compression `json:"compression"`
 		Redaction   string             `json:"redaction"`
-	}{run.Kind + ":" + run.Variant, adapter.Version(), bundle.EncoderCompression(), run.Options.Redaction.Fingerprint()})
+		Origins     string             `json:"origins"`
+	}{run.Kind + ":" + run.Variant, adapter.Version(), bundle.EncoderCompression(), run.Options.Redaction.Fingerprint(), attribution.Version})
 	if err != nil {
 		return bundle.Digest{}, fmt.Errorf("recipe of the run: %w", err)
 	}

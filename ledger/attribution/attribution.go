@@ -12,6 +12,10 @@ import (
 	"github.com/stella-ops/exportcenter/ledger"
 )
 
+// Version changes whenever Of can give another origin for the same document: what
+// was counted before is not taken for what would be counted now.
+const Version = "1"
+
 // Origin is where a document comes from. Its parts hold no white space. They
 // are counted together: a bundle's README has one row per origin.
 type Origin struct {
