@@ -23,8 +23,6 @@ type Adapter interface {
 	// Packer gives what packs the documents of a run with these options, which
 	// are an error when the kind cannot follow them.
 	Packer(options export.Options) (Packer, error)
-	// Write writes one document to w as one line, as under no options.
-	Write(w LineWriter, doc ledger.Line) error
 }
 
 // Packer packs the documents of one run. Several shards may use it at once.

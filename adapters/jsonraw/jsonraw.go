@@ -51,12 +51,6 @@ func (Adapter) Packer(options export.Options) (adapters.Packer, error) {
 	return p, nil
 }
 
-// Write writes doc as one line, as under no options.
-func (Adapter) Write(w adapters.LineWriter, doc ledger.Line) error {
-	_, err := packer{}.Write(w, doc)
-	return err
-}
-
 // packer packs under a redaction, or, as its zero value, without one.
 type packer struct {
 	redaction *export.Redaction

@@ -41,7 +41,10 @@ func document() ledger.Line {
 func write(t *testing.T, doc ledger.Line) string {
 	t.Helper()
 	var out lines
-	require.NoError(t, jsonraw.Adapter{}.Write(&out, doc))
+	p, err := jsonraw.Adapter{}.Packer(export.Options{})
+	require.NoError(t, err)
+	_, err = p.Write(&out, doc)
+	require.NoError(t, err)
 	return out.text.String()
 }
 
@@ -122,7 +125,8 @@ func FuzzEnvelope(f *testing.F) {
 		want.Original.Bytes, want.Original.Digest = size, doc.Digest.String()
 		tail, err := bundle.MarshalCanonical(want)
 		var out lines
-		if got := (jsonraw.Adapter{}).Write(&out, doc); err != nil {
+		p, _ := jsonraw.Adapter{}.Packer(export.Options{})
+		if _, got := p.Write(&out, doc); err != nil {
 			require.Error(t, got)
 			return
 		} else {
