@@ -103,6 +103,7 @@ func TestEveryFormat(t *testing.T) {
 	}
 	t.Logf("%d distinct documents, %d entries rejected, in the bundle: %v", len(held), refused, kinds)
 	require.Len(t, kinds, 3, "advisories, VEX and SBOMs")
+	h.downloads(t, run.RunID, archive)
 }
 
 // originals asks the ledger for the bytes of every entry. It gives those that are
