@@ -100,7 +100,7 @@ func TestCatalogLintFindsBreaches(t *testing.T) {
 		"drop policy tenant_wall on ledger_terms",
 		"create policy wide on ledger_terms using (true)",
 		"create unique index bad on ledger_observations (upstream_id)",
-		"alter table ledger_terms add foreign key (seq, tenant) references ledger_observations (seq, tenant)",
+		"alter table ledger_terms add foreign key (base, tenant) references ledger_observations (seq, tenant)",
 		"create table loose (tenant text collate \"en-x-icu\" primary key)",
 		"alter table ledger_terms owner to exportcenter_app",
 		"alter role exportcenter_app bypassrls",

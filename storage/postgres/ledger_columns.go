@@ -38,7 +38,6 @@ func column[T any](b *importBatch, of func(*importDocument) T) []T {
 
 // observationArgs are the parameters of insertObservations.
 func (b *importBatch) observationArgs(tenant string, at time.Time) []any {
-	t := b.terms()
 	return []any{
 		tenant,
 		column(b, func(d *importDocument) string { return ledger.ProjectName(d.Project) }),
@@ -57,7 +56,6 @@ func (b *importBatch) observationArgs(tenant string, at time.Time) []any {
 		column(b, func(d *importDocument) int32 { return d.place.Slot }),
 		column(b, func(d *importDocument) int16 { return severityBits(d.Severities) }),
 		column(b, func(d *importDocument) bool { return d.beaten }),
-		t.positions, t.axes, t.values,
 		at,
 	}
 }
@@ -79,37 +77,6 @@ func severityBits(words []string) (bits int16) {
 		}
 	}
 	return bits
-}
-
-// Axes of ledger_terms.
-const (
-	axisProduct   = "product"
-	axisEcosystem = "ecosystem"
-	axisAlias     = "alias"
-)
-
-type termColumns struct {
-	positions []int64 // of the document in the batch, from 1
-	axes      []string
-	values    []string
-}
-
-func (b *importBatch) terms() termColumns {
-	var t termColumns
-	for i := range b.documents {
-		d := &b.documents[i]
-		add := func(axis string, values []string) {
-			for _, v := range values {
-				t.positions = append(t.positions, int64(i)+1)
-				t.axes = append(t.axes, axis)
-				t.values = append(t.values, v)
-			}
-		}
-		add(axisProduct, d.Products)
-		add(axisEcosystem, d.Ecosystems)
-		add(axisAlias, d.Aliases)
-	}
-	return t
 }
 
 var arrayEscape = strings.NewReplacer(`\`, `\\`, `"`, `\"`)

@@ -18,7 +18,9 @@ func ExplainCurrent(t *testing.T, db *DB, tenant string, seq int64, sel export.S
 			return err
 		}
 		q := newListing(tenant, "", seq)
-		q.chosen(sel, false)
+		if err := q.chosen(t.Context(), tx, sel); err != nil {
+			return err
+		}
 		rows, err := tx.Query(t.Context(), "explain "+q.sql(), q.args...)
 		if err != nil {
 			return err
@@ -34,7 +36,12 @@ func ListCurrent(t *testing.T, db *DB, tenant string, seq int64, sel export.Sele
 	t.Helper()
 	require.NoError(t, db.readTenant(t.Context(), tenant, func(tx pgx.Tx) error {
 		q := newListing(tenant, "", seq)
-		q.chosen(sel, few)
+		if err := q.chosen(t.Context(), tx, sel); err != nil {
+			return err
+		}
+		if few && q.named {
+			q.lookUp()
+		}
 		return readRows(t.Context(), tx, q, func(r ledger.Row) error { rows = append(rows, r); return nil })
 	}))
 	return rows

@@ -21,8 +21,8 @@ import (
 //  3. In one transaction: insert the blocks; lock the tenant's head row, to
 //     commit, so that whoever waited sees everything the previous holder
 //     recorded (READ COMMITTED); and in one statement drop revisions that were
-//     recorded meanwhile, number the rest densely in batch order, insert them
-//     and their terms, raise the head.
+//     recorded meanwhile, number the rest densely in batch order, insert them,
+//     raise the head; then insert the pages of their terms.
 //
 // So a sequence at or below a head that was read never appears later. Counts
 // are those of importing the documents one by one in batch order; they do not
@@ -60,18 +60,54 @@ func (l *Ledger) record(ctx context.Context, tenant string, b *importBatch) (acc
 	for i, block := range blocks {
 		numbers[i], data[i] = block.number, block.stored
 	}
-	args := b.observationArgs(tenant, l.clock())
+	args, pages := b.observationArgs(tenant, l.clock()), termPages(b.without(nil))
 	err = l.db.WithTenant(ctx, tenant, func(tx pgx.Tx) error {
 		pipeline := &pgx.Batch{}
 		pipeline.Queue(insertBlocks, tenant, numbers, data)
 		pipeline.Queue(insertHead, tenant)
 		pipeline.Queue(lockHead, tenant)
+		var base int64
+		var lost []int64
 		pipeline.Queue(insertObservations, args...).QueryRow(func(row pgx.Row) error {
-			return row.Scan(&accepted, &superseded)
+			return row.Scan(&accepted, &superseded, &base, &lost)
 		})
-		return tx.SendBatch(ctx, pipeline).Close()
+		if err := tx.SendBatch(ctx, pipeline).Close(); err != nil {
+			return err
+		}
+		if len(lost) > 0 { // another import was first with some of them
+			pages = termPages(b.without(lost))
+		}
+		return insertPages(ctx, tx, tenant, base, pages)
 	})
 	return accepted, superseded, err
+}
+
+// insertPages records what the documents behind base can be selected by.
+func insertPages(ctx context.Context, tx pgx.Tx, tenant string, base int64, pages []termPage) error {
+	if len(pages) == 0 {
+		return nil
+	}
+	n := len(pages)
+	axes, firsts, lasts, data, nth := make([]string, n), make([]string, n), make([]string, n), make([][]byte, n), make([]int16, n)
+	for i, p := range pages {
+		axes[i], firsts[i], lasts[i], data[i], nth[i] = p.axis, p.first, p.last, p.data, p.nth
+	}
+	_, err := tx.Exec(ctx, `
+		insert into ledger_terms (tenant, axis, base, nth, first, last, data)
+		select $1, p.axis, $2, p.nth, p.first, p.last, p.data
+		from unnest($3::text[], $4::smallint[], $5::text[], $6::text[], $7::bytea[]) as p (axis, nth, first, last, data)`,
+		tenant, base, axes, nth, firsts, lasts, data)
+	return err
+}
+
+// without gives the documents but those at positions, from 1.
+func (b *importBatch) without(positions []int64) (documents []*ledger.Observation) {
+	for i := range b.documents {
+		if !slices.Contains(positions, int64(i)+1) {
+			documents = append(documents, b.documents[i].Observation)
+		}
+	}
+	return documents
 }
 
 // dropRecorded takes the revisions that are recorded out of the batch, and
@@ -122,8 +158,8 @@ const insertHead = `insert into ledger_heads (tenant) values ($1) on conflict do
 const lockHead = `select seq from ledger_heads where tenant = $1 for update`
 
 // insertObservations runs under the head's lock. beaten says that an earlier
-// document of the same batch is a greater revision; $18 to $20 are the terms
-// as (position in the batch, axis, term).
+// document of the same batch is a greater revision. It gives the sequence before
+// the first, and the positions of those that were recorded meanwhile.
 //
 // What is recorded of a document is asked document by document, in one look at
 // the index: the planner cannot make the limited subquery one join with all of
@@ -160,20 +196,17 @@ with batch as (
   select $1, seq, seq from numbered where superseded
   union all select $1, seq, next from chain where next is not null
   union all select $1, overtakes, seq from chain where nth = 1 and overtakes is not null
-), terms as (
-  insert into ledger_terms (tenant, axis, term, seq)
-  select $1, t.axis, t.term, numbered.seq
-  from unnest($18::bigint[], $19::text[], $20::text[]) as t (n, axis, term)
-  join numbered on numbered.n = t.n
 ), raised as (
   update ledger_heads set seq = ledger_heads.seq + (select count(*) from numbered)
   where tenant = $1 and exists (select from numbered)
 ), moment as (
   insert into ledger_moments (tenant, seq, at)
-  select $1, max(seq), greatest($21::timestamptz, (select at from ledger_moments where tenant = $1 order by seq desc limit 1))
+  select $1, max(seq), greatest($18::timestamptz, (select at from ledger_moments where tenant = $1 order by seq desc limit 1))
   from numbered having count(*) > 0
 )
-select count(*) filter (where not superseded), count(*) filter (where superseded) from numbered`
+select count(*) filter (where not superseded), count(*) filter (where superseded), coalesce(min(seq), 1) - 1,
+  array(select n from batch except select n from numbered)
+from numbered`
 
 // importDocument is a document of a batch.
 type importDocument struct {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -22,6 +23,12 @@ type listing struct {
 	// sorted says that rows come from an index in the order of the export; else
 	// few are looked up and put in order.
 	sorted bool
+
+	tenant string
+	seq    int64
+	// named says that only documents are wanted: sequences, sorted.
+	named     bool
+	documents []int64
 }
 
 const listedColumns = `
@@ -40,6 +47,7 @@ func newListing(tenant, project string, seq int64) *listing {
 		where: []string{"o.tenant = $1 and o.project = $2 and o.seq <= $3",
 			"(exists (select from ledger_superseded s where s.tenant = $1 and s.seq = o.seq and s.by_seq <= $3)) is not true"},
 		sorted: true,
+		tenant: tenant, seq: seq,
 	}
 }
 
@@ -80,88 +88,78 @@ func splitKey(key string) (members [5]string) {
 }
 
 // chosen keeps what sel selects. Selectors are parameters.
-func (q *listing) chosen(sel export.Selectors, few bool) {
+func (q *listing) chosen(ctx context.Context, tx pgx.Tx, sel export.Selectors) error {
 	if len(sel.Kinds) > 0 {
 		q.require("(o.kind = any (" + q.param(sel.Kinds) + "::text[])) is true")
 	}
 	if len(sel.Sources) > 0 {
 		q.require("(o.source = any (" + q.param(sel.Sources) + "::text[])) is true")
 	}
-	var named []string
-	if len(sel.Products) > 0 {
-		named = q.products(sel.Products)
-	}
-	if len(sel.Ecosystems) > 0 {
-		ecosystems := "t.tenant = $1 and t.axis = '" + axisEcosystem + "' and t.term = any (" + q.param(sel.Ecosystems) + "::text[])"
-		if few && named == nil {
-			named = []string{ecosystems}
-		} else {
-			q.require("(exists (select from ledger_terms t where t.seq = o.seq and " + ecosystems + ")) is true")
-		}
-	}
-	if named != nil {
-		q.lookUp(named)
-	}
 	if w := sel.TimeWindow; w != nil {
 		q.inTime(*w)
 	}
+	for _, axis := range []struct {
+		name     string
+		patterns []pattern
+	}{{axisProduct, patternsOf(sel.Products, product)}, {axisEcosystem, patternsOf(sel.Ecosystems, exactly)}} {
+		if len(axis.patterns) == 0 {
+			continue
+		}
+		documents, err := documentsWith(ctx, tx, q.tenant, q.seq, axis.name, axis.patterns)
+		if err != nil {
+			return err
+		}
+		q.only(documents)
+	}
+	return nil
 }
 
-// lookUp reads the revisions that terms name, each once, instead of all.
-func (q *listing) lookUp(terms []string) {
-	var parts []string
-	for _, condition := range terms {
-		parts = append(parts, "select t.seq from ledger_terms t where "+condition+" and t.seq <= $3")
+func patternsOf(texts []string, of func(string) pattern) []pattern {
+	patterns := make([]pattern, len(texts))
+	for i, text := range texts {
+		patterns[i] = of(text)
 	}
+	return patterns
+}
+
+// only keeps to documents, sorted by sequence.
+func (q *listing) only(documents []int64) {
+	if q.named {
+		q.documents = slices.DeleteFunc(q.documents, func(seq int64) bool {
+			_, found := slices.BinarySearch(documents, seq)
+			return !found
+		})
+		return
+	}
+	q.named, q.documents = true, documents
+}
+
+// namesFew reports whether the revisions that were named are better looked up
+// than picked out of a pass over everything.
+func (q *listing) namesFew() bool {
+	return q.named && int64(len(q.documents))*lookUpCosts <= q.seq
+}
+
+// lookUp reads the revisions that were named, each by its number.
+func (q *listing) lookUp() {
 	q.from = `
-from (` + strings.Join(parts, "\n  union ") + `) w
+from unnest(` + q.param(q.documents) + `::bigint[]) w (seq)
 cross join lateral (select * from ledger_observations o where o.tenant = $1 and o.seq = w.seq offset 0) o`
-	if len(terms) == 1 {
-		q.from = strings.Replace(q.from, "select t.seq", "select distinct t.seq", 1)
-	}
 	q.sorted = false
 }
 
-// products gives the conditions on a term of products. A package URL without a
-// version names all versions of the package; in a glob * stands for anything.
-func (q *listing) products(products []string) (conditions []string) {
-	const axis = "t.tenant = $1 and t.axis = '" + axisProduct + "'"
-	for _, product := range products {
-		prefix, _, glob := strings.Cut(product, "*")
-		if glob {
-			conditions = append(conditions, axis+" and "+q.span(prefix)+" and t.term like "+q.param(likeGlob(product)))
-			continue
-		}
-		conditions = append(conditions, axis+" and t.term = "+q.param(product))
-		if !strings.Contains(product, "@") {
-			conditions = append(conditions,
-				axis+" and "+q.span(product+"@"), axis+" and "+q.span(product+"?"), axis+" and "+q.span(product+"#"))
-		}
+// lookUpCosts says how many documents are passed over in order in the time in
+// which one is looked up and sorted.
+const lookUpCosts = 6
+
+// wants reports whether a row of a pass over everything is one that was named.
+func (q *listing) wants(seq int64) bool {
+	if !q.named || !q.sorted {
+		return true
 	}
-	return conditions
+	_, found := slices.BinarySearch(q.documents, seq)
+	return found
 }
-
-// span is the condition that a term begins with prefix: a range of the index.
-func (q *listing) span(prefix string) string {
-	condition := "t.term >= " + q.param(prefix)
-	if end := afterPrefix(prefix); end != "" {
-		condition += " and t.term < " + q.param(end)
-	}
-	return condition
-}
-
-// afterPrefix is the least text greater than all that begin with prefix; ""
-// when there is none. Prefixes of package URLs are ASCII where they end.
-func afterPrefix(prefix string) string {
-	if prefix == "" || prefix[len(prefix)-1] >= 0x7e {
-		return ""
-	}
-	return prefix[:len(prefix)-1] + string(prefix[len(prefix)-1]+1)
-}
-
-var likeEscape = strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`, `*`, `%`)
-
-func likeGlob(glob string) string { return likeEscape.Replace(glob) }
 
 // inTime keeps to a window of time.
 func (q *listing) inTime(w export.TimeWindow) {
@@ -185,22 +183,6 @@ func (q *listing) inTime(w export.TimeWindow) {
 	}
 }
 
-// fewRevisions is how many are looked up one by one rather than by a pass over
-// the whole ledger.
-const fewRevisions = 5000
-
-// selectsFew reports whether the ecosystems of sel name few revisions.
-func selectsFew(ctx context.Context, tx pgx.Tx, tenant string, sel export.Selectors) (few bool, err error) {
-	if len(sel.Ecosystems) == 0 {
-		return false, nil
-	}
-	err = tx.QueryRow(ctx, `
-		select count(*) <= $3 from (select from ledger_terms t
-			where t.tenant = $1 and t.axis = 'ecosystem' and t.term = any ($2::text[]) limit $3 + 1) named`,
-		tenant, sel.Ecosystems, fewRevisions).Scan(&few)
-	return few, err
-}
-
 // inOrder holds for one read: the index in export order is read, whatever the
 // statistics say. Of a ledger that was just filled they say nothing.
 const inOrder = `select set_config('work_mem', '64MB', true), set_config('enable_sort', 'off', true),
@@ -212,13 +194,14 @@ func (l *Ledger) Current(ctx context.Context, tenant, project string, seq int64,
 	keys ledger.KeyRange, yield func(ledger.Row) error,
 ) error {
 	err := l.db.readTenant(ctx, tenant, func(tx pgx.Tx) error {
-		few, err := selectsFew(ctx, tx, tenant, sel)
-		if err != nil {
-			return err
-		}
 		q := newListing(tenant, project, seq)
 		q.within(keys)
-		q.chosen(sel, few)
+		if err := q.chosen(ctx, tx, sel); err != nil {
+			return err
+		}
+		if q.namesFew() {
+			q.lookUp()
+		}
 		if q.sorted {
 			if _, err := tx.Exec(ctx, inOrder); err != nil {
 				return err
@@ -287,8 +270,11 @@ func readRows(ctx context.Context, tx pgx.Tx, q *listing, yield func(ledger.Row)
 				*text = string(raw[i])
 			}
 		}
+		if r.Seq = int64FromWire(raw[6]); !q.wants(r.Seq) {
+			continue
+		}
 		r.Digest = bundle.Digest(raw[5])
-		r.Seq, r.CanonicalBytes = int64FromWire(raw[6]), int64FromWire(raw[7])
+		r.CanonicalBytes = int64FromWire(raw[7])
 		r.Place = ledger.Place{Block: int64FromWire(raw[8]), Slot: int32(int64FromWire(raw[9]))}
 		if err := yield(r); err != nil {
 			return err

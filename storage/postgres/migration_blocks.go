@@ -80,10 +80,27 @@ comment on column ledger_observations.severities is
 alter table ledger_heads no force row level security;
 alter table ledger_contents no force row level security;
 alter table ledger_observations no force row level security;
-alter table ledger_terms no force row level security;
 alter table ledger_superseded no force row level security;
 alter table ledger_blocks no force row level security;
 alter table ledger_moments no force row level security;
+
+-- What documents can be selected by, many to a row; storage/postgres/term_page.go
+-- has the form. The documents of a row are those behind base.
+drop table ledger_terms;
+create table ledger_terms (
+  tenant text     collate "C" not null,
+  axis   text     collate "C" not null check (axis in ('product', 'ecosystem', 'alias')),
+  base   bigint   not null,
+  nth    smallint not null,
+  first  text     collate "C" not null,
+  last   text     collate "C" not null,
+  data   bytea    not null,
+  primary key (tenant, axis, base, nth)
+);
+create index ledger_terms_span on ledger_terms (tenant, axis, first, last, base);
+select protect_tenant_table('ledger_terms');
+grant select, insert on ledger_terms to exportcenter_app;
+alter table ledger_terms no force row level security;
 update ledger_observations set identity = substring(sha256(convert_to(
   concat_ws(E'\n', project, kind, source, stream, upstream_id), 'UTF8')) for 16);
 insert into ledger_moments (tenant, seq, at) select tenant, seq, now() from ledger_heads where seq > 0;`
@@ -108,9 +125,6 @@ create index ledger_observations_identity on ledger_observations (tenant, identi
 -- What a change of the ledger overtook.
 create index ledger_superseded_by on ledger_superseded (tenant, by_seq) include (seq);
 
--- Subjects are in the export's index, times in the rows.
-delete from ledger_terms where axis in ('subject', 'modified');
-
 alter table ledger_heads force row level security;
 alter table ledger_observations force row level security;
 alter table ledger_terms force row level security;
@@ -128,15 +142,30 @@ create table ledger_contents (
 );
 alter table ledger_observations
   add column ecosystems text[] collate "C", add column products text[] collate "C", add column aliases text[] collate "C";
+create table ledger_terms_before (
+  tenant text   collate "C" not null,
+  axis   text   collate "C" not null,
+  term   text   collate "C" not null,
+  seq    bigint not null,
+  primary key (tenant, axis, term, seq)
+);
 alter table ledger_observations no force row level security;
-alter table ledger_terms no force row level security;
 alter table ledger_superseded no force row level security;
 alter table ledger_blocks no force row level security;`
 
 const contentsEnd = `
+drop table ledger_terms;
+alter table ledger_terms_before rename to ledger_terms;
+alter index ledger_terms_before_pkey rename to ledger_terms_pkey;
 insert into ledger_terms (tenant, axis, term, seq)
   select tenant, 'subject', subject, seq from ledger_observations where subject <> ''
-  union all select tenant, 'modified', modified, seq from ledger_observations where modified <> '';
+  union all select tenant, 'modified', modified, seq from ledger_observations where modified <> ''
+  union all select tenant, 'product', unnest(products), seq from ledger_observations
+  union all select tenant, 'ecosystem', unnest(ecosystems), seq from ledger_observations
+  union all select tenant, 'alias', unnest(aliases), seq from ledger_observations;
+select protect_tenant_table('ledger_terms');
+grant select, insert on ledger_terms to exportcenter_app;
+alter table ledger_terms set (autovacuum_vacuum_insert_scale_factor = 0.1, autovacuum_analyze_scale_factor = 0.05);
 drop index ledger_superseded_by;
 drop index ledger_observations_identity;
 drop index ledger_observations_export;
@@ -154,7 +183,6 @@ create unique index ledger_observations_revision on ledger_observations
   (tenant, project, kind, upstream_id, source, stream, sha256)
   include (modified, seq);
 alter table ledger_observations force row level security;
-alter table ledger_terms force row level security;
 alter table ledger_superseded force row level security;
 drop table ledger_moments, ledger_blocks;
 drop sequence ledger_segments;`
@@ -231,6 +259,9 @@ func storedDocuments(ctx context.Context, tx *sql.Tx, tenant string, after int64
 }
 
 func moveSegment(ctx context.Context, tx *sql.Tx, documents []stored) error {
+	if err := moveTerms(ctx, tx, documents); err != nil {
+		return err
+	}
 	slices.SortStableFunc(documents, func(a, b stored) int { return compareKeys(&a.document, &b.document) })
 	var segment int64
 	if err := tx.QueryRowContext(ctx, "select nextval('ledger_segments')").Scan(&segment); err != nil {
@@ -255,6 +286,30 @@ func moveSegment(ctx context.Context, tx *sql.Tx, documents []stored) error {
 			d.tenant, d.seq, places[i].Block, places[i].Slot); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// moveTerms writes the pages of documents that are in the order of their
+// sequences, each behind a base of its own run of numbers.
+func moveTerms(ctx context.Context, tx *sql.Tx, documents []stored) error {
+	for len(documents) > 0 {
+		n := 1
+		for n < len(documents) && documents[n].seq == documents[n-1].seq+1 {
+			n++
+		}
+		observations := make([]*ledger.Observation, n)
+		for i := range observations {
+			observations[i] = &documents[i].document
+		}
+		for _, p := range termPages(observations) {
+			_, err := tx.ExecContext(ctx, `insert into ledger_terms (tenant, axis, base, nth, first, last, data)
+				values ($1, $2, $3, $4, $5, $6, $7)`, documents[0].tenant, p.axis, documents[0].seq-1, p.nth, p.first, p.last, p.data)
+			if err != nil {
+				return err
+			}
+		}
+		documents = documents[n:]
 	}
 	return nil
 }
