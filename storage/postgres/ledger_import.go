@@ -36,6 +36,9 @@ func (l *Ledger) Import(ctx context.Context, tenant string, batch []ledger.Obser
 			}
 		}
 	}
+	if len(batch) > maxBatch {
+		return ledger.Counts{}, fmt.Errorf("a batch has %d documents, at most %d fit", len(batch), maxBatch)
+	}
 	counts := ledger.Counts{Read: int64(len(batch))}
 	b := newImportBatch(batch)
 	accepted, superseded, err := l.record(ctx, tenant, b)
@@ -148,6 +151,10 @@ select coalesce(array_agg(w.n) filter (where (exists (select from ledger_observa
     where o.tenant = $1 and o.sha256 = w.sha256 and o.identity = w.identity)) is true), '{}'),
   nextval('ledger_segments')
 from unnest($2::bytea[], $3::bytea[]) with ordinality as w (sha256, identity, n)`
+
+// maxBatch bounds the documents of one call, so that who looks for a document's
+// terms knows how far before it their page can begin.
+const maxBatch = 1 << 16
 
 const insertBlocks = `
 insert into ledger_blocks (tenant, block, data)

@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 
@@ -12,14 +13,9 @@ import (
 const (
 	// listWindow is how many sequences one page with filters looks at.
 	listWindow = 50_000
-	// listFew is how many candidates of an index are looked up one by one
-	// rather than by going through the ledger.
+	// listFew is how many of the documents that terms name it looks at.
 	listFew = 5000
 )
-
-// lastRune sorts after every other: what begins with a prefix is less than the
-// prefix and it.
-const lastRune = "\U0010FFFF"
 
 // byNumber makes the server walk the ledger by number, whatever it believes
 // about the rows.
@@ -52,6 +48,10 @@ func (q documentList) page(ctx context.Context, tx pgx.Tx) ([]ledger.Document, i
 		return nil, 0, err
 	}
 	end := q.seq
+	if found && len(few) > listFew {
+		few = few[:listFew]
+		end = few[listFew-1]
+	}
 	if !found {
 		if _, err := tx.Exec(ctx, byNumber); err != nil {
 			return nil, 0, err
@@ -84,26 +84,34 @@ func (q documentList) filtered() bool {
 	return q.filter != bare
 }
 
-// candidates asks an index for the numbers a filter names. found is false when
-// no filter has an index, or when it names too many.
+// candidates gives the numbers, behind those that were listed, that the filters
+// of terms name. found is false when there is no such filter.
 func (q documentList) candidates(ctx context.Context, tx pgx.Tx) (seqs []int64, found bool, err error) {
-	var sql string
-	var args []any
-	switch f := q.filter; {
-	case f.PurlPrefix != "":
-		sql = `select seq from ledger_terms where tenant = $1 and axis = 'product' and term >= $2 and term < $3 limit $4`
-		args = []any{q.tenant, f.PurlPrefix, f.PurlPrefix + lastRune, listFew + 1}
-	case f.Ecosystem != "":
-		sql = `select seq from ledger_terms where tenant = $1 and axis = 'ecosystem' and term = $2 limit $3`
-		args = []any{q.tenant, f.Ecosystem, listFew + 1}
-	default:
-		return nil, false, nil
+	for _, filter := range []struct {
+		axis  string
+		value string
+		like  func(string) pattern
+	}{{axisProduct, q.filter.PurlPrefix, beginningWith}, {axisEcosystem, q.filter.Ecosystem, exactly}} {
+		if filter.value == "" {
+			continue
+		}
+		named, err := documentsWith(ctx, tx, q.tenant, q.seq, filter.axis, []pattern{filter.like(filter.value)})
+		if err != nil {
+			return nil, false, err
+		}
+		if found {
+			named = slices.DeleteFunc(named, func(seq int64) bool {
+				_, both := slices.BinarySearch(seqs, seq)
+				return !both
+			})
+		}
+		seqs, found = named, true
 	}
-	rows, err := tx.Query(ctx, sql, args...)
-	if err == nil {
-		seqs, err = pgx.CollectRows(rows, pgx.RowTo[int64])
+	behind, exact := slices.BinarySearch(seqs, q.filter.After)
+	if exact {
+		behind++
 	}
-	return seqs, len(seqs) <= listFew, err
+	return seqs[behind:], found, nil
 }
 
 // sql is the page's query. Filters are no conditions an index could serve
@@ -129,14 +137,6 @@ where o.tenant = $1 and o.project = $2 and o.seq > $4 and o.seq <= $5 and (exist
 		if equal.value != "" {
 			sql += " and (o." + equal.column + " = " + param(equal.value) + ") is true"
 		}
-	}
-	if f.Ecosystem != "" {
-		sql += ` and (exists (select from ledger_terms t
-  where t.tenant = $1 and t.axis = 'ecosystem' and t.term = ` + param(f.Ecosystem) + ` and t.seq = o.seq)) is true`
-	}
-	if f.PurlPrefix != "" {
-		sql += ` and (o.seq in (select t.seq from ledger_terms t where t.tenant = $1 and t.axis = 'product'
-  and t.term >= ` + param(f.PurlPrefix) + ` and t.term < ` + param(f.PurlPrefix+lastRune) + ` and t.seq > $4 and t.seq <= $5)) is true`
 	}
 	return sql + " order by o.seq limit " + param(f.Limit), args
 }

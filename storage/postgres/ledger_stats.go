@@ -88,101 +88,82 @@ func (c *Catalog) tallyOf(tenant, project string) *tally {
 }
 
 // What is counted, in a range of sequences: revisions when they were recorded,
-// and when they were overtaken, whenever they were recorded. Ecosystems are
-// terms: the first query steps from name to name through their index and reads
-// of each what is in the range, so it costs what was added.
+// and when they were overtaken, whenever they were recorded.
 const (
 	tallyRecorded = `
-select o.kind, o.source, o.format, count(*), sum(o.raw_bytes)::bigint
-from ledger_observations o where o.tenant = $1 and o.project = $2 and o.seq > $3 and o.seq <= $4
-group by 1, 2, 3`
+select o.seq, o.kind, o.source, o.format, o.raw_bytes
+from ledger_observations o where o.tenant = $1 and o.project = $2 and o.seq > $3 and o.seq <= $4`
 	tallyOvertaken = `
-select o.kind, o.source, o.format, count(*), sum(o.raw_bytes)::bigint
+select o.seq, o.kind, o.source, o.format, o.raw_bytes
 from (select s.seq from ledger_superseded s where s.tenant = $1 and s.by_seq > $3 and s.by_seq <= $4 offset 0) w
 cross join lateral (select * from ledger_observations o where o.tenant = $1 and o.seq = w.seq offset 0) o
-where o.project = $2 group by 1, 2, 3`
-	ecosystemsRecorded = `
-with recursive names (term) as (
-  (select t.term from ledger_terms t where t.tenant = $1 and t.axis = 'ecosystem' order by t.term limit 1)
-  union all
-  select (select t.term from ledger_terms t where t.tenant = $1 and t.axis = 'ecosystem' and t.term > names.term order by t.term limit 1)
-  from names where names.term is not null
-)
-select n.term, count(*), sum(o.raw_bytes)::bigint
-from names n
-cross join lateral (select t.seq from ledger_terms t
-  where t.tenant = $1 and t.axis = 'ecosystem' and t.term = n.term and t.seq > $3 and t.seq <= $4 offset 0) w
-cross join lateral (select * from ledger_observations o where o.tenant = $1 and o.seq = w.seq offset 0) o
-where n.term is not null and o.project = $2 group by 1`
-	ecosystemsOvertaken = `
-select t.term, count(*), sum(o.raw_bytes)::bigint
-from (select s.seq from ledger_superseded s where s.tenant = $1 and s.by_seq > $3 and s.by_seq <= $4 offset 0) w
-join ledger_terms t on t.tenant = $1 and t.axis = 'ecosystem' and t.seq = w.seq
-cross join lateral (select * from ledger_observations o where o.tenant = $1 and o.seq = w.seq offset 0) o
-where o.project = $2 group by 1`
+where o.project = $2`
 )
 
 // count brings t up to seq. Each step is whole or not at all.
 func (c *Catalog) count(ctx context.Context, tenant, project string, seq int64, t *tally) error {
 	for t.counted < seq {
 		end := min(seq, t.counted+tallyStep)
-		err := c.groups(ctx, tallyRecorded, ecosystemsRecorded, []any{tenant, project, t.counted, end}, func(g group) {
-			t.add(g, ledger.Count{Documents: g.n, Revisions: g.n, Bytes: g.bytes})
-		})
+		found, err := c.groups(ctx, tallyRecorded, tenant, project, t.counted, end)
 		if err != nil {
 			return err
+		}
+		for g, n := range found {
+			t.add(g, ledger.Count{Documents: n.revisions, Revisions: n.revisions, Bytes: n.bytes})
 		}
 		t.counted = end
 	}
-	if t.overtaken == seq {
-		return nil
-	}
-	err := c.groups(ctx, tallyOvertaken, ecosystemsOvertaken, []any{tenant, project, t.overtaken, seq}, func(g group) {
-		t.add(g, ledger.Count{Documents: -g.n, Bytes: -g.bytes})
-	})
-	if err == nil {
-		t.overtaken = seq
-	}
-	return err
-}
-
-// group is some revisions that have a kind, a source and a format in common,
-// or else an ecosystem.
-type group struct {
-	kind, source, format, ecosystem string
-	n, bytes                        int64
-}
-
-// groups reads all groups of a range before it yields the first.
-func (c *Catalog) groups(ctx context.Context, sql, ecosystems string, args []any, yield func(group)) error {
-	var found, more []group
-	err := c.db.readTenant(ctx, args[0].(string), func(tx pgx.Tx) (err error) {
-		found, err = collectGroups(ctx, tx, sql, args, func(row pgx.CollectableRow) (g group, err error) {
-			return g, row.Scan(&g.kind, &g.source, &g.format, &g.n, &g.bytes)
-		})
+	for t.overtaken < seq {
+		end := min(seq, t.overtaken+tallyStep)
+		found, err := c.groups(ctx, tallyOvertaken, tenant, project, t.overtaken, end)
 		if err != nil {
 			return err
 		}
-		more, err = collectGroups(ctx, tx, ecosystems, args, func(row pgx.CollectableRow) (g group, err error) {
-			return g, row.Scan(&g.ecosystem, &g.n, &g.bytes)
-		})
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	for _, g := range append(found, more...) {
-		yield(g)
+		for g, n := range found {
+			t.add(g, ledger.Count{Documents: -n.revisions, Bytes: -n.bytes})
+		}
+		t.overtaken = end
 	}
 	return nil
 }
 
-func collectGroups(ctx context.Context, tx pgx.Tx, sql string, args []any, scan func(pgx.CollectableRow) (group, error)) ([]group, error) {
-	rows, err := tx.Query(ctx, sql, args...)
-	if err != nil {
-		return nil, err
+// group is what some revisions have in common: a kind, a source and a format,
+// or else an ecosystem.
+type group struct{ kind, source, format, ecosystem string }
+
+// members are the revisions of a group.
+type members struct{ revisions, bytes int64 }
+
+// groups counts one step.
+func (c *Catalog) groups(ctx context.Context, sql, tenant, project string, after, seq int64) (map[group]members, error) {
+	found := map[group]members{}
+	sizes := map[int64]int64{} // of the revisions, by sequence
+	count := func(g group, bytes int64) {
+		m := found[g]
+		found[g] = members{m.revisions + 1, m.bytes + bytes}
 	}
-	return pgx.CollectRows(rows, scan)
+	err := c.db.readTenant(ctx, tenant, func(tx pgx.Tx) error {
+		clear(found)
+		clear(sizes)
+		rows, err := tx.Query(ctx, sql, tenant, project, after, seq)
+		if err != nil {
+			return err
+		}
+		var number, bytes int64
+		var g group
+		_, err = pgx.ForEachRow(rows, []any{&number, &g.kind, &g.source, &g.format, &bytes}, func() error {
+			sizes[number] = bytes
+			count(g, bytes)
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		return termsOf(ctx, tx, tenant, axisEcosystem, sizes, func(term string, number int64) {
+			count(group{ecosystem: term}, sizes[number])
+		})
+	})
+	return found, err
 }
 
 func (t *tally) add(g group, c ledger.Count) {

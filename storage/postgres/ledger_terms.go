@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"math"
 	"slices"
 	"strings"
 
@@ -17,6 +18,11 @@ type pattern struct {
 // exactly wants one term.
 func exactly(term string) pattern {
 	return pattern{first: term, end: term + "\x01", match: func(t []byte) bool { return string(t) == term }}
+}
+
+// beginningWith wants all terms with a prefix.
+func beginningWith(prefix string) pattern {
+	return pattern{first: prefix, end: afterPrefix(prefix), match: func([]byte) bool { return true }}
 }
 
 // product wants a package URL, of any version unless it names one, or a glob of
@@ -101,6 +107,40 @@ func collectDocuments(rows pgx.Rows, seq int64, p pattern, found *[]int64) error
 			for _, n := range documents {
 				if base+n <= seq {
 					*found = append(*found, base+n)
+				}
+			}
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
+// termsOf calls yield with every term of an axis that documents have, which are
+// given by their sequences.
+func termsOf[V any](ctx context.Context, tx pgx.Tx, tenant, axis string, documents map[int64]V, yield func(term string, seq int64)) error {
+	if len(documents) == 0 {
+		return nil
+	}
+	least, most := int64(math.MaxInt64), int64(0)
+	for seq := range documents {
+		least, most = min(least, seq), max(most, seq)
+	}
+	rows, err := tx.Query(ctx, `
+		select base, data from ledger_terms where tenant = $1 and axis = $2 and base >= $3 and base < $4`,
+		pgx.QueryResultFormats{pgx.BinaryFormatCode}, tenant, axis, least-maxBatch, most)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		raw := rows.RawValues()
+		base := int64FromWire(raw[0])
+		err := eachTerm(raw[1], func(term []byte, of []int64) {
+			for _, n := range of {
+				if _, wanted := documents[base+n]; wanted {
+					yield(string(term), base+n)
 				}
 			}
 		})
