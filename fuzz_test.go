@@ -63,6 +63,7 @@ var readers = map[string]string{
 	"frontend.decodeLargeRecord":   "FuzzLargeRecord",
 	"frontend.decodeInPlace":       "FuzzLargeRecord",
 	"frontend.decodeRecord":        "FuzzDecodeRecord FuzzPlainRecord FuzzLineReader",
+	"frontend.newLineReader":       "FuzzImport FuzzLineReader",
 	"frontend.readHeader":          "FuzzReadHeader",
 	"frontend.usableKey":           "FuzzUsableKey",
 	"frontend.checkSelectors":      "FuzzRunRequest FuzzSelectors",

@@ -199,6 +199,7 @@ func (a *importAnswer) acknowledge(s ImportSummary) error {
 	a.recorded = s
 	switch {
 	case s.Read < before.Read || s.Read > a.count,
+		max(s.Accepted, s.Unchanged, s.Superseded, s.Rejected) > s.Read, // or their sum could run over
 		s.Accepted < before.Accepted || s.Unchanged < before.Unchanged || s.Superseded < before.Superseded || s.Rejected < before.Rejected,
 		s.Accepted+s.Unchanged+s.Superseded+s.Rejected != s.Read, s.Rejected != int64(len(a.settled().Rejections)):
 		a.recorded = before
