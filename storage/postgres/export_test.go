@@ -30,3 +30,9 @@ func Places(ctx context.Context, store ledger.Store, tenant string, seqs []int64
 	})
 	return places, err
 }
+
+// Bound makes the catalog work in small steps, as it does on a large ledger.
+func (c *Catalog) Bound(window int64, few int, step int64) *Catalog {
+	c.window, c.few, c.step = window, few, step
+	return c
+}

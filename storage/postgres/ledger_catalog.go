@@ -15,7 +15,10 @@ import (
 // Catalog reads lists and counts of the evidence ledger. It remembers counts:
 // the ledger only grows, so what was counted up to a sequence stays true.
 type Catalog struct {
-	db *DB
+	db     *DB
+	window int64 // listWindow
+	few    int   // listFew
+	step   int64 // tallyStep
 
 	mu      sync.Mutex
 	tallies map[[2]string]*tally // by tenant and project
@@ -24,7 +27,9 @@ type Catalog struct {
 var _ ledger.Catalog = (*Catalog)(nil)
 
 // NewCatalog gives the lists and counts of db's ledger.
-func NewCatalog(db *DB) *Catalog { return &Catalog{db: db, tallies: map[[2]string]*tally{}} }
+func NewCatalog(db *DB) *Catalog {
+	return &Catalog{db: db, window: listWindow, few: listFew, step: tallyStep, tallies: map[[2]string]*tally{}}
+}
 
 // SeqAt implements ledger.Catalog. Each import notes its last sequence and its
 // time, and times do not go back; what an import of that moment holds is in.

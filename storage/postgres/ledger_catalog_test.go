@@ -128,7 +128,11 @@ func TestDocumentsAsOfASequence(t *testing.T) {
 		"id, kind":          {ledger.DocumentFilter{UpstreamID: "doc-003", Kind: ledger.KindVEX}, 0},
 	} {
 		c.filter.Limit = 4
-		require.Len(t, l.pages(t, "acme", "", 34, c.filter), c.want, name)
+		found := l.pages(t, "acme", "", 34, c.filter)
+		require.Len(t, found, c.want, name)
+		large := l
+		large.catalog = postgres.NewCatalog(l.DB).Bound(7, 2, 11) // too many candidates, small windows
+		require.Equal(t, found, large.pages(t, "acme", "", 34, c.filter), name)
 	}
 	renewed := l.pages(t, "acme", "", 34, ledger.DocumentFilter{UpstreamID: "doc-003", Limit: 1})
 	require.Equal(t, int64(32), renewed[0].Seq)
@@ -154,6 +158,9 @@ func TestStatsAddUp(t *testing.T) {
 		fresh, err := postgres.NewCatalog(l.DB).Stats(t.Context(), "acme", "", seq, 10)
 		require.NoError(t, err)
 		require.Equal(t, fresh, stats, "as of %d", seq)
+		steps, err := postgres.NewCatalog(l.DB).Bound(1, 1, 3).Stats(t.Context(), "acme", "", seq, 10)
+		require.NoError(t, err)
+		require.Equal(t, fresh, steps, "as of %d, in small steps", seq)
 		require.Equal(t, at(10), stats.First)
 		last := at(10)
 		if seq > 30 {

@@ -25,7 +25,7 @@ const byNumber = `select set_config('enable_sort', 'off', true), set_config('ena
 // Documents implements ledger.Catalog.
 func (c *Catalog) Documents(ctx context.Context, tenant, project string, seq int64, f ledger.DocumentFilter) (page []ledger.Document, next int64, err error) {
 	err = c.db.readTenant(ctx, tenant, func(tx pgx.Tx) error {
-		q := documentList{tenant: tenant, project: ledger.ProjectName(project), seq: seq, filter: f}
+		q := documentList{tenant: tenant, project: ledger.ProjectName(project), seq: seq, filter: f, window: c.window, few: c.few}
 		page, next, err = q.page(ctx, tx)
 		return err
 	})
@@ -40,6 +40,8 @@ type documentList struct {
 	tenant, project string
 	seq             int64
 	filter          ledger.DocumentFilter
+	window          int64
+	few             int
 }
 
 func (q documentList) page(ctx context.Context, tx pgx.Tx) ([]ledger.Document, int64, error) {
@@ -48,16 +50,16 @@ func (q documentList) page(ctx context.Context, tx pgx.Tx) ([]ledger.Document, i
 		return nil, 0, err
 	}
 	end := q.seq
-	if found && len(few) > listFew {
-		few = few[:listFew]
-		end = few[listFew-1]
+	if found && len(few) > q.few {
+		few = few[:q.few]
+		end = few[q.few-1]
 	}
 	if !found {
 		if _, err := tx.Exec(ctx, byNumber); err != nil {
 			return nil, 0, err
 		}
 		if q.filtered() {
-			end = min(q.seq, q.filter.After+listWindow)
+			end = min(q.seq, q.filter.After+q.window)
 		}
 	}
 	sql, args := q.sql(few, found, end)
@@ -114,8 +116,10 @@ func (q documentList) candidates(ctx context.Context, tx pgx.Tx) (seqs []int64, 
 	return seqs[behind:], found, nil
 }
 
-// sql is the page's query. Filters are no conditions an index could serve
-// ("is true"): the order of the numbers must not be lost for them.
+// sql is the page's query. Filters are no conditions an index could serve ("is
+// true"): the order of the numbers must not be lost for them. Candidates are
+// looked up one by one, and so is whether a revision was overtaken ("offset
+// 0"): a table of all that were would be read anew for every page.
 func (q documentList) sql(few []int64, found bool, end int64) (string, []any) {
 	args := []any{q.tenant, q.project, q.seq, q.filter.After, end}
 	param := func(value any) string {
@@ -123,14 +127,16 @@ func (q documentList) sql(few []int64, found bool, end int64) (string, []any) {
 		return fmt.Sprintf("$%d", len(args))
 	}
 	f := q.filter
+	from := "ledger_observations o"
+	if found {
+		from = "(select distinct unnest(" + param(few) + `::bigint[]) as seq) w
+cross join lateral (select * from ledger_observations o where o.tenant = $1 and o.seq = w.seq offset 0) o`
+	}
 	sql := `
 select o.seq, o.kind, o.format, o.upstream_id, o.source, o.stream, o.subject, o.modified, o.sha256, o.raw_bytes
-from ledger_observations o
+from ` + from + `
 where o.tenant = $1 and o.project = $2 and o.seq > $4 and o.seq <= $5 and (exists (
-  select from ledger_superseded s where s.tenant = $1 and s.seq = o.seq and s.by_seq <= $3)) is not true`
-	if found {
-		sql += " and o.seq = any (" + param(few) + "::bigint[])"
-	}
+  select from ledger_superseded s where s.tenant = $1 and s.seq = o.seq and s.by_seq <= $3 offset 0)) is not true`
 	for _, equal := range []struct{ column, value string }{
 		{"kind", string(f.Kind)}, {"source", f.Source}, {"stream", f.Stream}, {"upstream_id", f.UpstreamID},
 	} {

@@ -103,7 +103,7 @@ where o.project = $2`
 // count brings t up to seq. Each step is whole or not at all.
 func (c *Catalog) count(ctx context.Context, tenant, project string, seq int64, t *tally) error {
 	for t.counted < seq {
-		end := min(seq, t.counted+tallyStep)
+		end := min(seq, t.counted+c.step)
 		found, err := c.groups(ctx, tallyRecorded, tenant, project, t.counted, end)
 		if err != nil {
 			return err
@@ -114,7 +114,7 @@ func (c *Catalog) count(ctx context.Context, tenant, project string, seq int64, 
 		t.counted = end
 	}
 	for t.overtaken < seq {
-		end := min(seq, t.overtaken+tallyStep)
+		end := min(seq, t.overtaken+c.step)
 		found, err := c.groups(ctx, tallyOvertaken, tenant, project, t.overtaken, end)
 		if err != nil {
 			return err
