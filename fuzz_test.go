@@ -78,6 +78,8 @@ var readers = map[string]string{
 	"cmd/stella.openJournal":       "FuzzJournal",
 	"cmd/stella.parseLabels":       "- a word of a command line, cut at its first equals sign",
 	"cmd/stella.parseSelect":       "FuzzParseSelect",
+	"cmd/stella.parseRange":        "FuzzParseSelect",
+	"cmd/stella.parseTime":         "FuzzParseSelect",
 }
 
 // writers are targets that hold what we write to a slower way of writing it.
