@@ -53,6 +53,8 @@ type Entry struct {
 	File   string // file the bytes came from, for messages only
 	Name   string // entry within the file ("line 17"), for messages only
 	Bytes  []byte
+
+	opened *opened // what Open found
 }
 
 // Observation is a document that was understood: the original bytes, the

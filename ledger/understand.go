@@ -1,7 +1,6 @@
 package ledger
 
 import (
-	"bytes"
 	"fmt"
 	"slices"
 	"strings"
@@ -30,16 +29,13 @@ func (f Format) Understand(e Entry) (Observation, error) {
 	if len(e.Bytes) > MaxDocument {
 		return none, fmt.Errorf("the document has %d bytes, at most %d are taken", len(e.Bytes), MaxDocument)
 	}
-	canonical, err := bundle.Canonical(e.Bytes)
+	opened, err := e.open()
 	if err != nil {
-		return none, fmt.Errorf("not a JSON document: %w", err)
-	}
-	if bytes.Equal(canonical, e.Bytes) {
-		canonical = e.Bytes // held once
+		return none, err
 	}
 	o := Observation{
 		Kind: f.Kind, Format: f.Name, Source: e.Source, Stream: e.Stream,
-		Digest: bundle.DigestOf(e.Bytes), Raw: e.Bytes, Canonical: canonical,
+		Digest: bundle.DigestOf(e.Bytes), Raw: e.Bytes, Canonical: opened.canonical,
 	}
 	if o.Source == "" {
 		o.Source = f.Name
@@ -47,7 +43,7 @@ func (f Format) Understand(e Entry) (Observation, error) {
 	if o.Stream == "" {
 		o.Stream = DefaultStream
 	}
-	if err := f.read(&o); err != nil {
+	if err := f.read(opened, &o); err != nil {
 		return none, fmt.Errorf("not %s: %w", f.Title, err)
 	}
 	if o.UpstreamID == "" {
@@ -59,13 +55,12 @@ func (f Format) Understand(e Entry) (Observation, error) {
 	return o, nil
 }
 
-func (f Format) read(o *Observation) error {
-	doc, err := ParseObject("", o.Canonical)
-	if err != nil {
-		return err
+func (f Format) read(opened *opened, o *Observation) error {
+	if opened.notObject != nil {
+		return opened.notObject
 	}
 	var found Found
-	if err := f.Read(doc, o, &found); err != nil {
+	if err := f.Read(opened.doc, o, &found); err != nil {
 		return err
 	}
 	o.Products, o.Ecosystems, o.Aliases = found.products.sorted(), found.ecosystems.sorted(), found.aliases.sorted()

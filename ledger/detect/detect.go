@@ -32,7 +32,10 @@ func Reader(formats ...Format) func(ledger.Entry) (ledger.Observation, error) {
 		if len(e.Bytes) > ledger.MaxDocument {
 			return ledger.Observation{}, fmt.Errorf("the document has %d bytes, at most %d are taken", len(e.Bytes), ledger.MaxDocument)
 		}
-		doc, err := ledger.ParseObject("", e.Bytes)
+		doc, err := e.Open()
+		if err != nil { // the fields before what is wrong may still tell what it would be
+			doc, err = ledger.ParseObject("", e.Bytes)
+		}
 		if err != nil {
 			return ledger.Observation{}, notAnObject(e.Bytes, err)
 		}
