@@ -80,8 +80,6 @@ var readers = map[string]string{
 	"cmd/stella.parseRange":        "FuzzParseSelect",
 	"cmd/stella.parseTime":         "FuzzParseSelect",
 	"cmd/stella.parseSelect":       "FuzzParseSelect",
-	"cmd/stella.parseRange":        "FuzzParseSelect",
-	"cmd/stella.parseTime":         "FuzzParseSelect",
 }
 
 // writers are targets that hold what we write to a slower way of writing it.
