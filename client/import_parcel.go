@@ -11,6 +11,10 @@ import (
 // keepParcel bounds the memory that a parcel may keep for the next one.
 const keepParcel = 4 * ledger.BatchBytes
 
+// usualParcel is what a full parcel of usual documents takes: growing to it
+// would copy it many times, and room that is not used costs nothing.
+const usualParcel = ledger.BatchBytes/3*4 + ledger.BatchDocuments*160
+
 // parcel is what one request sends: records that the server takes as one batch.
 type parcel struct {
 	number int   // of the parcel, from 0
@@ -37,6 +41,9 @@ func (p *parcel) after(n int64) []byte {
 
 // add writes a record's line.
 func (p *parcel) add(r ImportRecord) {
+	if p.lines == nil {
+		p.lines = make([]byte, 0, usualParcel)
+	}
 	b := append(p.lines, '{')
 	for _, m := range [...]struct{ name, value string }{
 		{`"source":`, r.Source}, {`"stream":`, r.Stream}, {`"file":`, r.File}, {`"entry":`, r.Entry}, {`"mediaType":`, r.MediaType},
