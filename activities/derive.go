@@ -63,7 +63,7 @@ func deriveKind(kind string, old []storage.Shard, touched []string) (parts []str
 		}
 	}
 	if len(old) == 0 {
-		return []stretch{{keys: kindRange(kind)}}
+		return []stretch{{keys: ledger.KeyRange{Kind: kind}}}
 	}
 	for i := 0; i < len(old); {
 		if !stale[i] {
@@ -81,16 +81,10 @@ func deriveKind(kind string, old []storage.Shard, touched []string) (parts []str
 	return parts
 }
 
-// kindRange holds all keys of a kind: behind the kind they have a line feed,
-// and the byte after it begins what is greater.
-func kindRange(kind string) ledger.KeyRange {
-	return ledger.KeyRange{From: kind, To: kind + "\v"}
-}
-
 // shardRange holds the keys of shards from up to, and not including, to, which
 // are of one kind. shards are all of that kind.
 func shardRange(shards []storage.Shard, from, to int) ledger.KeyRange {
-	keys := kindRange(shards[from].Kind)
+	keys := ledger.KeyRange{Kind: shards[from].Kind}
 	if from > 0 {
 		keys.From = shards[from].Cursor
 	}

@@ -18,13 +18,13 @@ import (
 // other. What a shard's file holds depends on its documents alone.
 type packing struct {
 	*Export
-	claim   storage.Claim
-	run     export.Run
-	packer  adapters.Packer
-	recipe  bundle.Digest
-	beat    *heartbeat
-	total   PhaseResult
-	places  []ledger.Place
+	claim  storage.Claim
+	run    export.Run
+	packer adapters.Packer
+	recipe bundle.Digest
+	beat   *heartbeat
+	total  PhaseResult
+	places []ledger.Place
 }
 
 // groupBytes bounds the documents that are read together: evidence lies in the

@@ -44,7 +44,7 @@ func (s *shelf) Lines(_ context.Context, _ string, places []ledger.Place, yield 
 
 func (s *shelf) Current(_ context.Context, _, _ string, _ int64, _ export.Selectors, keys ledger.KeyRange, yield func(ledger.Row) error) error {
 	for _, r := range s.rows {
-		if key := r.Key(); key >= keys.From && (keys.To == "" || key < keys.To) {
+		if keys.Contains(r.Key()) {
 			if err := yield(r); err != nil {
 				return err
 			}

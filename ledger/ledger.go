@@ -10,6 +10,7 @@ package ledger
 
 import (
 	"context"
+	"strings"
 
 	"github.com/stella-ops/exportcenter/bundle"
 	"github.com/stella-ops/exportcenter/export"
@@ -170,10 +171,17 @@ type Place struct {
 	Slot  int32
 }
 
-// KeyRange is a part of the export's order: keys (Row.Key) from From, up to but
-// not including To; "" leaves an end open.
+// KeyRange is a part of the export's order: keys (Row.Key) of a kind, from From
+// up to but not including To, which are keys of that kind or "" for an open end.
+// The zero value is everything.
 type KeyRange struct {
+	Kind     string
 	From, To string
+}
+
+// Contains reports whether a key is in the range.
+func (r KeyRange) Contains(key string) bool {
+	return r.Kind == "" || strings.HasPrefix(key, r.Kind+"\n") && key >= r.From && (r.To == "" || key < r.To)
 }
 
 // Line is what packing needs of a document. The slices are valid until yield returns.

@@ -1,10 +1,12 @@
 package postgres
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"io"
 
 	"github.com/klauspost/compress/s2"
 
@@ -15,8 +17,9 @@ import (
 
 // Documents are kept in blocks: neighbours in the export's order, together,
 // compressed (docs/decisions/0005). A block is a byte that names its form, the
-// CRC-32C of the content, and the content in S2. The content is a row of
-// records; a document's slot is its place in the row.
+// CRC-32C of the content, and the content in S2: as a block, or as a stream when
+// it is large. The content is a row of records; a document's slot is its place
+// in the row.
 //
 // A block of records has an even number. The originals of the same documents,
 // when one of them differs from its canonical form, are in the block with the
@@ -32,16 +35,21 @@ const blockBytes = 64 << 10
 const maxBlock = 8 * ledger.MaxDocument
 
 const (
-	blockForm = 1 // S2
-	blockHead = 1 + 4
+	formBlock  = 1 // S2 block
+	formStream = 2 // S2 stream
+	blockHead  = 1 + 4
 )
+
+// largeBlock is the content from which on a block is a stream: it is written
+// from its parts and read into one piece, and nowhere held twice.
+const largeBlock = 1 << 20
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // sealBlock gives the stored form of content.
 func sealBlock(content []byte) []byte {
 	head := make([]byte, blockHead, blockHead+s2.MaxEncodedLen(len(content)))
-	head[0] = blockForm
+	head[0] = formBlock
 	binary.BigEndian.PutUint32(head[1:], crc32.Checksum(content, castagnoli))
 	encoded := s2.Encode(head[blockHead:cap(head)], content)
 	return head[:blockHead+len(encoded)]
@@ -50,8 +58,11 @@ func sealBlock(content []byte) []byte {
 // openBlock gives the content of a stored block, in dst if it has room. What is
 // not what was stored is storage.ErrCorrupt.
 func openBlock(dst, stored []byte) ([]byte, error) {
-	if len(stored) < blockHead || stored[0] != blockForm {
+	if len(stored) < blockHead || stored[0] != formBlock && stored[0] != formStream {
 		return nil, corruptBlock("unknown form")
+	}
+	if stored[0] == formStream {
+		return openStream(stored)
 	}
 	size, err := s2.DecodedLen(stored[blockHead:])
 	if err != nil || size > maxBlock {
@@ -63,6 +74,55 @@ func openBlock(dst, stored []byte) ([]byte, error) {
 	}
 	if crc32.Checksum(content, castagnoli) != binary.BigEndian.Uint32(stored[1:]) {
 		return nil, corruptBlock("the checksum differs")
+	}
+	return content, nil
+}
+
+// sealStream gives the stored form of a large content, which comes in parts.
+func sealStream(parts ...[]byte) ([]byte, error) {
+	var out bytes.Buffer
+	out.Write(make([]byte, blockHead))
+	w := s2.NewWriter(&out, s2.WriterConcurrency(1))
+	sum := uint32(0)
+	for _, part := range parts {
+		sum = crc32.Update(sum, castagnoli, part)
+		if _, err := w.Write(part); err != nil {
+			return nil, fmt.Errorf("write a block: %w", err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		return nil, fmt.Errorf("write a block: %w", err)
+	}
+	stored := out.Bytes()
+	stored[0] = formStream
+	binary.BigEndian.PutUint32(stored[1:], sum)
+	return stored, nil
+}
+
+func openStream(stored []byte) ([]byte, error) {
+	r := s2.NewReader(bytes.NewReader(stored[blockHead:]), s2.ReaderMaxBlockSize(1<<20))
+	size, sum := 0, uint32(0)
+	// Twice, so that the content is made once, in its size: once to learn it.
+	for buffer := make([]byte, 64<<10); ; {
+		n, err := r.Read(buffer)
+		size, sum = size+n, crc32.Update(sum, castagnoli, buffer[:n])
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return nil, corruptBlock(err.Error())
+		}
+		if size > maxBlock {
+			return nil, corruptBlock("impossible size")
+		}
+	}
+	if sum != binary.BigEndian.Uint32(stored[1:]) {
+		return nil, corruptBlock("the checksum differs")
+	}
+	r.Reset(bytes.NewReader(stored[blockHead:]))
+	content := make([]byte, size)
+	if _, err := io.ReadFull(r, content); err != nil {
+		return nil, corruptBlock(err.Error())
 	}
 	return content, nil
 }
@@ -107,9 +167,9 @@ func slotOf(content []byte, wanted int32) ([]byte, error) {
 
 var errFound = errors.New("found")
 
-// appendRecord appends the record of o: what an export tells about it, and its
-// canonical form.
-func appendRecord(dst []byte, o *ledger.Observation) []byte {
+// appendTelling appends the record of o up to its canonical form, which ends it:
+// what an export tells about it.
+func appendTelling(dst []byte, o *ledger.Observation) []byte {
 	dst = append(dst, o.Digest[:]...)
 	dst = binary.AppendUvarint(dst, uint64(len(o.Raw)))
 	for _, text := range [...]string{string(o.Kind), o.Format, o.Source, o.Stream, o.UpstreamID, o.Modified, o.Subject} {
@@ -121,7 +181,7 @@ func appendRecord(dst []byte, o *ledger.Observation) []byte {
 			dst = appendText(dst, text)
 		}
 	}
-	return append(dst, o.Canonical...)
+	return dst
 }
 
 func appendText(dst []byte, text string) []byte {
@@ -219,11 +279,15 @@ func packBlocks(segment int64, documents []*ledger.Observation) ([]block, []ledg
 	p := blockPacker{segment: segment}
 	places := make([]ledger.Place, len(documents))
 	for i, o := range documents {
-		if p.slots > 0 && len(p.records)+len(o.Canonical) > blockBytes {
+		if p.slots > 0 && len(p.records)+max(len(o.Canonical), len(o.Raw)) > blockBytes {
 			p.flush()
 		}
 		places[i] = ledger.Place{Block: blockNumber(segment, p.nth), Slot: p.slots}
-		p.add(o)
+		if len(o.Canonical) < largeBlock && len(o.Raw) < largeBlock {
+			p.add(o)
+		} else if err := p.addLarge(o); err != nil {
+			return nil, nil, err
+		}
 	}
 	p.flush()
 	if p.nth > maxBlocks {
@@ -237,21 +301,48 @@ type blockPacker struct {
 	nth                int
 	blocks             []block
 	records, originals []byte // contents of the open block and of its originals
-	record             []byte
+	telling            []byte
 	slots              int32
 	differ             bool // an original differs from its canonical form
 }
 
 func (p *blockPacker) add(o *ledger.Observation) {
-	p.record = appendRecord(p.record[:0], o)
-	p.records = append(binary.AppendUvarint(p.records, uint64(len(p.record))), p.record...)
-	original := o.Raw
-	if string(o.Raw) == string(o.Canonical) {
-		original = nil
-	}
+	p.telling = appendTelling(p.telling[:0], o)
+	p.records = binary.AppendUvarint(p.records, uint64(len(p.telling)+len(o.Canonical)))
+	p.records = append(append(p.records, p.telling...), o.Canonical...)
+	original := originalOf(o)
 	p.differ = p.differ || original != nil
 	p.originals = append(binary.AppendUvarint(p.originals, uint64(len(original))), original...)
 	p.slots++
+}
+
+// originalOf is nil when the original is its own canonical form.
+func originalOf(o *ledger.Observation) []byte {
+	if bytes.Equal(o.Raw, o.Canonical) {
+		return nil
+	}
+	return o.Raw
+}
+
+// addLarge makes blocks of one document; nothing that large stands behind
+// another.
+func (p *blockPacker) addLarge(o *ledger.Observation) error {
+	telling := appendTelling(nil, o)
+	records, err := sealStream(binary.AppendUvarint(nil, uint64(len(telling)+len(o.Canonical))), telling, o.Canonical)
+	if err != nil {
+		return err
+	}
+	number := blockNumber(p.segment, p.nth)
+	p.blocks = append(p.blocks, block{number, records})
+	if original := originalOf(o); original != nil {
+		originals, err := sealStream(binary.AppendUvarint(nil, uint64(len(original))), original)
+		if err != nil {
+			return err
+		}
+		p.blocks = append(p.blocks, block{number + 1, originals})
+	}
+	p.nth++
+	return nil
 }
 
 func (p *blockPacker) flush() {

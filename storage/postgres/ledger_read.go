@@ -63,12 +63,18 @@ func (q *listing) param(value any) string {
 
 func (q *listing) require(condition string) { q.where = append(q.where, condition) }
 
-// within keeps to a part of the order.
+// within keeps to a part of the order. The kind is a condition of its own: a
+// scan ends where the first member of a row is past its bound, and would not
+// before the end of the kind if that were the kind.
 func (q *listing) within(keys ledger.KeyRange) {
-	const row = "(o.kind, o.subject, o.upstream_id, o.source, o.stream)"
+	if keys.Kind == "" {
+		return
+	}
+	q.require("o.kind = " + q.param(keys.Kind))
+	const row = "(o.subject, o.upstream_id, o.source, o.stream)"
 	bound := func(key string) string {
 		var names []string
-		for _, member := range splitKey(key) {
+		for _, member := range splitKey(key)[1:] {
 			names = append(names, q.param(member))
 		}
 		return "(" + strings.Join(names, ", ") + ")"
@@ -81,9 +87,10 @@ func (q *listing) within(keys ledger.KeyRange) {
 	}
 }
 
-// splitKey gives the members of a key, or of the beginning of one.
-func splitKey(key string) (members [5]string) {
-	copy(members[:], strings.SplitN(key, "\n", len(members)))
+// splitKey gives the members of a key.
+func splitKey(key string) []string {
+	members := make([]string, 5)
+	copy(members, strings.SplitN(key, "\n", len(members)))
 	return members
 }
 

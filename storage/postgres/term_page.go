@@ -10,7 +10,7 @@ import (
 	"github.com/stella-ops/exportcenter/storage"
 )
 
-// What documents can be selected by is kept in pages (docs/decisions/0007). A
+// What documents can be selected by is kept in pages (docs/decisions/0008). A
 // page has a part of the terms of one import batch on one axis, in order, and
 // the documents that have each. A term is written as the number of bytes it
 // shares with the one before, the length of the rest, and the rest; behind it
