@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"hash"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/stella-ops/exportcenter/adapters"
 	"github.com/stella-ops/exportcenter/bundle"
 	"github.com/stella-ops/exportcenter/export"
@@ -31,6 +33,9 @@ type packing struct {
 // order it came in, so the documents of one shard are in as many blocks, and
 // those of its neighbours in the same. It bounds the memory of a packer too.
 const groupBytes = 16 << 20
+
+// publishAtOnce bounds the files of a group that are made durable at once.
+const publishAtOnce = 8
 
 // packAll packs the shards that have no result, group by group. A group is
 // pinned, published and recorded together: it is what a crash makes us pack again.
@@ -152,10 +157,19 @@ func (p *packing) save(ctx context.Context, group []storage.Shard, staged []stor
 	if err := p.Execution.PinAll(ctx, p.claim, blobs); err != nil {
 		return fmt.Errorf("pin %d packed shards: %w", len(blobs), err)
 	}
+	// At the same time: a disk makes several files durable in the time of one.
+	publishing, within := errgroup.WithContext(ctx)
+	publishing.SetLimit(publishAtOnce)
 	for i, s := range staged {
-		if err := s.Publish(ctx); err != nil {
-			return fmt.Errorf("publish %s: %w", group[i].Name, err)
-		}
+		publishing.Go(func() error {
+			if err := s.Publish(within); err != nil {
+				return fmt.Errorf("publish %s: %w", group[i].Name, err)
+			}
+			return nil
+		})
+	}
+	if err := publishing.Wait(); err != nil {
+		return err
 	}
 	if err := p.Execution.SaveShards(ctx, p.claim, p.recipe, group, p.Clock()); err != nil {
 		return fmt.Errorf("save %d packed shards: %w", len(group), err)

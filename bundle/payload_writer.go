@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"hash"
 	"io"
-	"sync"
 
 	"github.com/klauspost/compress/zstd"
 )
@@ -33,18 +32,35 @@ func EncoderCompression() Compression {
 	}
 }
 
-// encoders holds idle encoders: each carries about 10 MiB of tables and window.
-var encoders = sync.Pool{New: func() any {
+// encoders holds a few idle encoders: each carries about 10 MiB of tables and
+// window. They are kept, not pooled: a sync.Pool gives its things to the garbage
+// collector, and memory that is taken anew for every other file costs more than
+// compressing it.
+var encoders = make(chan *zstd.Encoder, 4)
+
+func takeEncoder() (*zstd.Encoder, error) {
+	select {
+	case encoder := <-encoders:
+		return encoder, nil
+	default:
+	}
 	encoder, err := zstd.NewWriter(nil,
 		zstd.WithEncoderLevel(zstd.SpeedDefault),
 		zstd.WithEncoderConcurrency(1),
 		zstd.WithEncoderCRC(true),
 	)
 	if err != nil {
-		return fmt.Errorf("zstd encoder: %w", err)
+		return nil, fmt.Errorf("zstd encoder: %w", err)
 	}
-	return encoder
-}}
+	return encoder, nil
+}
+
+func keepEncoder(encoder *zstd.Encoder) {
+	select {
+	case encoders <- encoder:
+	default:
+	}
+}
 
 // PayloadInfo describes a payload file that was written.
 type PayloadInfo struct {
@@ -87,10 +103,9 @@ func (m *meter) Write(p []byte) (int, error) {
 
 // NewPayloadWriter begins a payload file in w.
 func NewPayloadWriter(w io.Writer) (*PayloadWriter, error) {
-	pooled := encoders.Get()
-	encoder, ok := pooled.(*zstd.Encoder)
-	if !ok {
-		return nil, pooled.(error)
+	encoder, err := takeEncoder()
+	if err != nil {
+		return nil, err
 	}
 	stored := &meter{w: w, hash: sha256.New()}
 	encoder.Reset(stored)
@@ -166,7 +181,7 @@ func (p *PayloadWriter) Close() (PayloadInfo, error) {
 		return PayloadInfo{}, p.err
 	}
 	p.encoder.Reset(nil)
-	encoders.Put(p.encoder)
+	keepEncoder(p.encoder)
 	p.encoder, p.err = nil, errClosed
 	p.stored.hash.Sum(p.info.Digest[:0])
 	p.content.Sum(p.info.ContentDigest[:0])

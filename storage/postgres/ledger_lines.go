@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"sync"
 
 	"github.com/jackc/pgx/v5"
 
@@ -28,7 +27,7 @@ func (l *Ledger) Lines(ctx context.Context, tenant string, places []ledger.Place
 	if len(places) == 0 {
 		return nil
 	}
-	s := shelves.Get().(*shelf)
+	s := takeShelf()
 	defer s.release()
 	err := l.db.readTenant(ctx, tenant, func(tx pgx.Tx) error { return s.fill(ctx, tx, tenant, places) })
 	if err == nil {
@@ -71,8 +70,18 @@ func (s *shelf) put(record []byte) []byte {
 	return (*chunk)[len(*chunk)-len(record):]
 }
 
-// shelves holds idle shelves; keepShelf bounds what one may hold on to.
-var shelves = sync.Pool{New: func() any { return new(shelf) }}
+// shelves holds a few idle shelves, which are kept: a sync.Pool gives its things
+// to the garbage collector. keepShelf bounds what one may hold on to.
+var shelves = make(chan *shelf, 4)
+
+func takeShelf() *shelf {
+	select {
+	case s := <-shelves:
+		return s
+	default:
+		return new(shelf)
+	}
+}
 
 const keepShelf = 24 << 20
 
@@ -84,7 +93,10 @@ func (s *shelf) release() {
 		s.chunks = s.chunks[:keepShelf/chunkBytes]
 	}
 	clear(s.at)
-	shelves.Put(s)
+	select {
+	case shelves <- s:
+	default:
+	}
 }
 
 // fill reads all blocks that places name.
