@@ -32,7 +32,7 @@ type packing struct {
 // groupBytes bounds the documents that are read together: evidence lies in the
 // order it came in, so the documents of one shard are in as many blocks, and
 // those of its neighbours in the same. It bounds the memory of a packer too.
-const groupBytes = 16 << 20
+const groupBytes = 24 << 20
 
 // publishAtOnce bounds the files of a group that are made durable at once.
 const publishAtOnce = 8
@@ -192,6 +192,7 @@ type groupWriter struct {
 	payload   *bundle.PayloadWriter
 	lines     *documentWriter
 	documents hash.Hash
+	line      []byte
 	count     int64
 }
 
@@ -202,7 +203,8 @@ func (w *groupWriter) write(ctx context.Context, doc ledger.Line) error {
 	if err := w.begin(ctx); err != nil {
 		return err
 	}
-	hashDocument(w.documents, doc.Key(), doc.Digest)
+	w.line = endLine(doc.AppendKey(w.line[:0]), doc.Digest)
+	w.documents.Write(w.line)
 	if err := w.lines.write(doc); err != nil {
 		return fmt.Errorf("pack %s: %w", w.group[w.at].Name, err)
 	}

@@ -28,6 +28,7 @@ type planner struct {
 	places []byte
 	last   ledger.Place
 	hash   hash.Hash
+	line   []byte
 }
 
 // keepAtOnce is how many shards' places are kept in one transaction.
@@ -40,17 +41,18 @@ func newPlanner(keep func([]storage.ShardPlaces) error) *planner {
 // add takes the next document. A cut depends on this document only, so a
 // change elsewhere moves no other cut (ARCHITECTURE D2).
 func (p *planner) add(row ledger.Row) error {
-	key, kind := row.Key(), string(row.Kind)
+	p.line = row.AppendKey(p.line[:0])
+	key, kind := p.line, string(row.Kind)
 	if p.open == nil || p.open.Kind != kind || bundle.CutBefore(key, row.CanonicalBytes) {
 		if err := p.finish(); err != nil {
 			return err
 		}
 		p.open = &storage.Shard{
 			Ordinal: len(p.shards),
-			Name:    bundle.ShardPath(row.Kind.PayloadType(), key, !p.begun[kind]),
+			Name:    bundle.ShardPath(row.Kind.PayloadType(), string(key), !p.begun[kind]),
 			Kind:    kind,
 			Source:  "ledger",
-			Cursor:  key,
+			Cursor:  string(key),
 		}
 		p.begun[kind] = true
 		p.places, p.last, p.hash = p.places[:0], ledger.Place{}, sha256.New()
@@ -61,16 +63,15 @@ func (p *planner) add(row ledger.Row) error {
 	p.open.Bytes += row.CanonicalBytes
 	p.records++
 	p.bytes += row.CanonicalBytes
-	hashDocument(p.hash, key, row.Digest)
+	p.line = endLine(p.line, row.Digest)
+	p.hash.Write(p.line)
 	return nil
 }
 
-// hashDocument adds a document to the hash of its shard.
-func hashDocument(h hash.Hash, key string, digest bundle.Digest) {
-	line := make([]byte, 0, 256)
-	line = append(append(line, key...), '\n')
-	line = append(hex.AppendEncode(line, digest[:]), '\n')
-	h.Write(line)
+// endLine makes the line of a document that goes into the hash of its shard out
+// of the document's key.
+func endLine(key []byte, digest bundle.Digest) []byte {
+	return append(hex.AppendEncode(append(key, '\n'), digest[:]), '\n')
 }
 
 // adopt takes a shard of an earlier plan as it is.

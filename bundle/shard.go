@@ -23,14 +23,14 @@ const (
 //
 // The rule: the first 8 bytes of SHA-256(key), read as a big-endian integer,
 // are less than 2^64 * size / ShardTarget.
-func CutBefore(key string, size int64) bool {
+func CutBefore(key []byte, size int64) bool {
 	if size <= 0 {
 		return false
 	}
 	if size >= ShardTarget {
 		return true
 	}
-	sum := sha256.Sum256([]byte(key))
+	sum := sha256.Sum256(key)
 	// 2^64 * size / 2^20; size < 2^20, so no bit is lost.
 	threshold := uint64(size) << (64 - bits.TrailingZeros64(ShardTarget))
 	return binary.BigEndian.Uint64(sum[:8]) < threshold

@@ -25,11 +25,11 @@ func TestShardVectors(t *testing.T) {
 	vectors(t, "shards.json", &v)
 	require.NotEmpty(t, v.Cuts)
 	for _, c := range v.Cuts {
-		require.Equal(t, c.Cut, bundle.CutBefore(c.Key, c.Bytes), "%.40q of %d bytes", c.Key, c.Bytes)
+		require.Equal(t, c.Cut, bundle.CutBefore([]byte(c.Key), c.Bytes), "%.40q of %d bytes", c.Key, c.Bytes)
 	}
 	count := int64(0)
 	for i := range 2000 {
-		if bundle.CutBefore(fmt.Sprintf("GO-2026-%04d", i), v.ManyCuts.Bytes) {
+		if bundle.CutBefore(fmt.Appendf(nil, "GO-2026-%04d", i), v.ManyCuts.Bytes) {
 			count++
 		}
 	}
@@ -46,16 +46,16 @@ func TestCutBeforeMeanSize(t *testing.T) {
 	for _, size := range []int64{200, 1600, 50_000, 600_000} {
 		cuts, documents := int64(0), 400*bundle.ShardTarget/size
 		for i := range documents {
-			if bundle.CutBefore(fmt.Sprintf("%d/%d", size, i), size) {
+			if bundle.CutBefore(fmt.Appendf(nil, "%d/%d", size, i), size) {
 				cuts++
 			}
 		}
 		require.InDelta(t, 400, cuts, 80, "documents of %d bytes", size)
 	}
-	require.True(t, bundle.CutBefore("any", bundle.ShardTarget))
-	require.True(t, bundle.CutBefore("any", 1<<62))
-	require.False(t, bundle.CutBefore("any", 0))
-	require.False(t, bundle.CutBefore("any", -1))
+	require.True(t, bundle.CutBefore([]byte("any"), bundle.ShardTarget))
+	require.True(t, bundle.CutBefore([]byte("any"), 1<<62))
+	require.False(t, bundle.CutBefore([]byte("any"), 0))
+	require.False(t, bundle.CutBefore([]byte("any"), -1))
 }
 
 func TestDigestVectors(t *testing.T) {

@@ -64,7 +64,7 @@ func (p *PriceTag) add(row ledger.Row) {
 		p.Kinds = append(p.Kinds, KindPrice{Kind: string(row.Kind)})
 		last++
 	}
-	if first || bundle.CutBefore(row.Key(), row.CanonicalBytes) {
+	if first || bundle.CutBefore([]byte(row.Key()), row.CanonicalBytes) {
 		p.Kinds[last].Shards++
 		p.Shards++
 	}

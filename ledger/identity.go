@@ -1,9 +1,6 @@
 package ledger
 
-import (
-	"bytes"
-	"strings"
-)
+import "bytes"
 
 // Identity names a document within a project: its revisions share it
 // (CONTRACT ruling 1).
@@ -49,6 +46,13 @@ func Greater(a, b Observation) bool {
 // byte below the line feed's neighbours (Observation.Validate refuses control
 // characters), so keys sort bytewise like the tuples. Shard boundaries and
 // shard names are made of it: its form never changes.
-func (r Row) Key() string {
-	return strings.Join([]string{string(r.Kind), r.Subject, r.UpstreamID, r.Source, r.Stream}, "\n")
+func (r Row) Key() string { return string(r.AppendKey(nil)) }
+
+// AppendKey appends the document's key to dst.
+func (r *Row) AppendKey(dst []byte) []byte {
+	dst = append(append(dst, r.Kind...), '\n')
+	for _, member := range [...]string{r.Subject, r.UpstreamID, r.Source} {
+		dst = append(append(dst, member...), '\n')
+	}
+	return append(dst, r.Stream...)
 }

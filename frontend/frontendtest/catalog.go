@@ -67,7 +67,7 @@ func (l *Ledger) Current(_ context.Context, tenant, project string, seq int64, s
 	}
 	slices.SortFunc(rows, func(a, b ledger.Row) int { return cmp.Compare(a.Key(), b.Key()) })
 	for _, row := range rows {
-		if key := row.Key(); key < keys.From || keys.To != "" && key >= keys.To {
+		if key := row.Key(); !keys.Contains(key) {
 			continue
 		}
 		if err := yield(row); err != nil {

@@ -83,7 +83,7 @@ func takeShelf() *shelf {
 	}
 }
 
-const keepShelf = 24 << 20
+const keepShelf = 36 << 20
 
 func (s *shelf) release() {
 	if cap(s.content) > 4*blockBytes {
