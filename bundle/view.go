@@ -24,16 +24,51 @@ type Source interface {
 // off there: an archive is never padded with bytes nobody stored.
 var ErrShortBlob = errors.New("blob is shorter than its size")
 
+// Table is the outline of an archive: its members and where each begins. It does
+// not change, so many views may share one; it holds about 150 bytes per member.
+type Table struct {
+	members []Member
+	starts  []int64 // where each member's header begins
+	body    int64   // end of the last member
+}
+
+// NewTable lays out the archive of members, which must be in archive order and
+// are the table's from now on.
+func NewTable(members []Member) (*Table, error) {
+	t := &Table{members: members, starts: make([]int64, len(members))}
+	for i, m := range members {
+		if _, err := Header(m.Path, m.Size); err != nil {
+			return nil, err
+		}
+		if i > 0 && !PathBefore(members[i-1].Path, m.Path) {
+			return nil, fmt.Errorf("archive entry %s does not come after %s", m.Path, members[i-1].Path)
+		}
+		t.starts[i] = t.body
+		t.body += EntrySize(m.Size)
+	}
+	return t, nil
+}
+
+// Len is the number of members.
+func (t *Table) Len() int { return len(t.members) }
+
+// Size is the length of the archive.
+func (t *Table) Size() int64 { return t.body + TrailerSize }
+
+// View makes an archive of the table's members that takes its blobs from open. It
+// opens nothing yet.
+func (t *Table) View(open func(Member) (Source, error)) *View {
+	return &View{table: t, open: open, size: t.Size(), current: -1}
+}
+
 // View is an archive that exists nowhere: computed from its members, readable
 // from any byte, it holds no blob in memory and opens one only while it reads
 // from it. Read and Seek are for one reader; ReadAt may be called by many at
 // once.
 type View struct {
-	members []Member
-	open    func(Member) (Source, error)
-	starts  []int64 // where each member's header begins
-	body    int64   // end of the last member
-	size    int64   // with the trailer, if there is one
+	table *Table
+	open  func(Member) (Source, error)
+	size  int64 // with the trailer, if there is one
 
 	at      int64 // of Read
 	current int   // member whose blob is open for Read, -1 if none
@@ -43,29 +78,21 @@ type View struct {
 // NewView makes the archive of members, which must be in archive order. It
 // opens nothing yet.
 func NewView(members []Member, open func(Member) (Source, error)) (*View, error) {
-	v, err := NewPrefixView(members, open)
+	t, err := NewTable(members)
 	if err != nil {
 		return nil, err
 	}
-	v.size += TrailerSize
-	return v, nil
+	return t.View(open), nil
 }
 
 // NewPrefixView is the archive of members without the two blocks that end it:
 // of all members but the seal, it is what the seal's digest is over.
 func NewPrefixView(members []Member, open func(Member) (Source, error)) (*View, error) {
-	v := &View{members: members, open: open, starts: make([]int64, len(members)), current: -1}
-	for i, m := range members {
-		if _, err := Header(m.Path, m.Size); err != nil {
-			return nil, err
-		}
-		if i > 0 && !PathBefore(members[i-1].Path, m.Path) {
-			return nil, fmt.Errorf("archive entry %s does not come after %s", m.Path, members[i-1].Path)
-		}
-		v.starts[i] = v.body
-		v.body += EntrySize(m.Size)
+	v, err := NewView(members, open)
+	if err != nil {
+		return nil, err
 	}
-	v.size = v.body
+	v.size = v.table.body
 	return v, nil
 }
 
@@ -90,7 +117,7 @@ func (v *View) ReadAt(p []byte, off int64) (int, error) {
 
 // openOnce opens a member's blob for one read.
 func (v *View) openOnce(i int) (Source, func(), error) {
-	source, err := v.open(v.members[i])
+	source, err := v.open(v.table.members[i])
 	if err != nil {
 		return nil, nil, err
 	}
@@ -101,7 +128,7 @@ func (v *View) openOnce(i int) (Source, func(), error) {
 func (v *View) openKept(i int) (Source, func(), error) {
 	if v.current != i {
 		v.drop()
-		source, err := v.open(v.members[i])
+		source, err := v.open(v.table.members[i])
 		if err != nil {
 			return nil, nil, err
 		}
@@ -154,11 +181,11 @@ func (v *View) readPiece(p []byte, off int64, open func(int) (Source, func(), er
 	if off >= v.size {
 		return 0, io.EOF
 	}
-	if off >= v.body {
+	if off >= v.table.body {
 		return zero(p, v.size-off), nil
 	}
-	i := sort.Search(len(v.starts), func(i int) bool { return v.starts[i] > off }) - 1
-	m, at := v.members[i], off-v.starts[i]
+	i := sort.Search(len(v.table.starts), func(i int) bool { return v.table.starts[i] > off }) - 1
+	m, at := v.table.members[i], off-v.table.starts[i]
 	if at < BlockSize {
 		header, err := Header(m.Path, m.Size)
 		if err != nil {

@@ -2,7 +2,6 @@ package frontend
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/stella-ops/exportcenter/bundle"
 	"github.com/stella-ops/exportcenter/export"
@@ -12,30 +11,21 @@ import (
 // DownloadRun gives the bundle: a view computed over the run's blobs, so that
 // the first byte does not wait for the last. A blob is compared with its digest
 // before a byte of it is given (storage.OpenVerified): a range costs its own bytes
-// and those of the blobs in which it begins and ends.
+// and those of the blobs in which it begins and ends. The run's row is read each
+// time; where the files lie in the archive is remembered (outlines).
 func (h handlers) DownloadRun(ctx context.Context, req DownloadRunRequestObject) (DownloadRunResponseObject, error) {
 	run, err := h.finishedRun(ctx, req.ID)
 	if err != nil {
 		return nil, err
 	}
-	files, err := h.cfg.Runs.Files(ctx, run.Ref())
+	outline, err := h.outlines.of(ctx, run)
 	if err != nil {
-		return nil, fmt.Errorf("list files of run %s: %w", run.ID, err)
+		return nil, err
 	}
-	members := make([]bundle.Member, 0, len(files))
-	for _, f := range files {
-		members = append(members, bundle.Member{Path: f.Path, Size: f.Size, Digest: f.Digest})
-	}
-	view, err := bundle.NewView(members, func(m bundle.Member) (bundle.Source, error) {
+	view := outline.View(func(m bundle.Member) (bundle.Source, error) {
 		blob, err := storage.OpenVerified(ctx, h.cfg.Objects, run.Tenant, m.Digest, m.Size)
 		return blob, lost(err)
 	})
-	if err != nil {
-		return nil, fmt.Errorf("archive of run %s: %w", run.ID, err)
-	}
-	if view.Size() != run.Result.ArchiveBytes {
-		return nil, fmt.Errorf("archive of run %s has %d bytes, its row says %d", run.ID, view.Size(), run.Result.ArchiveBytes)
-	}
 	return archiveResponse{server: h.Server, call: callOf(ctx), run: run, view: view}, nil
 }
 

@@ -25,8 +25,9 @@ const (
 	maxHeader     = 32 << 10
 )
 
-// Server answers the API. It keeps no state between requests besides the
-// issuer's keys, so any number of them can run beside each other.
+// Server answers the API. Between requests it keeps the issuer's keys and what
+// follows from bytes that never change (outlines, verified tokens), so any number
+// of them can run beside each other.
 type Server struct {
 	cfg      Config
 	echo     *echo.Echo
@@ -34,6 +35,7 @@ type Server struct {
 	clock    clock.Clock
 	ids      clock.IDs
 	log      *slog.Logger
+	outlines *outlines
 	imports  *importGate
 	prices   chan struct{} // a token per dry run
 	corrupt  atomic.Int64  // reads that were refused since the start: stored bytes were wrong
@@ -57,7 +59,9 @@ func New(cfg Config) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{cfg: cfg, verifier: cfg.Verifier, clock: cfg.Clock, ids: cfg.IDs, log: cfg.Log,
-		imports: newImportGate(), prices: make(chan struct{}, pricesAtOnce)}
+		outlines: newOutlines(outlineFiles, cfg.Runs.Files),
+		imports:  newImportGate(),
+		prices:   make(chan struct{}, pricesAtOnce)}
 	s.echo = s.routes(scopes)
 	return s, nil
 }
