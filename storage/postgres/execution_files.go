@@ -60,18 +60,14 @@ func bundleFiles(ctx context.Context, db *DB, ref export.Ref) ([]storage.File, e
 		return nil, absentRun(ref)
 	}
 	var files []storage.File
-	err := db.readTenant(ctx, ref.Tenant, func(tx pgx.Tx) error {
-		// One query: a run without files is a row of nulls, an absent run is none.
-		rows, err := tx.Query(ctx, `
-			select f.path, f.digest, f.size, f.records, f.content_digest, f.content_size, f.payload
-			from export_runs r left join export_files f on f.tenant = r.tenant and f.run_id = r.id
-			where r.tenant = $1 and r.id = $2 order by f.path = $3, f.path`, ref.Tenant, ref.RunID, bundle.SealPath)
-		if err != nil {
-			return err
-		}
+	// One query: a run without files is a row of nulls, an absent run is none.
+	err := db.readOnce(ctx, ref.Tenant, func(rows pgx.Rows) (err error) {
 		files, err = collectFiles(ref, rows)
 		return err
-	})
+	}, `
+		select f.path, f.digest, f.size, f.records, f.content_digest, f.content_size, f.payload
+		from export_runs r left join export_files f on f.tenant = r.tenant and f.run_id = r.id
+		where r.tenant = $1 and r.id = $2 order by f.path = $3, f.path`, ref.Tenant, ref.RunID, bundle.SealPath)
 	if err != nil {
 		return nil, fmt.Errorf("list files: %w", err)
 	}

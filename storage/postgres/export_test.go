@@ -36,3 +36,8 @@ func (c *Catalog) Bound(window int64, few int, step int64) *Catalog {
 	c.window, c.few, c.step = window, few, step
 	return c
 }
+
+// ReadOnce is readOnce.
+func (db *DB) ReadOnce(ctx context.Context, tenant string, collect func(pgx.Rows) error, sql string, args ...any) error {
+	return db.readOnce(ctx, tenant, collect, sql, args...)
+}

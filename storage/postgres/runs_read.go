@@ -17,10 +17,10 @@ func (r *Runs) GetRun(ctx context.Context, ref export.Ref) (run export.Run, err 
 	if !export.ValidRunID(ref.RunID) {
 		return run, absentRun(ref)
 	}
-	err = r.db.readTenant(ctx, ref.Tenant, func(tx pgx.Tx) error {
-		run, err = readRun(ctx, tx, ref)
-		return err
-	})
+	err = r.db.readOnce(ctx, ref.Tenant, func(rows pgx.Rows) (err error) {
+		run, err = pgx.CollectExactlyOneRow(rows, collectRun)
+		return presentRun(ref, err)
+	}, readRunSQL, ref.Tenant, ref.RunID)
 	if err != nil {
 		return export.Run{}, fmt.Errorf("get run: %w", err)
 	}
@@ -37,14 +37,10 @@ func (r *Runs) ListRuns(ctx context.Context, tenant string, f storage.RunFilter)
 		return nil, "", err
 	}
 	var runs []export.Run
-	err = r.db.readTenant(ctx, tenant, func(tx pgx.Tx) error {
-		rows, err := tx.Query(ctx, query, args...)
-		if err != nil {
-			return err
-		}
-		runs, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (export.Run, error) { return scanRun(row) })
+	err = r.db.readOnce(ctx, tenant, func(rows pgx.Rows) (err error) {
+		runs, err = pgx.CollectRows(rows, collectRun)
 		return err
-	})
+	}, query, args...)
 	if err != nil {
 		return nil, "", fmt.Errorf("list runs: %w", err)
 	}
@@ -98,21 +94,17 @@ func (r *Runs) Events(ctx context.Context, ref export.Ref, after int64, limit in
 		return nil, absentRun(ref)
 	}
 	var events []export.Event
-	err := r.db.readTenant(ctx, ref.Tenant, func(tx pgx.Tx) error {
-		// One query: a run without further events is a row of nulls, an absent run is none.
-		rows, err := tx.Query(ctx, `
-			select e.seq, e.event_type, e.message, e.at, e.metrics
-			from export_runs r left join lateral (
-				select * from export_events e where e.tenant = r.tenant and e.run_id = r.id and e.seq > $3
-				order by e.seq limit $4) e on true
-			where r.tenant = $1 and r.id = $2 order by e.seq`,
-			ref.Tenant, ref.RunID, after, min(max(limit, 1), maxEvents))
-		if err != nil {
-			return err
-		}
+	// One query: a run without further events is a row of nulls, an absent run is none.
+	err := r.db.readOnce(ctx, ref.Tenant, func(rows pgx.Rows) (err error) {
 		events, err = collectEvents(ref, rows)
 		return err
-	})
+	}, `
+		select e.seq, e.event_type, e.message, e.at, e.metrics
+		from export_runs r left join lateral (
+			select * from export_events e where e.tenant = r.tenant and e.run_id = r.id and e.seq > $3
+			order by e.seq limit $4) e on true
+		where r.tenant = $1 and r.id = $2 order by e.seq`,
+		ref.Tenant, ref.RunID, after, min(max(limit, 1), maxEvents))
 	if err != nil {
 		return nil, fmt.Errorf("read events: %w", err)
 	}

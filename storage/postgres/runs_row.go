@@ -117,9 +117,14 @@ func absentRun(ref export.Ref) error {
 	}
 }
 
+// collectRun is scanRun for pgx.CollectRows.
+func collectRun(row pgx.CollectableRow) (export.Run, error) { return scanRun(row) }
+
+const readRunSQL = "select " + runColumns + " from export_runs where tenant = $1 and id = $2"
+
 // readRun reads a run.
 func readRun(ctx context.Context, tx pgx.Tx, ref export.Ref) (export.Run, error) {
-	return oneRun(ref, tx.QueryRow(ctx, "select "+runColumns+" from export_runs where tenant = $1 and id = $2", ref.Tenant, ref.RunID))
+	return oneRun(ref, tx.QueryRow(ctx, readRunSQL, ref.Tenant, ref.RunID))
 }
 
 const lockRunSQL = "select " + runColumns + " from export_runs where tenant = $1 and id = $2 for no key update"
@@ -134,10 +139,15 @@ func lockRun(ctx context.Context, tx pgx.Tx, ref export.Ref) (export.Run, error)
 
 func oneRun(ref export.Ref, row pgx.Row) (export.Run, error) {
 	run, err := scanRun(row)
+	return run, presentRun(ref, err)
+}
+
+// presentRun says in our words that a query for one run found none.
+func presentRun(ref export.Ref, err error) error {
 	if errors.Is(err, pgx.ErrNoRows) {
-		return export.Run{}, absentRun(ref)
+		return absentRun(ref)
 	}
-	return run, err
+	return err
 }
 
 // jsonColumn encodes v for a jsonb column; a nil map or slice becomes empty.

@@ -31,15 +31,15 @@ func (db *DB) WithTenant(ctx context.Context, tenant string, fn func(tx pgx.Tx) 
 }
 
 // readTenant runs fn once in a read-only transaction of tenant. It is for
-// reads that stream to a caller, which cannot be run again.
+// reads that stream to a caller, which cannot be run again; one statement alone is
+// cheaper with readOnce.
 func (db *DB) readTenant(ctx context.Context, tenant string, fn func(tx pgx.Tx) error) error {
 	return classify("database", db.inTenant(ctx, tenant, beginRead, fn))
 }
 
 func (db *DB) inTenant(ctx context.Context, tenant, begin string, fn func(tx pgx.Tx) error) error {
-	if !export.ValidTenant(tenant) {
-		return export.Errorf(export.CodeTenantRequired,
-			"tenant %.80q is not a tenant name: 1 to 63 lower-case letters, digits and inner hyphens", tenant)
+	if err := checkTenant(tenant); err != nil {
+		return err
 	}
 	conn, err := db.app.Acquire(ctx)
 	if err != nil {
@@ -55,6 +55,14 @@ func (db *DB) inTenant(ctx context.Context, tenant, begin string, fn func(tx pgx
 		return errors.Join(err, tx.end(ctx))
 	}
 	return tx.Commit(ctx)
+}
+
+func checkTenant(tenant string) error {
+	if export.ValidTenant(tenant) {
+		return nil
+	}
+	return export.Errorf(export.CodeTenantRequired,
+		"tenant %.80q is not a tenant name: 1 to 63 lower-case letters, digits and inner hyphens", tenant)
 }
 
 // conflict reports whether the transaction lost against another and may be

@@ -17,6 +17,9 @@ const (
 	beginRead  = "begin isolation level read committed read only"
 )
 
+// setTenant lets the transaction, and nothing after it, see the rows of tenant $1.
+const setTenant = "select set_config('app.current_tenant', $1, true)"
+
 // transaction is a pgx.Tx that began together with its tenant in one round
 // trip: BEGIN and set_config as one batch, measured at half the cost of two
 // (RUNTIME section 6). It has no nested transactions.
@@ -28,7 +31,7 @@ type transaction struct {
 func beginTenant(ctx context.Context, conn *pgx.Conn, begin, tenant string) (*transaction, error) {
 	batch := &pgx.Batch{}
 	batch.Queue(begin)
-	batch.Queue("select set_config('app.current_tenant', $1, true)", tenant)
+	batch.Queue(setTenant, tenant)
 	if err := conn.SendBatch(ctx, batch).Close(); err != nil {
 		return nil, err
 	}
