@@ -2,3 +2,6 @@ package frontend
 
 // HeldByImports is what the batches of all imports hold, in bytes.
 func HeldByImports(s *Server) int64 { return s.imports.held.Load() }
+
+// AcceptedTokens is how many tokens v remembers.
+func AcceptedTokens(v *JWTVerifier) int { return len(v.accepted.recent.places) }

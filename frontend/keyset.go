@@ -89,28 +89,38 @@ func NewKeySet(source string, now clock.Clock) (*KeySet, error) {
 // Check reads the set if it is due; for readiness.
 func (k *KeySet) Check(ctx context.Context) error { return k.refresh(ctx, keySetFresh) }
 
-// find gives the key a token names. A token without key id is accepted only
-// when the set has exactly one key that fits.
-func (k *KeySet) find(ctx context.Context, id, algorithm string) (any, error) {
-	if err := k.refresh(ctx, keySetFresh); err != nil {
-		return nil, &export.Error{Code: export.CodeUnavailable, Class: export.ClassUpstream,
+// find gives the key a token names, and the reading of the set that it is from. A
+// token without key id is accepted only when the set has exactly one key that fits.
+func (k *KeySet) find(ctx context.Context, id, algorithm string) (any, *keySnapshot, error) {
+	held, err := k.fresh(ctx)
+	if err != nil {
+		return nil, nil, &export.Error{Code: export.CodeUnavailable, Class: export.ClassUpstream,
 			Message: "the token issuer's keys cannot be read; try again", Err: err}
 	}
-	if key, ok := k.lookup(id, algorithm); ok {
-		return key, nil
+	if key, ok := held.lookup(id, algorithm); ok {
+		return key, held, nil
 	}
 	// The issuer may have a new key; look, but not at every stranger's token.
 	if err := k.refresh(ctx, keySetPatience); err == nil {
-		if key, ok := k.lookup(id, algorithm); ok {
-			return key, nil
+		held = k.current.Load()
+		if key, ok := held.lookup(id, algorithm); ok {
+			return key, held, nil
 		}
 	}
-	return nil, refused("it is signed by an unknown key", nil)
+	return nil, nil, refused("it is signed by an unknown key", nil)
 }
 
-func (k *KeySet) lookup(id, algorithm string) (any, bool) {
+// fresh gives the set as it is to be believed now, read again if it is due.
+func (k *KeySet) fresh(ctx context.Context) (*keySnapshot, error) {
+	if err := k.refresh(ctx, keySetFresh); err != nil {
+		return nil, err
+	}
+	return k.current.Load(), nil
+}
+
+func (s *keySnapshot) lookup(id, algorithm string) (any, bool) {
 	var found []any
-	for _, candidate := range k.current.Load().keys {
+	for _, candidate := range s.keys {
 		if id != "" && candidate.id != id {
 			continue
 		}

@@ -39,7 +39,10 @@ type JWTConfig struct {
 }
 
 // JWTVerifier accepts signed JWTs (RFC 7519) of one issuer for one audience.
-type JWTVerifier struct{ cfg JWTConfig }
+type JWTVerifier struct {
+	cfg      JWTConfig
+	accepted *acceptedTokens
+}
 
 // NewJWTVerifier makes a Verifier. An empty issuer or audience is an error: it
 // would accept tokens made for somebody else.
@@ -47,16 +50,23 @@ func NewJWTVerifier(cfg JWTConfig) (*JWTVerifier, error) {
 	if cfg.Issuer == "" || cfg.Audience == "" || cfg.Keys == nil || cfg.Clock == nil {
 		return nil, errors.New("token verifier: issuer, audience, keys and clock must be set")
 	}
-	return &JWTVerifier{cfg: cfg}, nil
+	return &JWTVerifier{cfg: cfg, accepted: newAcceptedTokens(acceptedBytes)}, nil
 }
 
-// Verify checks algorithm, key, signature and claims of token, in this order.
+// Verify checks algorithm, key, signature and claims of token, in this order. What
+// it accepted it accepts again without looking (acceptedTokens).
 func (v *JWTVerifier) Verify(ctx context.Context, token string) (Principal, error) {
+	now := v.cfg.Clock()
+	if known, ok := v.accepted.find(token, now); ok {
+		if keys, err := v.cfg.Keys.fresh(ctx); err == nil && keys == known.keys {
+			return known.principal, nil
+		}
+	}
 	header, err := readHeader(token)
 	if err != nil {
 		return Principal{}, err
 	}
-	key, err := v.cfg.Keys.find(ctx, header.KeyID, header.Algorithm)
+	key, keys, err := v.cfg.Keys.find(ctx, header.KeyID, header.Algorithm)
 	if err != nil {
 		return Principal{}, err
 	}
@@ -74,7 +84,13 @@ func (v *JWTVerifier) Verify(ctx context.Context, token string) (Principal, erro
 	if err != nil {
 		return Principal{}, refused(reasonOf(err), err)
 	}
-	return principalOf(parsed)
+	principal, err := principalOf(parsed)
+	if err != nil {
+		return Principal{}, err
+	}
+	expires, _ := parsed.Expiration()
+	v.accepted.keep(token, acceptedToken{principal: principal, keys: keys, from: now, until: expires})
+	return principal, nil
 }
 
 // joseHeader are the members a token's header may have. Whatever would bring a
