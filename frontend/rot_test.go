@@ -42,11 +42,17 @@ type shelf struct {
 // newShelf stores a bundle whose payload files have these sizes.
 func newShelf(t testing.TB, sizes ...int) *shelf {
 	t.Helper()
+	return newShelfWith(t, func(*frontend.Config) {}, sizes...)
+}
+
+// newShelfWith is newShelf with another configuration.
+func newShelfWith(t testing.TB, change func(*frontend.Config), sizes ...int) *shelf {
+	t.Helper()
 	s := &shelf{dir: t.TempDir(), starts: map[string]int{}}
 	store, err := files.Open(s.dir, clock.Fixed(frontendtest.Start), rand.Reader)
 	require.NoError(t, err)
 	t.Cleanup(func() { store.Close() })
-	s.World = frontendtest.New(t, func(c *frontend.Config) { c.Objects = store })
+	s.World = frontendtest.New(t, func(c *frontend.Config) { c.Objects = store }, change)
 	put := func(path string, content []byte) {
 		staged, err := store.Stage(t.Context(), "acme")
 		require.NoError(t, err)
