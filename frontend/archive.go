@@ -142,18 +142,32 @@ type watchedContent struct {
 	mu      sync.Mutex
 	view    *bundle.View
 	failure error
+	begun   bool // there was a piece
 	closed  bool
 }
 
-func (c *watchedContent) Read(p []byte) (int, error) {
+// Read gives a first piece as soon as there is one, and then as much as p takes:
+// a bundle of many small files is not sent in as many small writes.
+func (c *watchedContent) Read(p []byte) (n int, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed {
 		return 0, io.ErrClosedPipe
 	}
-	n, err := c.view.Read(p)
+	for err = c.failure; err == nil && n < len(p); {
+		var piece int
+		piece, err = c.view.Read(p[n:])
+		n += piece
+		if !c.begun {
+			c.begun = true
+			break
+		}
+	}
 	if err != nil && !errors.Is(err, io.EOF) {
 		c.failure = err
+	}
+	if n > 0 {
+		return n, nil // what is wrong is told by the next call
 	}
 	return n, err
 }
