@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"hash"
+	"iter"
 
 	"golang.org/x/sync/errgroup"
 
@@ -27,6 +28,7 @@ type packing struct {
 	beat   *heartbeat
 	total  PhaseResult
 	places []ledger.Place
+	sizes  []shardSize // of the group, as places has its documents
 }
 
 // groupBytes bounds the documents that are read together: evidence lies in the
@@ -77,18 +79,16 @@ func (p *packing) packGroup(ctx context.Context, group []storage.Shard) (err err
 			err = errors.Join(err, s.Discard()) // a no-op after Publish
 		}
 	}()
-	places, err := p.placesOf(ctx, group)
-	if err != nil {
+	if err := p.findPlaces(ctx, group); err != nil {
 		return err
 	}
 	w := &groupWriter{packing: p, group: group}
 	defer func() { err = errors.Join(err, w.discard()) }()
-	arrived := p.beat.wait()
-	defer arrived()
-	err = p.Ledger.Lines(ctx, p.claim.Ref.Tenant, places, func(doc ledger.Line) error {
-		arrived()
-		return w.write(ctx, doc)
-	})
+	for places := range p.portions() {
+		if err = p.readPortion(ctx, places, w); err != nil {
+			break
+		}
+	}
 	if err == nil {
 		err = w.end(ctx)
 	}
@@ -99,25 +99,66 @@ func (p *packing) packGroup(ctx context.Context, group []storage.Shard) (err err
 	return p.save(ctx, group, staged)
 }
 
-// placesOf tells where the documents of a group are.
-func (p *packing) placesOf(ctx context.Context, group []storage.Shard) ([]ledger.Place, error) {
-	p.places = p.places[:0]
-	for _, shard := range group {
-		kept, err := p.Execution.Places(ctx, p.claim.Ref, shard.Hash)
-		if err != nil {
-			return nil, fmt.Errorf("find the documents of %s: %w", shard.Name, err)
-		}
-		if kept == nil { // planned by a version that kept them elsewhere
-			if err := p.listAgain(ctx, shard); err != nil {
-				return nil, fmt.Errorf("find the documents of %s: %w", shard.Name, err)
+// readPortion reads documents of the group that are held together.
+func (p *packing) readPortion(ctx context.Context, places []ledger.Place, w *groupWriter) error {
+	arrived := p.beat.wait()
+	defer arrived()
+	return p.Ledger.Lines(ctx, p.claim.Ref.Tenant, places, func(doc ledger.Line) error {
+		arrived()
+		return w.write(ctx, doc)
+	})
+}
+
+// portions gives the group's places in parts of at most groupBytes, as far as
+// the mean size of each shard's documents tells: one shard alone may have more,
+// if somebody chose the documents' ids so that no cut is among them.
+func (p *packing) portions() iter.Seq[[]ledger.Place] {
+	return func(yield func([]ledger.Place) bool) {
+		rest, size, taken := p.places, int64(0), 0
+		for _, shard := range p.sizes {
+			mean := max(shard.bytes/max(shard.count, 1), 1)
+			for range shard.count {
+				if size += mean; size > groupBytes && taken > 0 {
+					if !yield(rest[:taken]) {
+						return
+					}
+					rest, size, taken = rest[taken:], mean, 0
+				}
+				taken++
 			}
-			continue
 		}
-		if p.places, err = readPlaces(p.places, kept, shard.Count); err != nil {
-			return nil, fmt.Errorf("find the documents of %s: %w", shard.Name, err)
+		if taken > 0 {
+			yield(rest[:taken])
 		}
 	}
-	return p.places, nil
+}
+
+// shardSize is what a shard of the group has, as far as its documents were found.
+type shardSize struct{ count, bytes int64 }
+
+// findPlaces finds out where the documents of a group are.
+func (p *packing) findPlaces(ctx context.Context, group []storage.Shard) error {
+	p.places, p.sizes = p.places[:0], p.sizes[:0]
+	for _, shard := range group {
+		before := len(p.places)
+		if err := p.findShard(ctx, shard); err != nil {
+			return fmt.Errorf("find the documents of %s: %w", shard.Name, err)
+		}
+		p.sizes = append(p.sizes, shardSize{int64(len(p.places) - before), shard.Bytes})
+	}
+	return nil
+}
+
+func (p *packing) findShard(ctx context.Context, shard storage.Shard) error {
+	kept, err := p.Execution.Places(ctx, p.claim.Ref, placesKey(p.run, shard.Hash))
+	if err != nil {
+		return err
+	}
+	if kept == nil { // planned by a version that kept them elsewhere
+		return p.listAgain(ctx, shard)
+	}
+	p.places, err = readPlaces(p.places, kept, shard.Count)
+	return err
 }
 
 // listAgain lists a shard's documents. That they are the planned ones is
@@ -209,10 +250,17 @@ func (w *groupWriter) write(ctx context.Context, doc ledger.Line) error {
 		return fmt.Errorf("pack %s: %w", w.group[w.at].Name, err)
 	}
 	if w.count++; w.count < w.group[w.at].Count {
+		if w.count%beatEvery == 0 {
+			w.beat.tick(int64(w.total.Shards))
+		}
 		return nil
 	}
 	return w.finish()
 }
+
+// beatEvery is how many documents of a shard are written between two looks at
+// the clock.
+const beatEvery = 256
 
 // begin begins the shard's file, unless that is done.
 func (w *groupWriter) begin(ctx context.Context) (err error) {

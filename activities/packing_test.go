@@ -3,6 +3,7 @@ package activities
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"slices"
 	"sync"
@@ -96,8 +97,13 @@ func (y *yard) PinAll(_ context.Context, _ storage.Claim, blobs []storage.Sized)
 	return nil
 }
 
-func (y *yard) Places(_ context.Context, _ export.Ref, hash bundle.Digest) ([]byte, error) {
-	return y.places[hash], nil
+func (y *yard) Places(_ context.Context, _ export.Ref, key bundle.Digest) ([]byte, error) {
+	for hash, places := range y.places {
+		if placesKey(export.Run{}, hash) == key {
+			return places, nil
+		}
+	}
+	return nil, nil
 }
 
 func (y *yard) Plan(context.Context, export.Ref) (bundle.Digest, []storage.Shard, error) {
@@ -195,6 +201,29 @@ func TestEveryShardIsPackedOnceWhateverIsDone(t *testing.T) {
 	for i, file := range again.saved {
 		require.Equal(t, y.saved[i], file)
 	}
+}
+
+// A shard of any size is read in portions.
+func TestALongShardIsReadInPortions(t *testing.T) {
+	all := rows(3000, 60_000)
+	y := newYard()
+	shards := planned(t, y, all)
+	long := storage.Shard{Name: shards[0].Name, Kind: shards[0].Kind, Cursor: shards[0].Cursor}
+	h, previous := sha256.New(), ledger.Place{}
+	var places []byte
+	for _, row := range all {
+		h.Write(endLine(row.AppendKey(nil), row.Digest))
+		places = appendPlace(places, previous, row.Place)
+		previous = row.Place
+		long.Count, long.Bytes = long.Count+1, long.Bytes+row.CanonicalBytes
+	}
+	long.Hash = bundle.Digest(h.Sum(nil))
+	y.places[long.Hash] = places
+	store := &shelf{rows: all}
+	require.NoError(t, packInto(t, y, store, []storage.Shard{long}))
+	require.Len(t, y.saved, 1)
+	require.Equal(t, int64(3000), y.saved[0].Records)
+	require.GreaterOrEqual(t, store.read, 3000*60_000/groupBytes)
 }
 
 func TestAGroupThatFailsLeavesTheOnesBefore(t *testing.T) {

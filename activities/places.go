@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"fmt"
 
+	"github.com/stella-ops/exportcenter/bundle"
+	"github.com/stella-ops/exportcenter/export"
 	"github.com/stella-ops/exportcenter/ledger"
 	"github.com/stella-ops/exportcenter/storage"
 )
@@ -11,6 +13,12 @@ import (
 // The places of a shard's documents, as they are kept between planning and
 // packing: per document the difference to the block before, as a signed
 // varint, and the slot, as a varint. About six bytes each.
+
+// placesKey names a shard's places. Projects are told apart: the same documents
+// of two lie in different places.
+func placesKey(run export.Run, shard bundle.Digest) bundle.Digest {
+	return bundle.DigestOf(append([]byte(ledger.ProjectName(run.Project)+"\n"), shard[:]...))
+}
 
 func appendPlace(dst []byte, previous, place ledger.Place) []byte {
 	dst = binary.AppendVarint(dst, place.Block-previous.Block)

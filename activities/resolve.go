@@ -30,7 +30,12 @@ func (e *Export) resolve(ctx context.Context, ref export.Ref) (PhaseResult, erro
 	if err != nil {
 		return PhaseResult{}, err
 	}
-	planner := newPlanner(func(shards []storage.ShardPlaces) error { return e.Execution.SavePlaces(ctx, claim, shards) })
+	planner := newPlanner(func(shards []storage.ShardPlaces) error {
+		for i := range shards {
+			shards[i].Hash = placesKey(run, shards[i].Hash)
+		}
+		return e.Execution.SavePlaces(ctx, claim, shards)
+	})
 	if err := e.plans(ctx, run, selection, planner, beat); err != nil {
 		return PhaseResult{}, err
 	}
@@ -84,7 +89,9 @@ func selectionOf(run export.Run) (bundle.Digest, error) {
 
 // plans fills the planner.
 func (e *Export) plans(ctx context.Context, run export.Run, selection bundle.Digest, planner *planner, beat *heartbeat) error {
+	found := beat.wait()
 	parts, err := e.parts(ctx, run, selection)
+	found()
 	if err != nil {
 		return err
 	}
@@ -107,6 +114,8 @@ func (e *Export) plans(ctx context.Context, run export.Run, selection bundle.Dig
 const (
 	touchedAtMost = 50_000
 	staleAtMost   = 60
+	// What terms select is looked up anew for every part.
+	partsByTerms = 4
 )
 
 // parts tells what of the last plan can stay, and what is to be listed.
@@ -131,6 +140,9 @@ func (e *Export) parts(ctx context.Context, run export.Run, selection bundle.Dig
 		if part.kept != nil {
 			kept++
 		}
+	}
+	if byTerms := len(run.Selectors.Products) + len(run.Selectors.Ecosystems); byTerms > 0 && len(parts)-kept > partsByTerms {
+		return everything, nil
 	}
 	if stale := len(old) - kept; stale*100 > staleAtMost*len(old) {
 		return everything, nil

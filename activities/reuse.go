@@ -22,7 +22,8 @@ func recipeOf(run export.Run, adapter adapters.Adapter) (bundle.Digest, error) {
 		Compression bundle.Compression `json:"compression"`
 		Redaction   string             `json:"redaction"`
 		Origins     string             `json:"origins"`
-	}{run.Kind + ":" + run.Variant, adapter.Version(), bundle.EncoderCompression(), run.Options.Redaction.Fingerprint(), attribution.Version})
+		Project     string             `json:"project"` // of two, the same document may have been understood differently
+	}{run.Kind + ":" + run.Variant, adapter.Version(), bundle.EncoderCompression(), run.Options.Redaction.Fingerprint(), attribution.Version, run.Project})
 	if err != nil {
 		return bundle.Digest{}, fmt.Errorf("recipe of the run: %w", err)
 	}

@@ -22,8 +22,10 @@ func (s *sealing) close(ctx context.Context) error {
 		return storage.OpenExact(ctx, s.Objects, s.claim.Ref.Tenant, m.Digest, m.Size)
 	})
 	if errors.Is(err, bundle.ErrRotten) {
+		// The next run packs anew, and what it stores takes the place of the rot.
+		err = errors.Join(err, s.Execution.ForgetPacked(ctx, s.claim))
 		return &export.Error{Code: export.CodeInternal, Class: export.ClassPermanent, Err: err,
-			Message: "bytes in the blob store have changed since they were written; the operator finds them with exportcenter fsck --deep"}
+			Message: "bytes in the blob store have changed since they were written; run the export again, and have the operator look with exportcenter fsck --deep"}
 	}
 	if err != nil {
 		return fmt.Errorf("hash archive: %w", err)

@@ -21,6 +21,10 @@ const (
 	MaxTerms      = 20000
 )
 
+// maxCanonical bounds the canonical form, which is longer than the original
+// where that writes long numbers short.
+const maxCanonical = MaxDocument + MaxDocument/4
+
 // ValidName reports whether name can be a source or a stream: 1 to 128
 // letters, digits and . _ + - with a letter or digit first. Such a name can
 // stand in a log line, a file name and a URL without being anything else.
@@ -142,6 +146,8 @@ func (o *Observation) checkContent() error {
 		return fmt.Errorf("the document is empty")
 	case len(o.Raw) > MaxDocument:
 		return fmt.Errorf("the document has %d bytes, at most %d are taken", len(o.Raw), MaxDocument)
+	case len(o.Canonical) > maxCanonical:
+		return fmt.Errorf("the canonical form (RFC 8785) of the document has %d bytes, at most %d are taken: its numbers are written out", len(o.Canonical), maxCanonical)
 	case len(o.Canonical) == 0 || bytes.IndexByte(o.Canonical, '\n') >= 0:
 		return fmt.Errorf("the canonical form is empty or holds a line feed")
 	}

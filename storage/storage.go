@@ -222,6 +222,8 @@ type Execution interface {
 	Packed(ctx context.Context, ref export.Ref, recipe bundle.Digest) ([]Shard, error)
 	// Plan gives what SavePlan recorded, with the results so far.
 	Plan(ctx context.Context, ref export.Ref) (plan bundle.Digest, shards []Shard, err error)
+	// ForgetPacked keeps later runs from taking over what this one's shards are.
+	ForgetPacked(ctx context.Context, c Claim) error
 	// SaveShards records packed shards, for this run and, under recipe, for
 	// later ones; events adapter.chunk, and adapter.complete with the last.
 	SaveShards(ctx context.Context, c Claim, recipe bundle.Digest, shards []Shard, at time.Time) error

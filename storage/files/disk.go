@@ -3,13 +3,17 @@ package files
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path"
 	"syscall"
 	"time"
+
+	"github.com/stella-ops/exportcenter/bundle"
 )
 
 const probeDir = "probe"
@@ -42,17 +46,26 @@ func (s *Store) Check(ctx context.Context) (err error) {
 	return err
 }
 
-// has reports whether a complete blob of this size has its name already. One
-// of another size was damaged on disk; it is replaced by the new bytes.
-func (s *Store) has(name string, size int64) (bool, error) {
+// has reports whether the blob is there already, byte for byte. One that was
+// damaged on disk is not; it is replaced by the new bytes.
+func (s *Store) has(name string, digest bundle.Digest, size int64) (bool, error) {
 	info, err := s.root.Lstat(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil || !info.Mode().IsRegular() || info.Size() != size {
+		return false, err
+	}
+	file, err := s.root.Open(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}
 	if err != nil {
 		return false, err
 	}
-	return info.Mode().IsRegular() && info.Size() == size, nil
+	sum := sha256.New()
+	_, err = io.Copy(sum, file)
+	return bundle.Digest(sum.Sum(nil)) == digest, errors.Join(err, file.Close())
 }
 
 // ensureDir makes dir and its parents so that they survive a power cut: each

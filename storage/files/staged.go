@@ -64,7 +64,7 @@ func (b *staged) publish(digest bundle.Digest) error {
 	if err := b.store.ensureDir(dir); err != nil {
 		return err
 	}
-	there, err := b.store.has(target, b.size)
+	there, err := b.store.has(target, digest, b.size)
 	if err != nil {
 		return err
 	}

@@ -166,17 +166,32 @@ func TestPagesFindWhatDocumentsHave(t *testing.T) {
 
 func FuzzTermPage(f *testing.F) {
 	for _, p := range termPages(evidence(20)) {
-		f.Add(p.data)
+		f.Add(p.data[blockHead:])
 	}
 	f.Add([]byte{5, 0, 0})
 	f.Add([]byte{0, 1, 'a', 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1})
 	f.Fuzz(func(t *testing.T, data []byte) {
-		_ = eachTerm(data, func(term []byte, _ []int64) {
-			if len(term) > maxPageTerm {
-				t.Fatal("a term without bound")
+		last := ""
+		_ = eachPosting(data, func(term []byte, documents []int64) {
+			if len(term) > maxPageTerm || string(term) <= last || !slices.IsSorted(documents) {
+				t.Fatal("a page that is not one")
 			}
+			last = string(term)
 		})
+		_ = eachTerm(data, func([]byte, []int64) {})
 	})
+}
+
+// A page that was changed anywhere selects nothing: it is an error.
+func TestDamagedPagesAreNamed(t *testing.T) {
+	for _, p := range termPages(evidence(5)) {
+		for i := range p.data {
+			bad := bytes.Clone(p.data)
+			bad[i] ^= 1 << (i % 8)
+			require.ErrorIs(t, eachTerm(bad, func([]byte, []int64) {}), storage.ErrCorrupt)
+			require.ErrorIs(t, eachTerm(p.data[:i], func([]byte, []int64) {}), storage.ErrCorrupt)
+		}
+	}
 }
 
 func TestPatterns(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 
 	"github.com/jackc/pgx/v5"
 
@@ -70,6 +71,16 @@ func (e *Execution) Packed(ctx context.Context, ref export.Ref, recipe bundle.Di
 	return shards, nil
 }
 
+// ForgetPacked forgets what was packed of the run's shards, for all runs to come.
+func (e *Execution) ForgetPacked(ctx context.Context, c storage.Claim) error {
+	return e.claimed(ctx, c, "forget packed shards", func(tx pgx.Tx, run export.Run) error {
+		_, err := tx.Exec(ctx, `
+			delete from export_packed p using export_inputs i
+			where i.tenant = $1 and i.run_id = $2 and p.tenant = i.tenant and p.digest = i.result_digest`, run.Tenant, run.ID)
+		return err
+	})
+}
+
 // Shards gives a part of a run's plan.
 func (e *Execution) Shards(ctx context.Context, ref export.Ref, from, to int) (shards []storage.Shard, err error) {
 	if !export.ValidRunID(ref.RunID) {
@@ -106,7 +117,7 @@ func collectShards(rows pgx.Rows) (shards []storage.Shard, err error) {
 }
 
 // LastPlan gives the newest plan of a selection: the moment it is of, and its
-// shards. ErrNotFound when there is none, or its run has forgotten it.
+// shards. ErrNotFound when there is none.
 func (e *Execution) LastPlan(ctx context.Context, run export.Run, selection bundle.Digest) (asOf int64, shards []storage.Shard, err error) {
 	last := export.Ref{Tenant: run.Tenant}
 	err = e.db.readTenant(ctx, run.Tenant, func(tx pgx.Tx) error {
@@ -121,7 +132,8 @@ func (e *Execution) LastPlan(ctx context.Context, run export.Run, selection bund
 	if err != nil {
 		return 0, nil, fmt.Errorf("read last plan: %w", err)
 	}
-	_, shards, err = e.Plan(ctx, last)
+	// Its shards outlive what was packed of them: also those of a run that failed.
+	shards, err = e.Shards(ctx, last, 0, math.MaxInt32)
 	return asOf, shards, err
 }
 

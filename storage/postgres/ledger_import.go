@@ -168,8 +168,8 @@ const lockHead = `select seq from ledger_heads where tenant = $1 for update`
 // document of the same batch is a greater revision. It gives the sequence before
 // the first, and the positions of those that were recorded meanwhile.
 //
-// What is recorded of a document is asked document by document, in one look at
-// the index: the planner cannot make the limited subquery one join with all of
+// What is recorded of a document is asked document by document, in a look at an
+// index that has the greatest revision first: the planner cannot make the limited subquery one join with all of
 // the tenant's rows. Revisions that were current when they were recorded are a
 // rising chain: each overtakes the one before it.
 const insertObservations = `
@@ -183,11 +183,12 @@ with batch as (
     b.beaten or coalesce((best.modified, best.sha256) > (b.modified, b.sha256), false) as superseded
   from batch b
   left join lateral (
-    select o.seq, o.modified, o.sha256, bool_or(o.sha256 = b.sha256) over () as known
+    select o.seq, o.modified, o.sha256
     from ledger_observations o where o.tenant = $1 and o.identity = b.identity
     order by o.modified desc, o.sha256 desc limit 1) best on true
   cross join (select seq from ledger_heads where tenant = $1) h
-  where best.known is not true
+  where best.seq is null or (exists (select from ledger_observations o
+    where o.tenant = $1 and o.sha256 = b.sha256 and o.identity = b.identity)) is not true
 ), chain as (
   select seq, overtakes, lead(seq) over same as next, row_number() over same as nth
   from numbered where not superseded

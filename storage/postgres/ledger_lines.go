@@ -74,6 +74,9 @@ func (s *shelf) put(record []byte) []byte {
 // to the garbage collector. keepShelf bounds what one may hold on to.
 var shelves = make(chan *shelf, 4)
 
+// keepPlaces bounds the places a shelf has room for at rest.
+const keepPlaces = 1 << 17
+
 func takeShelf() *shelf {
 	select {
 	case s := <-shelves:
@@ -90,9 +93,12 @@ func (s *shelf) release() {
 		s.content = nil
 	}
 	if len(s.chunks) > keepShelf/chunkBytes {
+		clear(s.chunks[keepShelf/chunkBytes:]) // or they live on behind the end
 		s.chunks = s.chunks[:keepShelf/chunkBytes]
 	}
-	clear(s.at)
+	if clear(s.at); cap(s.at) > keepPlaces {
+		s.at, s.order, s.blocks = nil, nil, nil
+	}
 	select {
 	case shelves <- s:
 	default:

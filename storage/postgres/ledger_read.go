@@ -20,6 +20,8 @@ type listing struct {
 	args  []any
 	from  string
 	where []string
+	// overtaken is the condition that a revision was not.
+	overtaken string
 	// sorted says that rows come from an index in the order of the export; else
 	// few are looked up and put in order.
 	sorted bool
@@ -42,17 +44,17 @@ order by o.kind, o.subject, o.upstream_id, o.source, o.stream`
 // the index: it looks each one up, or asks a table in memory when that fits.
 func newListing(tenant, project string, seq int64) *listing {
 	return &listing{
-		args: []any{tenant, ledger.ProjectName(project), seq},
-		from: "\nfrom ledger_observations o",
-		where: []string{"o.tenant = $1 and o.project = $2 and o.seq <= $3",
-			"(exists (select from ledger_superseded s where s.tenant = $1 and s.seq = o.seq and s.by_seq <= $3)) is not true"},
-		sorted: true,
-		tenant: tenant, seq: seq,
+		args:      []any{tenant, ledger.ProjectName(project), seq},
+		from:      "\nfrom ledger_observations o",
+		where:     []string{"o.tenant = $1 and o.project = $2 and o.seq <= $3"},
+		overtaken: "(exists (select from ledger_superseded s where s.tenant = $1 and s.seq = o.seq and s.by_seq <= $3)) is not true",
+		sorted:    true,
+		tenant:    tenant, seq: seq,
 	}
 }
 
 func (q *listing) sql() string {
-	return listedColumns + q.from + "\nwhere " + strings.Join(q.where, "\n  and ") + exportOrder
+	return listedColumns + q.from + "\nwhere " + strings.Join(append(q.where, q.overtaken), "\n  and ") + exportOrder
 }
 
 // param adds a parameter and gives its name.
@@ -63,28 +65,54 @@ func (q *listing) param(value any) string {
 
 func (q *listing) require(condition string) { q.where = append(q.where, condition) }
 
-// within keeps to a part of the order. The kind is a condition of its own: a
-// scan ends where the first member of a row is past its bound, and would not
-// before the end of the kind if that were the kind.
+// eachAsked is listing.overtaken for few revisions: each is looked up, whatever
+// the planner believes about how many there are.
+const eachAsked = `(select true from ledger_superseded s
+  where s.tenant = $1 and s.seq = o.seq and s.by_seq <= $3 limit 1) is not true`
+
+// within keeps to a part of the order.
+//
+// What the two bounds have in common are conditions of their own, and so is the
+// bound of the first member in which they differ: the scan of an index ends when
+// a condition on one column fails, or the first of a row, and not before. Without
+// that it would go on to the end of the subject, or of the kind.
 func (q *listing) within(keys ledger.KeyRange) {
 	if keys.Kind == "" {
 		return
 	}
-	q.require("o.kind = " + q.param(keys.Kind))
-	const row = "(o.subject, o.upstream_id, o.source, o.stream)"
-	bound := func(key string) string {
-		var names []string
-		for _, member := range splitKey(key)[1:] {
-			names = append(names, q.param(member))
-		}
-		return "(" + strings.Join(names, ", ") + ")"
-	}
+	q.overtaken = eachAsked
+	columns := []string{"o.kind", "o.subject", "o.upstream_id", "o.source", "o.stream"}
+	from, to := splitKey(keys.Kind), splitKey(keys.Kind)
 	if keys.From != "" {
-		q.require(row + " >= " + bound(keys.From))
+		from = splitKey(keys.From)
 	}
 	if keys.To != "" {
-		q.require(row + " < " + bound(keys.To))
+		to = splitKey(keys.To)
 	}
+	common := 1 // the kind
+	for keys.From != "" && keys.To != "" && common < len(columns)-1 && from[common] == to[common] {
+		common++
+	}
+	for i := range common {
+		q.require(columns[i] + " = " + q.param(from[i]))
+	}
+	row := "(" + strings.Join(columns[common:], ", ") + ")"
+	if keys.From != "" {
+		q.require(row + " >= " + q.row(from[common:]))
+	}
+	if keys.To != "" {
+		q.require(columns[common] + " <= " + q.param(to[common]))
+		q.require(row + " < " + q.row(to[common:]))
+	}
+}
+
+// row gives a row of parameters.
+func (q *listing) row(members []string) string {
+	names := make([]string, len(members))
+	for i, member := range members {
+		names[i] = q.param(member)
+	}
+	return "(" + strings.Join(names, ", ") + ")"
 }
 
 // splitKey gives the members of a key.
@@ -222,9 +250,16 @@ func (l *Ledger) Current(ctx context.Context, tenant, project string, seq int64,
 	return nil
 }
 
+// touchedWithin bounds the sequences that Touched looks through: other projects'
+// are among them.
+const touchedWithin = 1_000_000
+
 // Touched implements ledger.Store: the keys of the revisions recorded between
 // the two moments, and of those they overtook.
 func (l *Ledger) Touched(ctx context.Context, tenant, project string, after, seq int64, limit int) (keys []string, all bool, err error) {
+	if seq-after > touchedWithin {
+		return nil, false, nil
+	}
 	err = l.db.readTenant(ctx, tenant, func(tx pgx.Tx) error {
 		rows, err := tx.Query(ctx, touchedQuery, tenant, ledger.ProjectName(project), after, seq, limit+1)
 		if err != nil {

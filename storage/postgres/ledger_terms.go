@@ -95,8 +95,12 @@ func documentsWith(ctx context.Context, tx pgx.Tx, tenant string, seq int64, axi
 	return slices.Compact(found), nil
 }
 
+// compactAt is how many documents are found before the first look for doubles.
+const compactAt = 1 << 16
+
 func collectDocuments(rows pgx.Rows, seq int64, p pattern, found *[]int64) error {
 	defer rows.Close()
+	compacted := max(2*len(*found), compactAt)
 	for rows.Next() {
 		raw := rows.RawValues()
 		base := int64FromWire(raw[0])
@@ -112,6 +116,11 @@ func collectDocuments(rows pgx.Rows, seq int64, p pattern, found *[]int64) error
 		})
 		if err != nil {
 			return err
+		}
+		if len(*found) > compacted { // a document may have thousands of wanted terms
+			slices.Sort(*found)
+			*found = slices.Compact(*found)
+			compacted = max(2*len(*found), compactAt)
 		}
 	}
 	return rows.Err()

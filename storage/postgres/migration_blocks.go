@@ -121,7 +121,7 @@ create index ledger_observations_export on ledger_observations
 -- A revision is recorded once; and a document is found by its digest.
 create unique index ledger_observations_revision on ledger_observations (tenant, sha256, identity);
 -- The greatest revision of a document.
-create index ledger_observations_identity on ledger_observations (tenant, identity) include (modified, sha256, seq);
+create index ledger_observations_identity on ledger_observations (tenant, identity, modified desc, sha256 desc) include (seq);
 -- What a change of the ledger overtook.
 create index ledger_superseded_by on ledger_superseded (tenant, by_seq) include (seq);
 
@@ -187,8 +187,12 @@ alter table ledger_superseded force row level security;
 drop table ledger_moments, ledger_blocks;
 drop sequence ledger_segments;`
 
-// movedAtOnce bounds what a migration holds of the documents.
-const movedAtOnce = 200
+// What a migration holds of the documents: so many, or the first that have so
+// many bytes, and one document at least.
+const (
+	movedAtOnce = 200
+	movedBytes  = 8 << 20
+)
 
 // stored is a document as the rows had it.
 type stored struct {
@@ -232,7 +236,13 @@ func storedDocuments(ctx context.Context, tx *sql.Tx, tenant string, after int64
 			array_to_json(o.ecosystems)::text, array_to_json(o.products)::text, array_to_json(o.aliases)::text,
 			c.raw, coalesce(c.canonical, c.raw)
 		from ledger_observations o join ledger_contents c on c.tenant = o.tenant and c.sha256 = o.sha256
-		where (o.tenant, o.seq) > ($1, $2) order by o.tenant, o.seq limit $3`, tenant, after, movedAtOnce)
+		where (o.tenant, o.seq) in (
+			select tenant, seq from (
+				select tenant, seq, sum(raw_bytes + canonical_bytes) over (order by tenant, seq) as size, row_number() over (order by tenant, seq) as n
+				from (select tenant, seq, raw_bytes, canonical_bytes from ledger_observations
+					where (tenant, seq) > ($1, $2) order by tenant, seq limit $3) next) sized
+			where size <= $4 or n = 1)
+		order by o.tenant, o.seq`, tenant, after, movedAtOnce, movedBytes)
 	if err != nil {
 		return nil, err
 	}

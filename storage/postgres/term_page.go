@@ -1,8 +1,10 @@
 package postgres
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
+	"hash/crc32"
 	"slices"
 	"strings"
 
@@ -16,7 +18,9 @@ import (
 // shares with the one before, the length of the rest, and the rest; behind it
 // the number of documents, and each as the difference to the one before it;
 // all numbers are varints. Documents count from the row's base: base + n is a
-// document's sequence.
+// document's sequence. A page begins with a byte that names its form and the
+// CRC-32C of the rest: one that lost a byte would otherwise be a selection that
+// lost a document.
 
 // Axes of ledger_terms.
 const (
@@ -27,6 +31,8 @@ const (
 
 // pageBytes is the content at which a page is full.
 const pageBytes = 4 << 10
+
+const formPage = 1
 
 // maxPageTerm bounds a term that is read.
 const maxPageTerm = 4 * ledger.MaxTerm
@@ -76,7 +82,7 @@ func termPages(documents []*ledger.Observation) []termPage {
 
 func pagesOf(axis string, postings []posting) (pages []termPage) {
 	for len(postings) > 0 {
-		page := termPage{axis: axis, nth: int16(len(pages)), first: postings[0].term}
+		page := termPage{axis: axis, nth: int16(len(pages)), first: postings[0].term, data: make([]byte, blockHead)}
 		for len(postings) > 0 && len(page.data) < pageBytes {
 			n := 1
 			for n < len(postings) && postings[n].term == postings[0].term {
@@ -85,6 +91,8 @@ func pagesOf(axis string, postings []posting) (pages []termPage) {
 			page.data = appendPostings(page.data, page.last, postings[:n])
 			page.last, postings = postings[0].term, postings[n:]
 		}
+		page.data[0] = formPage
+		binary.BigEndian.PutUint32(page.data[1:], crc32.Checksum(page.data[blockHead:], castagnoli))
 		pages = append(pages, page)
 	}
 	return pages
@@ -109,24 +117,38 @@ func appendPostings(dst []byte, before string, same []posting) []byte {
 // eachTerm calls yield with the terms of a page and the documents of each; both
 // are valid until it returns.
 func eachTerm(data []byte, yield func(term []byte, documents []int64)) error {
+	if len(data) < blockHead || data[0] != formPage || crc32.Checksum(data[blockHead:], castagnoli) != binary.BigEndian.Uint32(data[1:]) {
+		return corruptPage()
+	}
+	return eachPosting(data[blockHead:], yield)
+}
+
+// eachPosting reads what is in a page. Terms rise, and so do the documents of
+// each: whatever else it holds was not written by us.
+func eachPosting(data []byte, yield func(term []byte, documents []int64)) error {
 	r := recordReader{rest: data}
-	var term []byte
+	var term, before []byte
 	var documents []int64
 	for len(r.rest) > 0 {
 		shared := r.number()
 		if shared > uint64(len(term)) {
 			return corruptPage()
 		}
-		if term = append(term[:shared], r.bytes()...); len(term) > maxPageTerm {
+		before = append(before[:0], term...)
+		if term = append(term[:shared], r.bytes()...); len(term) > maxPageTerm || bytes.Compare(before, term) >= 0 {
 			return corruptPage()
 		}
 		documents = documents[:0]
 		last := int64(0)
 		for n := r.number(); n > 0 && !r.fail; n-- {
-			last += int64(r.number())
+			rise := r.number()
+			if rise < 1 || rise > maxBatch {
+				return corruptPage()
+			}
+			last += int64(rise)
 			documents = append(documents, last)
 		}
-		if r.fail || last < 0 {
+		if r.fail || last < 1 || last > maxBatch {
 			return corruptPage()
 		}
 		yield(term, documents)
