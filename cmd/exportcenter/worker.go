@@ -23,7 +23,7 @@ func workerCommand() *cobra.Command {
 // softMemory is where the garbage collector begins to work harder instead of
 // letting a worker grow: packing allocates little that lives, and much that
 // does not. GOMEMLIMIT, when set, says otherwise.
-const softMemory = 160 << 20
+const softMemory = 208 << 20
 
 // runWorker works until ctx ends, then lets running activities finish.
 func runWorker(ctx context.Context, cfg config.Config, log *slog.Logger) error {

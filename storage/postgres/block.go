@@ -28,7 +28,7 @@ import (
 
 // blockBytes is the content at which a block is full: small enough to read one
 // document, large enough to compress and to be one row.
-const blockBytes = 64 << 10
+const blockBytes = 32 << 10
 
 // maxBlock bounds the content of a block that is read: one document of the
 // greatest size, whose canonical form may be longer than the original.

@@ -41,9 +41,11 @@ func (e *Execution) SaveFiles(ctx context.Context, c storage.Claim, files []stor
 		if err != nil || c.Phase != export.PhaseManifest {
 			return err
 		}
+		// Not as a join: without statistics it would compare each with each.
 		_, err = tx.Exec(ctx, `
-			delete from export_files f where f.tenant = $1 and f.run_id = $2 and f.payload and not exists
-				(select from export_inputs i where i.tenant = f.tenant and i.run_id = f.run_id and i.name = f.path)`, run.Tenant, run.ID)
+			delete from export_files f where f.tenant = $1 and f.run_id = $2 and f.path = any (array(
+				select path from export_files where tenant = $1 and run_id = $2 and payload
+				except select name from export_inputs where tenant = $1 and run_id = $2))`, run.Tenant, run.ID)
 		return err
 	})
 }
