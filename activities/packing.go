@@ -34,7 +34,7 @@ type packing struct {
 // groupBytes bounds the documents that are read together: evidence lies in the
 // order it came in, so the documents of one shard are in as many blocks, and
 // those of its neighbours in the same. It bounds the memory of a packer too.
-const groupBytes = 16 << 20
+const groupBytes = 20 << 20
 
 // publishAtOnce bounds the files of a group that are made durable at once.
 const publishAtOnce = 8

@@ -102,12 +102,12 @@ func Run(ctx context.Context, c client.Client, cfg Config, exporting *activities
 type fatalError struct{ error }
 
 // newPacker makes the worker that packs ranges: as many at once as there are
-// processors, and two more, because each waits for the database and the disk
+// processors, and one more, because each waits for the database and the disk
 // between two groups of shards. Each holds an encoder and the documents of a group.
 func newPacker(c client.Client, cfg Config, exporting *activities.Export, stop context.CancelCauseFunc) sdkworker.Worker {
 	packer := sdkworker.New(c, workflows.PackQueue(cfg.TaskQueue), sdkworker.Options{
 		OnFatalError:                       func(err error) { stop(&fatalError{err}) },
-		MaxConcurrentActivityExecutionSize: min(runtime.GOMAXPROCS(0)+2, 8),
+		MaxConcurrentActivityExecutionSize: min(runtime.GOMAXPROCS(0)+1, 8),
 		MaxConcurrentActivityTaskPollers:   2,
 		DisableWorkflowWorker:              true,
 		MaxHeartbeatThrottleInterval:       time.Second,

@@ -86,7 +86,7 @@ func takeShelf() *shelf {
 	}
 }
 
-const keepShelf = 22 << 20
+const keepShelf = 28 << 20
 
 func (s *shelf) release() {
 	if cap(s.content) > 4*blockBytes {
