@@ -29,7 +29,6 @@ const softMemory = 208 << 20
 func runWorker(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 	if os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(softMemory)
-		debug.SetGCPercent(200)
 	}
 	stores, err := openParts(ctx, cfg)
 	if err != nil {
