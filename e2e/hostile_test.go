@@ -243,16 +243,16 @@ func deepDocument(t *testing.T, a *attack) {
 		got := a.imports(t, a.write(t, name, doc), 2)
 		require.Equal(t, 1, got.Rejected)
 		require.NotEmpty(t, got.Rejections[0].Reason)
-		rejections, last := a.posts(t, "application/x-ndjson", strings.NewReader(record(doc)+record(advisory("EXC-BEHIND-"+name, 100))))
+		rejections, last := a.posts(t, "application/x-ndjson", strings.NewReader(anImportRecord(doc)+anImportRecord(advisory("EXC-BEHIND-"+name, 100))))
 		require.Len(t, rejections, 1, name)
 		require.Contains(t, last, "summary")
 	}
 	// Also what is around the documents has levels.
-	rejections, _ := a.posts(t, "application/x-ndjson", strings.NewReader(strings.Repeat(`{"bytes":`, deep)+"\n"+record(advisory("EXC-BEHIND", 100))))
+	rejections, _ := a.posts(t, "application/x-ndjson", strings.NewReader(strings.Repeat(`{"bytes":`, deep)+"\n"+anImportRecord(advisory("EXC-BEHIND", 100))))
 	require.Len(t, rejections, 1)
 }
 
-func record(doc string) string {
+func anImportRecord(doc string) string {
 	return `{"source":"osv","stream":"hostile","bytes":"` + base64.StdEncoding.EncodeToString([]byte(doc)) + `"}` + "\n"
 }
 

@@ -45,7 +45,8 @@ func (e *Execution) Places(ctx context.Context, ref export.Ref, hash bundle.Dige
 }
 
 // Packed gives those of a run's shards that are not packed yet, but were by the
-// same recipe in another run, with that result.
+// same recipe in another run, with that result. Each is looked up (offset 0 is a
+// fence): without statistics the planner once compared all with all.
 func (e *Execution) Packed(ctx context.Context, ref export.Ref, recipe bundle.Digest) (shards []storage.Shard, err error) {
 	if !export.ValidRunID(ref.RunID) {
 		return nil, absentRun(ref)
@@ -55,8 +56,10 @@ func (e *Execution) Packed(ctx context.Context, ref export.Ref, recipe bundle.Di
 			select null::bytea, i.ordinal, i.name, i.kind, i.source, i.cursor, i.count, i.bytes, i.hash,
 				p.digest, p.size, p.records, p.content_digest, p.content_size, p.tally
 			from export_inputs i
-			join export_packed p on p.tenant = i.tenant and p.hash = i.hash and p.recipe = $3
-			join blobs b on b.tenant = i.tenant and b.sha256 = p.digest and b.state = 'live'
+			cross join lateral (select * from export_packed p
+				where p.tenant = $1 and p.hash = i.hash and p.recipe = $3 offset 0) p
+			cross join lateral (select from blobs b
+				where b.tenant = $1 and b.sha256 = p.digest and b.state = 'live' offset 0) b
 			where i.tenant = $1 and i.run_id = $2 and i.result_digest is null order by i.ordinal`,
 			ref.Tenant, ref.RunID, recipe[:])
 		if err != nil {
