@@ -73,30 +73,20 @@ func (p *packing) note(file storage.File) {
 
 // packGroup packs, stores and records a group of shards.
 func (p *packing) packGroup(ctx context.Context, group []storage.Shard) (err error) {
-	staged := make([]storage.Staged, 0, len(group))
-	defer func() {
-		for _, s := range staged {
-			err = errors.Join(err, s.Discard()) // a no-op after Publish
-		}
-	}()
 	if err := p.findPlaces(ctx, group); err != nil {
 		return err
 	}
 	w := &groupWriter{packing: p, group: group}
-	defer func() { err = errors.Join(err, w.discard()) }()
+	defer func() { err = errors.Join(err, w.discard()) }() // a no-op after Publish
 	for places := range p.portions() {
-		if err = p.readPortion(ctx, places, w); err != nil {
-			break
+		if err := p.readPortion(ctx, places, w); err != nil {
+			return err
 		}
 	}
-	if err == nil {
-		err = w.end(ctx)
-	}
-	staged = w.staged
-	if err != nil {
+	if err := w.end(); err != nil {
 		return err
 	}
-	return p.save(ctx, group, staged)
+	return p.save(ctx, group, w.staged)
 }
 
 // readPortion reads documents of the group that are held together.
@@ -309,7 +299,7 @@ func (w *groupWriter) finish() error {
 }
 
 // end is called behind the last document.
-func (w *groupWriter) end(context.Context) error {
+func (w *groupWriter) end() error {
 	if w.open != nil || w.at < len(w.group) {
 		return fmt.Errorf("pack %s: %d of %d documents are there: %w",
 			w.group[w.at].Name, w.count, w.group[w.at].Count, storage.ErrCorrupt)
@@ -317,10 +307,13 @@ func (w *groupWriter) end(context.Context) error {
 	return nil
 }
 
-// discard destroys the file being written.
-func (w *groupWriter) discard() error {
-	if w.open == nil {
-		return nil
+// discard destroys the files that were written, and the one being written.
+func (w *groupWriter) discard() (err error) {
+	for _, s := range w.staged {
+		err = errors.Join(err, s.Discard())
 	}
-	return w.open.Discard()
+	if w.open != nil {
+		err = errors.Join(err, w.open.Discard())
+	}
+	return err
 }

@@ -152,10 +152,9 @@ func (e *Export) parts(ctx context.Context, run export.Run, selection bundle.Dig
 
 // list reads a part of the documents into the planner.
 func (e *Export) list(ctx context.Context, run export.Run, part stretch, planner *planner, beat *heartbeat) error {
-	arrived := beat.wait()
-	defer arrived()
+	// To the end: a pass over everything may find nothing that is wanted for long.
+	defer beat.wait()()
 	err := e.Ledger.Current(ctx, run.Tenant, run.Project, run.AsOf, run.Selectors, part.keys, func(row ledger.Row) error {
-		arrived()
 		beat.tick(planner.records)
 		return planner.add(row)
 	})

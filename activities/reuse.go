@@ -114,12 +114,12 @@ func rangesOf(left []storage.Shard) []OrdinalRange {
 	n := int64(min(maxRanges, (len(left)+minShards-1)/minShards))
 	var ranges []OrdinalRange
 	var taken int64
-	for i, s := range left {
+	for _, s := range left {
 		if due := int64(len(ranges)) * total / max(n, 1); len(ranges) == 0 || taken >= due && len(ranges) < int(n) {
 			ranges = append(ranges, OrdinalRange{From: s.Ordinal})
 		}
 		ranges[len(ranges)-1].To = s.Ordinal + 1
-		taken += left[i].Bytes
+		taken += s.Bytes
 	}
 	return ranges
 }

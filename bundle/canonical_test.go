@@ -137,7 +137,7 @@ func TestCanonicalDepth(t *testing.T) {
 // TestCanonicalHostileShapes: documents built to cost more than their size.
 func TestCanonicalHostileShapes(t *testing.T) {
 	if testing.Short() {
-		t.Skip("-short")
+		t.Skip("documents of many megabytes are left out with -short")
 	}
 	big := strings.Repeat("x", 8<<20)
 	shapes := map[string]string{
@@ -194,7 +194,7 @@ func TestCanonicalAgreesWithAnotherImplementation(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		raw, err := json.MarshalIndent(rapid.MapOfN(rapid.String(), generated(3), 0, 8).Draw(t, "value"), "", rapid.SampledFrom([]string{"", " ", "\t"}).Draw(t, "indent"))
 		if err != nil {
-			t.Skip(err)
+			t.Skipf("encoding/json cannot write the drawn value: %v", err)
 		}
 		agree(t, raw)
 	})

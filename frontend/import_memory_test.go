@@ -72,10 +72,10 @@ func largeArchive(t *testing.T, w io.Writer, count int) {
 // two importers at once, without the store's share.
 func TestMemoryOfLargeDocuments(t *testing.T) {
 	if testing.Short() {
-		t.Skip("-short")
+		t.Skip("documents of 64 MiB are left out with -short")
 	}
 	if _, err := os.Stat("/proc/self/clear_refs"); err != nil {
-		t.Skip("no /proc/self/clear_refs to measure with")
+		t.Skip("missing: /proc/self/clear_refs, to measure memory with")
 	}
 	w := frontendtest.New(t, func(c *frontend.Config) {
 		c.Ledger, c.Log = checkingLedger{}, slog.New(slog.DiscardHandler)

@@ -151,7 +151,7 @@ func TestImportsHoldNothingAtTheEnd(t *testing.T) {
 
 func TestImportPassesOverHugeLines(t *testing.T) {
 	if testing.Short() {
-		t.Skip("sends 180 MB")
+		t.Skip("lines of 180 MB are left out with -short")
 	}
 	w := frontendtest.New(t)
 	c := newCaller(t, w, "acme")

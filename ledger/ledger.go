@@ -141,7 +141,8 @@ type Store interface {
 	// away between two moments, the second included; more than limit are nil
 	// and false.
 	Touched(ctx context.Context, tenant, project string, after, seq int64, limit int) (keys []string, all bool, err error)
-	// Lines calls yield with the documents at places, in that order. They are
+	// Lines calls yield with the documents at places, in that order; their Seq
+	// is 0, only a listing has it. They are
 	// held together: ask for as many as may be in memory.
 	Lines(ctx context.Context, tenant string, places []Place, yield func(Line) error) error
 	// Original gives a document's bytes by digest; ErrNotFound (storage) when

@@ -183,7 +183,7 @@ func TestManyShards(t *testing.T) {
 // TestMemoryDoesNotGrowWithTheBundle: 128 times the content, the same memory.
 func TestMemoryDoesNotGrowWithTheBundle(t *testing.T) {
 	if testing.Short() {
-		t.Skip("-short")
+		t.Skip("large bundles are left out with -short")
 	}
 	line := `{"x":"` + strings.Repeat("evidence ", 100_000) + `"}`
 	signer := bundletest.Key(t, 1)

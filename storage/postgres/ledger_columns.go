@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"crypto/sha256"
-	"strings"
 	"time"
 
 	"github.com/stella-ops/exportcenter/ledger"
@@ -77,22 +76,4 @@ func severityBits(words []string) (bits int16) {
 		}
 	}
 	return bits
-}
-
-var arrayEscape = strings.NewReplacer(`\`, `\\`, `"`, `\"`)
-
-// textArray writes an array literal.
-func textArray(values []string) string {
-	var b strings.Builder
-	b.WriteByte('{')
-	for i, v := range values {
-		if i > 0 {
-			b.WriteByte(',')
-		}
-		b.WriteByte('"')
-		b.WriteString(arrayEscape.Replace(v))
-		b.WriteByte('"')
-	}
-	b.WriteByte('}')
-	return b.String()
 }

@@ -63,7 +63,7 @@ func (l *Ledger) record(ctx context.Context, tenant string, b *importBatch) (acc
 	for i, block := range blocks {
 		numbers[i], data[i] = block.number, block.stored
 	}
-	args, pages := b.observationArgs(tenant, l.clock()), termPages(b.without(nil))
+	args, allPages := b.observationArgs(tenant, l.clock()), termPages(b.without(nil))
 	err = l.db.WithTenant(ctx, tenant, func(tx pgx.Tx) error {
 		pipeline := &pgx.Batch{}
 		pipeline.Queue(insertBlocks, tenant, numbers, data)
@@ -77,6 +77,7 @@ func (l *Ledger) record(ctx context.Context, tenant string, b *importBatch) (acc
 		if err := tx.SendBatch(ctx, pipeline).Close(); err != nil {
 			return err
 		}
+		pages := allPages  // of this try: the transaction may be run again
 		if len(lost) > 0 { // another import was first with some of them
 			pages = termPages(b.without(lost))
 		}
@@ -105,8 +106,12 @@ func insertPages(ctx context.Context, tx pgx.Tx, tenant string, base int64, page
 
 // without gives the documents but those at positions, from 1.
 func (b *importBatch) without(positions []int64) (documents []*ledger.Observation) {
+	left := make(map[int64]bool, len(positions))
+	for _, n := range positions {
+		left[n] = true
+	}
 	for i := range b.documents {
-		if !slices.Contains(positions, int64(i)+1) {
+		if !left[int64(i)+1] {
 			documents = append(documents, b.documents[i].Observation)
 		}
 	}

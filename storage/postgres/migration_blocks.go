@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/pressly/goose/v3"
 
@@ -386,4 +387,22 @@ func moveOut(ctx context.Context, tx *sql.Tx, tenant string, seq int64, at ledge
 	_, err = tx.ExecContext(ctx, `update ledger_observations set ecosystems = $3::text[], products = $4::text[], aliases = $5::text[]
 		where tenant = $1 and seq = $2`, tenant, seq, textArray(line.Ecosystems), textArray(line.Products), textArray(line.Aliases))
 	return err
+}
+
+var arrayEscape = strings.NewReplacer(`\`, `\\`, `"`, `\"`)
+
+// textArray writes an array literal.
+func textArray(values []string) string {
+	var b strings.Builder
+	b.WriteByte('{')
+	for i, v := range values {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		b.WriteByte('"')
+		b.WriteString(arrayEscape.Replace(v))
+		b.WriteByte('"')
+	}
+	b.WriteByte('}')
+	return b.String()
 }
