@@ -5,20 +5,18 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"math"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/gowebpki/jcs"
-	"github.com/klauspost/compress/zstd"
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
 	"github.com/stella-ops/exportcenter/bundle"
+	"github.com/stella-ops/exportcenter/internal/testkit"
 )
 
 // vectors reads a file of published test vectors.
@@ -248,7 +246,7 @@ func FuzzCanonical(f *testing.F) {
 
 // TestCanonicalRealDocuments holds every real advisory against the oracle.
 func TestCanonicalRealDocuments(t *testing.T) {
-	documents := realDocuments(t)
+	documents := testkit.RealAdvisories(t)
 	for _, raw := range documents {
 		agree(t, raw)
 	}
@@ -257,33 +255,8 @@ func TestCanonicalRealDocuments(t *testing.T) {
 	t.Logf("%d documents", len(documents))
 }
 
-// realDocuments reads the advisories beside the project, or skips.
-func realDocuments(t testing.TB) [][]byte {
-	t.Helper()
-	const pattern = "../../shared/data/osv/*.jsonl.zst"
-	files, err := filepath.Glob(pattern)
-	require.NoError(t, err)
-	if len(files) == 0 {
-		t.Skipf("no real data at %s", pattern)
-	}
-	var documents [][]byte
-	for _, file := range files {
-		stored, err := os.ReadFile(file)
-		require.NoError(t, err)
-		decoder, err := zstd.NewReader(bytes.NewReader(stored))
-		require.NoError(t, err)
-		content, err := io.ReadAll(decoder)
-		require.NoError(t, err)
-		decoder.Close()
-		for line := range bytes.Lines(content) {
-			documents = append(documents, bytes.TrimSuffix(line, []byte("\n")))
-		}
-	}
-	return documents
-}
-
 func BenchmarkCanonical(b *testing.B) {
-	documents := realDocuments(b)
+	documents := testkit.RealAdvisories(b)
 	size := 0
 	for _, d := range documents {
 		size += len(d)

@@ -6,19 +6,16 @@ import (
 	"context"
 	"encoding/base64"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"syscall"
 	"testing"
 
-	"github.com/klauspost/compress/zstd"
 	"github.com/stretchr/testify/require"
 
 	"github.com/stella-ops/exportcenter/frontend"
 	"github.com/stella-ops/exportcenter/frontend/frontendtest"
+	"github.com/stella-ops/exportcenter/internal/testkit"
 	"github.com/stella-ops/exportcenter/ledger"
 	"github.com/stella-ops/exportcenter/ledger/detect"
 	"github.com/stella-ops/exportcenter/ledger/osv"
@@ -39,7 +36,7 @@ func (checkingLedger) Import(_ context.Context, _ string, batch []ledger.Observa
 // BenchmarkImport is the api's part of an import of real advisories, without
 // network and database. cpu-us/doc is the processor time of the whole process.
 func BenchmarkImport(b *testing.B) {
-	documents := realAdvisories(b)
+	documents := testkit.RealAdvisories(b)
 	w := frontendtest.New(b, func(c *frontend.Config) {
 		c.Ledger = checkingLedger{}
 		c.Log = slog.New(slog.DiscardHandler)
@@ -96,29 +93,4 @@ func processorTime(b *testing.B) int64 {
 	var u syscall.Rusage
 	require.NoError(b, syscall.Getrusage(syscall.RUSAGE_SELF, &u))
 	return u.Utime.Sec*1e6 + u.Utime.Usec + u.Stime.Sec*1e6 + u.Stime.Usec
-}
-
-// realAdvisories reads the advisories beside the project, or skips.
-func realAdvisories(t testing.TB) [][]byte {
-	t.Helper()
-	const pattern = "../../shared/data/osv/*.jsonl.zst"
-	files, err := filepath.Glob(pattern)
-	require.NoError(t, err)
-	if len(files) == 0 {
-		t.Skipf("no real data at %s", pattern)
-	}
-	var documents [][]byte
-	for _, file := range files {
-		stored, err := os.ReadFile(file)
-		require.NoError(t, err)
-		decoder, err := zstd.NewReader(bytes.NewReader(stored))
-		require.NoError(t, err)
-		content, err := io.ReadAll(decoder)
-		require.NoError(t, err)
-		decoder.Close()
-		for line := range bytes.Lines(content) {
-			documents = append(documents, bytes.TrimSuffix(line, []byte("\n")))
-		}
-	}
-	return documents
 }
