@@ -128,27 +128,28 @@ type shardSize struct{ count, bytes int64 }
 
 // findPlaces finds out where the documents of a group are.
 func (p *packing) findPlaces(ctx context.Context, group []storage.Shard) error {
+	keys := make([]bundle.Digest, len(group))
+	for i, shard := range group {
+		keys[i] = placesKey(p.run, shard.Hash)
+	}
+	kept, err := p.Execution.Places(ctx, p.claim.Ref, keys)
+	if err != nil {
+		return fmt.Errorf("find the documents of %d shards: %w", len(group), err)
+	}
 	p.places, p.sizes = p.places[:0], p.sizes[:0]
-	for _, shard := range group {
+	for i, shard := range group {
 		before := len(p.places)
-		if err := p.findShard(ctx, shard); err != nil {
+		if kept[i] == nil { // planned by a version that kept them elsewhere
+			err = p.listAgain(ctx, shard)
+		} else {
+			p.places, err = readPlaces(p.places, kept[i], shard.Count)
+		}
+		if err != nil {
 			return fmt.Errorf("find the documents of %s: %w", shard.Name, err)
 		}
 		p.sizes = append(p.sizes, shardSize{int64(len(p.places) - before), shard.Bytes})
 	}
 	return nil
-}
-
-func (p *packing) findShard(ctx context.Context, shard storage.Shard) error {
-	kept, err := p.Execution.Places(ctx, p.claim.Ref, placesKey(p.run, shard.Hash))
-	if err != nil {
-		return err
-	}
-	if kept == nil { // planned by a version that kept them elsewhere
-		return p.listAgain(ctx, shard)
-	}
-	p.places, err = readPlaces(p.places, kept, shard.Count)
-	return err
 }
 
 // listAgain lists a shard's documents. That they are the planned ones is

@@ -97,13 +97,14 @@ func (y *yard) PinAll(_ context.Context, _ storage.Claim, blobs []storage.Sized)
 	return nil
 }
 
-func (y *yard) Places(_ context.Context, _ export.Ref, key bundle.Digest) ([]byte, error) {
+func (y *yard) Places(_ context.Context, _ export.Ref, keys []bundle.Digest) ([][]byte, error) {
+	kept := make([][]byte, len(keys))
 	for hash, places := range y.places {
-		if placesKey(export.Run{}, hash) == key {
-			return places, nil
+		if at := slices.Index(keys, placesKey(export.Run{}, hash)); at >= 0 {
+			kept[at] = places
 		}
 	}
-	return nil, nil
+	return kept, nil
 }
 
 func (y *yard) Plan(context.Context, export.Ref) (bundle.Digest, []storage.Shard, error) {

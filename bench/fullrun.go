@@ -7,31 +7,32 @@ import (
 	"time"
 )
 
-// fullRuns makes the remaining full runs, each beside its floor, so that both
-// see the same machine. Before each, the tenant forgets what was packed: a run
-// that finds the work of an earlier one done is not a full run.
-func (b *bench) fullRuns(ctx context.Context) error {
+// runsAndFloors makes the remaining full runs. Runs and floors take turns, so
+// that both see the same machine, and both find caches that the other has used
+// last. Before each run the tenant forgets what was packed: a run that finds the
+// work of an earlier one done is not a full run.
+func (b *bench) runsAndFloors(ctx context.Context) error {
 	floorable := b.tools.have("psql", "zstd", "sha256sum")
 	if err := b.loadFloor(ctx); err != nil {
 		return err
 	}
 	runs, floors := []exported{b.first}, []time.Duration{}
-	for i := range repeats {
-		if floorable {
-			took, err := b.exportFloor(ctx)
+	for i := range fullRuns {
+		if i > 0 { // the first run was made before its lines were known
+			run, err := b.fullRun(ctx)
 			if err != nil {
-				return fmt.Errorf("floor: %w", err)
+				return err
 			}
-			floors = append(floors, took)
+			runs = append(runs, run)
 		}
-		if i == 0 {
-			continue // the first run was made before its lines were known
+		if !floorable {
+			continue
 		}
-		run, err := b.fullRun(ctx)
+		took, err := b.exportFloor(ctx)
 		if err != nil {
-			return err
+			return fmt.Errorf("floor: %w", err)
 		}
-		runs = append(runs, run)
+		floors = append(floors, took)
 	}
 	typical, floor := middle(runs), median(floors)
 	b.full = typical.measure

@@ -18,6 +18,8 @@ const (
 	tenant = "demo"
 	// repeats of what is reported as a median.
 	repeats = 3
+	// fullRuns is how many full runs and floors take turns.
+	fullRuns = 5
 	// pollEvery is how often the end of a run is asked for. The wall time of a
 	// run does not depend on it: it ends at the moment in the run's own row.
 	pollEvery = 25 * time.Millisecond
@@ -58,7 +60,7 @@ func (b *bench) measure(ctx context.Context) error {
 		{"first run", b.firstRun},
 		{"download", b.fetch},
 		{"first byte", b.firstByte},
-		{"full runs", b.fullRuns},
+		{"full runs", b.runsAndFloors},
 		{"re-export", b.reexport},
 		{"smallest run", b.smallest},
 	} {

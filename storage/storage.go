@@ -214,8 +214,8 @@ type Execution interface {
 	Shards(ctx context.Context, ref export.Ref, from, to int) ([]Shard, error)
 	// SavePlaces records where the documents of shards are.
 	SavePlaces(ctx context.Context, c Claim, shards []ShardPlaces) error
-	// Places gives what SavePlaces recorded, nil when nothing was.
-	Places(ctx context.Context, ref export.Ref, shard bundle.Digest) ([]byte, error)
+	// Places gives what SavePlaces recorded of each shard, nil where nothing was.
+	Places(ctx context.Context, ref export.Ref, shards []bundle.Digest) ([][]byte, error)
 	// Packed gives the run's shards that are not packed, but were by the same
 	// recipe in another run, with that result. Pin a blob before it is reused,
 	// and see that it is there.

@@ -29,15 +29,24 @@ func (e *Execution) SavePlaces(ctx context.Context, c storage.Claim, shards []st
 	})
 }
 
-// Places gives what SavePlaces recorded of a shard, nil when nothing was.
-func (e *Execution) Places(ctx context.Context, ref export.Ref, hash bundle.Digest) (places []byte, err error) {
-	err = e.db.readTenant(ctx, ref.Tenant, func(tx pgx.Tx) error {
-		err := tx.QueryRow(ctx, "select places from export_shards where tenant = $1 and hash = $2", ref.Tenant, hash[:]).Scan(&places)
-		if errors.Is(err, pgx.ErrNoRows) {
+// Places gives what SavePlaces recorded of each shard, nil where nothing was.
+func (e *Execution) Places(ctx context.Context, ref export.Ref, shards []bundle.Digest) ([][]byte, error) {
+	hashes, places := make([][]byte, len(shards)), make([][]byte, len(shards))
+	for i := range shards {
+		hashes[i] = shards[i][:]
+	}
+	err := e.db.readOnce(ctx, ref.Tenant, func(rows pgx.Rows) error {
+		var nth int
+		var kept []byte
+		_, err := pgx.ForEachRow(rows, []any{&nth, &kept}, func() error {
+			places[nth-1] = kept // a copy: Scan makes one
 			return nil
-		}
+		})
 		return err
-	})
+	}, `
+		select w.nth, s.places from unnest($2::bytea[]) with ordinality as w (hash, nth)
+		cross join lateral (select places from export_shards s where s.tenant = $1 and s.hash = w.hash offset 0) s`,
+		ref.Tenant, hashes)
 	if err != nil {
 		return nil, fmt.Errorf("read places: %w", err)
 	}

@@ -1,12 +1,15 @@
 package postgres
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgproto3"
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
@@ -62,6 +65,10 @@ func (db *DB) Check(ctx context.Context) error {
 	return classify("check database", db.app.Ping(ctx))
 }
 
+// readAhead is how much is read from a connection at once: PostgreSQL sends 8 KiB
+// at a time, which would be a system call for each.
+const readAhead = 64 << 10
+
 func newPool(ctx context.Context, dsn, name string, maxConns int32) (*pgxpool.Pool, error) {
 	pc, err := pgxpool.ParseConfig(dsn)
 	if err != nil {
@@ -74,6 +81,9 @@ func newPool(ctx context.Context, dsn, name string, maxConns int32) (*pgxpool.Po
 	pc.MaxConns = maxConns
 	pc.MaxConnIdleTime = 5 * time.Minute
 	pc.ConnConfig.ConnectTimeout = 5 * time.Second
+	pc.ConnConfig.BuildFrontend = func(r io.Reader, w io.Writer) *pgproto3.Frontend {
+		return pgproto3.NewFrontend(bufio.NewReaderSize(r, readAhead), w)
+	}
 	params := pc.ConnConfig.RuntimeParams
 	params["application_name"] = name
 	params["timezone"] = "UTC"

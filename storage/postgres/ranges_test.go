@@ -208,3 +208,20 @@ func TestMigrationsDownAndUpLoseNothing(t *testing.T) {
 	require.NoError(t, err)
 	require.EqualValues(t, c.Read, c.Unchanged)
 }
+
+// Places come in the order in which they are asked for, nil where nothing was
+// saved; of another tenant there is nothing.
+func TestPlacesOfManyShards(t *testing.T) {
+	w := newWorld(t)
+	ref := w.started(t, "acme", 1).Ref()
+	claim := w.begin(t, ref, export.PhaseResolve, 1)
+	require.NoError(t, w.exec.SavePlaces(t.Context(), claim, []storage.ShardPlaces{
+		{Hash: digest("a"), Places: []byte("of a")}, {Hash: digest("b"), Places: []byte("of b")},
+	}))
+	places, err := w.exec.Places(t.Context(), ref, []bundle.Digest{digest("b"), digest("none"), digest("a"), digest("b")})
+	require.NoError(t, err)
+	require.Equal(t, [][]byte{[]byte("of b"), nil, []byte("of a"), []byte("of b")}, places)
+	places, err = w.exec.Places(t.Context(), export.Ref{Tenant: "other", RunID: ref.RunID}, []bundle.Digest{digest("a")})
+	require.NoError(t, err)
+	require.Equal(t, [][]byte{nil}, places)
+}
