@@ -41,7 +41,7 @@ func valueRow(name string, value float64, unit string) row {
 // beside gives a row its floor, nil when that could not be had.
 func (r row) beside(floor *time.Duration) row {
 	if floor != nil {
-		r.FloorWall, r.Ratio = seconds(*floor), number(*r.Wall/floor.Seconds(), 2)
+		r.FloorWall, r.Ratio = seconds(*floor), number(*r.Wall/floor.Seconds(), 3)
 	}
 	return r
 }

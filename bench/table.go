@@ -78,7 +78,7 @@ func printRows(w io.Writer, rows []row) error {
 	fmt.Fprintln(table, "row\twall s\tcpu s\trss MB\tfloor s\tratio\t% of full\tvalue\tlimit\t")
 	for _, r := range rows {
 		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t\n", r.Row, duration(r.Wall), optional(r.CPU, 2),
-			optional(r.RSS, 1), duration(r.FloorWall), optional(r.Ratio, 2), optional(r.PercentOfFull, 1),
+			optional(r.RSS, 1), duration(r.FloorWall), optional(r.Ratio, 3), optional(r.PercentOfFull, 1),
 			strings.TrimSpace(optional(r.Value, -1)+" "+r.Unit), r.verdict())
 	}
 	return table.Flush()

@@ -221,3 +221,48 @@ func TestPatterns(t *testing.T) {
 	require.True(t, exactly("npm").wants([]byte("npm")))
 	require.False(t, exactly("npm").wants([]byte("npm2")))
 }
+
+// Whatever is wanted of blocks, in whatever order, is what is in them: also when
+// records are moved together, and when a block is too large for a chunk.
+func TestAShelfHoldsWhatIsWanted(t *testing.T) {
+	all := evidence(400)
+	blocks, places, err := packBlocks(7, all)
+	require.NoError(t, err)
+	rng := rand.New(rand.NewPCG(8, 15))
+	for round := range 60 {
+		var wanted []ledger.Place
+		var want []*ledger.Observation
+		for i, o := range all {
+			for range []int{1, rng.IntN(2), rng.IntN(round + 1)}[round%3] % 3 {
+				wanted, want = append(wanted, places[i]), append(want, o)
+			}
+		}
+		rng.Shuffle(len(wanted), func(i, j int) {
+			wanted[i], wanted[j] = wanted[j], wanted[i]
+			want[i], want[j] = want[j], want[i]
+		})
+		s := takeShelf()
+		s.sort(wanted)
+		order := s.order
+		for _, b := range blocks {
+			n := 0
+			for n < len(order) && wanted[order[n]].Block == b.number {
+				n++
+			}
+			if n > 0 {
+				require.NoError(t, s.take(b.stored, wanted, order[:n]))
+				order = order[n:]
+			}
+		}
+		require.Empty(t, order)
+		at := 0
+		require.NoError(t, s.each(wanted, func(line ledger.Line) error {
+			require.Equal(t, want[at].UpstreamID, line.UpstreamID)
+			require.True(t, bytes.Equal(want[at].Canonical, line.Canonical))
+			at++
+			return nil
+		}))
+		require.Equal(t, len(wanted), at)
+		s.release()
+	}
+}

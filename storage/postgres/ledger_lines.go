@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"encoding/binary"
 	"fmt"
 	"slices"
 
@@ -41,33 +42,37 @@ func (l *Ledger) Lines(ctx context.Context, tenant string, places []ledger.Place
 
 // shelf holds records until they are yielded in order.
 type shelf struct {
-	order   []int32 // places by block and slot
-	blocks  []int64
-	content []byte   // of the block being read
-	chunks  [][]byte // the records lie in these
-	used    int      // chunks that hold some
-	at      [][]byte // the record of each place
+	order  []int32 // places by block and slot
+	blocks []int64
+	chunks [][]byte // blocks are opened in these, and the records stay there
+	used   int      // chunks that hold some
+	at     [][]byte // the record of each place
 }
 
 // chunkBytes is the size of a chunk: a shelf takes what it needs and no more,
 // and keeps it for the next reader.
 const chunkBytes = 1 << 20
 
-// put keeps a copy of record.
-func (s *shelf) put(record []byte) []byte {
-	if len(record) > chunkBytes/4 { // a chunk of its own, not kept for others
-		return append([]byte(nil), record...)
-	}
-	if s.used == 0 || len(s.chunks[s.used-1])+len(record) > chunkBytes {
-		if s.used == len(s.chunks) {
-			s.chunks = append(s.chunks, make([]byte, 0, chunkBytes))
+// room is where the next block is opened: behind what is kept. It is large enough
+// for a block of several documents.
+func (s *shelf) room() []byte {
+	if s.used > 0 {
+		if chunk := s.chunks[s.used-1]; cap(chunk)-len(chunk) >= 2*blockBytes {
+			return chunk[len(chunk):cap(chunk)]
 		}
-		s.chunks[s.used] = s.chunks[s.used][:0]
-		s.used++
 	}
+	if s.used == len(s.chunks) {
+		s.chunks = append(s.chunks, make([]byte, 0, chunkBytes))
+	}
+	s.chunks[s.used] = s.chunks[s.used][:0]
+	s.used++
+	return s.chunks[s.used-1][:chunkBytes]
+}
+
+// keep keeps the first n bytes of the room.
+func (s *shelf) keep(n int) {
 	chunk := &s.chunks[s.used-1]
-	*chunk = append(*chunk, record...)
-	return (*chunk)[len(*chunk)-len(record):]
+	*chunk = (*chunk)[:len(*chunk)+n]
 }
 
 // shelves holds a few idle shelves, which are kept: a sync.Pool gives its things
@@ -89,9 +94,6 @@ func takeShelf() *shelf {
 const keepShelf = 28 << 20
 
 func (s *shelf) release() {
-	if cap(s.content) > 4*blockBytes {
-		s.content = nil
-	}
 	if len(s.chunks) > keepShelf/chunkBytes {
 		clear(s.chunks[keepShelf/chunkBytes:]) // or they live on behind the end
 		s.chunks = s.chunks[:keepShelf/chunkBytes]
@@ -165,13 +167,17 @@ func comparePlaces(a, b ledger.Place) int {
 }
 
 // take keeps the wanted records of a block. They are in the order of slots; one
-// may be wanted twice.
+// may be wanted twice. What lies together stays where it is, since neighbours in
+// a block are neighbours in the export; the rest is moved together. A block that
+// is too large for the room has one of its own.
 func (s *shelf) take(stored []byte, places []ledger.Place, wanted []int32) error {
-	content, err := openBlock(s.content, stored)
+	room := s.room()
+	content, err := openBlock(room, stored)
 	if err != nil {
 		return err
 	}
-	s.content = content
+	inRoom := len(content) > 0 && &content[0] == &room[0]
+	kept := 0
 	err = eachSlot(content, func(slot int32, record []byte) error {
 		if len(wanted) == 0 {
 			return errFound
@@ -179,9 +185,16 @@ func (s *shelf) take(stored []byte, places []ledger.Place, wanted []int32) error
 		if places[wanted[0]].Slot != slot {
 			return nil
 		}
-		kept := s.put(record)
+		if inRoom {
+			if begin := cap(content) - cap(record); begin-kept > sizeOfSize {
+				record = room[kept : kept+copy(room[kept:], record)]
+			} else {
+				kept = begin
+			}
+			kept += len(record)
+		}
 		for len(wanted) > 0 && places[wanted[0]].Slot == slot {
-			s.at[wanted[0]] = kept
+			s.at[wanted[0]] = record
 			wanted = wanted[1:]
 		}
 		return nil
@@ -192,8 +205,12 @@ func (s *shelf) take(stored []byte, places []ledger.Place, wanted []int32) error
 	if len(wanted) > 0 {
 		return fmt.Errorf("slot %d: %w", places[wanted[0]].Slot, storage.ErrNotFound)
 	}
+	s.keep(kept)
 	return nil
 }
+
+// sizeOfSize is what stands between two records at most (eachSlot).
+const sizeOfSize = binary.MaxVarintLen64
 
 func (s *shelf) each(places []ledger.Place, yield func(ledger.Line) error) error {
 	var line ledger.Line
