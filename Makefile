@@ -11,7 +11,7 @@ SEED ?= 1
 DOCS ?= 100000
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo up test tools check bench torture fuzz generate clean programs postgres
+.PHONY: help build demo up test tools check bench torture planted fuzz generate clean programs postgres
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -45,6 +45,9 @@ torture: postgres build ## kills at random moments; the last line has six loss c
 	COUNT=$(COUNT) SEED=$(SEED) TORTURE_RESULT=$(CURDIR)/build/torture.json \
 	go test -tags torture ./e2e -count=1 -v -timeout 48h -run '^TestTorture' || code=1; \
 	cat build/torture.json; exit $$code
+
+planted: ## plants deliberate bugs into a copy of the tree; the tests must notice each; BUG=text for some
+	go test -tags planted ./e2e -count=1 -v -timeout 2h -run '^TestPlantedBugs$$'
 
 fuzz: ## every reader of bytes from outside, FUZZTIME=60s each
 	@tools/fuzz.sh

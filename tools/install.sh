@@ -67,7 +67,7 @@ install() {
 	workflowcheck) small "$1" go.temporal.io/sdk/contrib/tools/workflowcheck "" ;;
 	cosign) build "$1" github.com/sigstore/cosign/v3 v3.1.3 alone github.com/sigstore/cosign/v3/cmd/cosign@v3.1.3 ;;
 	sha256sum) package "$1" coreutils ;;
-	zstd | jq | openssl) package "$1" "$1" ;;
+	zstd | jq | openssl | strace) package "$1" "$1" ;;
 	*)
 		echo "tools/install.sh: no recipe for $1" >&2
 		missing="$missing $1"
@@ -75,7 +75,7 @@ install() {
 	esac
 }
 
-[ $# -gt 0 ] || set -- zstd jq sha256sum openssl oapi-codegen staticcheck workflowcheck cosign
+[ $# -gt 0 ] || set -- zstd jq sha256sum openssl strace oapi-codegen staticcheck workflowcheck cosign
 for name in "$@"; do
 	install "$name"
 done

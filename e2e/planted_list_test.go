@@ -1,0 +1,95 @@
+package e2e
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// plantedBug is a deliberate defect in our own code, and the tests that must
+// notice it. `make planted` plants each into a copy of the tree and runs them.
+type plantedBug struct {
+	name string
+	file string
+	old  string // stands exactly once in file
+	new  string
+	pkg  string // whose tests must notice
+	run  string // which of them: -run
+}
+
+var plantedBugs = []plantedBug{
+	{"a blob is renamed before its bytes are on disk", "storage/files/staged.go",
+		"	if err := b.file.Sync(); err != nil {\n		return err\n	}\n", "", "./storage/files", "Disk"},
+	{"the name of a published blob is not forced to disk", "storage/files/staged.go",
+		"	return b.store.syncDir(dir)\n", "	return nil\n", "./storage/files", "Disk"},
+	{"a blob is published before it is pinned", "activities/packing.go",
+		"	if err := p.Execution.PinAll(ctx, p.claim, blobs); err != nil {\n		return fmt.Errorf(\"pin %d packed shards: %w\", len(blobs), err)\n	}\n", "",
+		"./activities", "Pack"},
+	{"a transaction does not say whose it is", "storage/postgres/transaction.go",
+		`"select set_config('app.current_tenant', $1, true)"`, `"select set_config('app.current_tenant', $1, false)"`, "./storage/postgres", "Wall|Tenant|Leak"},
+	{"a tenant's table is not protected from its owner's kind", "storage/postgres/migrations/00001_foundation.sql",
+		"  execute format('alter table %s force row level security', name);\n", "", "./storage/postgres", "Wall|Tenant|Protect"},
+	{"an import is acknowledged before it is recorded", "frontend/import_store.go",
+		"		if r.err = s.record(ctx, store, tenant, batch, through); r.err == nil && s.told != nil {\n			r.err = s.told(s.settled)\n		}\n",
+		"		if s.told != nil {\n			r.err = s.told(ledger.Counts{Read: through.Read, Accepted: through.Read - through.Rejected, Rejected: through.Rejected})\n		}\n		if r.err == nil {\n			r.err = s.record(ctx, store, tenant, batch, through)\n		}\n",
+		"./frontend", "Import"},
+	{"an older attempt may still write", "storage/postgres/execution.go",
+		"		if !newest {\n			return outrun(c)\n		}\n", "", "./storage/postgres", "Fence|Stale|Attempt|Range"},
+	{"an attempt's number is used again after a reset", "activities/export.go",
+		"return info.ScheduledTime.UnixMilli()*attemptsPerSchedule + min(int64(info.Attempt), attemptsPerSchedule-1)", "return int64(info.Attempt)",
+		"./activities", "Attempt"},
+	{"a key is taken for another request", "storage/postgres/runs.go",
+		"	if bundle.Digest(hash) != idem.RequestHash {", "	if false {", "./storage/postgres", "Idempot|Key|Run"},
+	{"one run too many works at once", "storage/postgres/runs_queue.go",
+		"p.slot = waiting == 0 && active < limits.Active;", "p.slot = waiting == 0 && active <= limits.Active;", "./storage/postgres", "Queue|Cap|Slot"},
+	{"which revision is current follows from arrival", "storage/postgres/ledger_import.go",
+		"(best.modified, best.sha256) > (b.modified, b.sha256)", "best.seq > 1 << 60", "./storage/postgres", "Order|Property|Revision|Superseded"},
+	{"a block of documents is believed without its checksum", "storage/postgres/block.go",
+		"	if crc32.Checksum(content, castagnoli) != binary.BigEndian.Uint32(stored[1:]) {\n		return nil, corruptBlock(\"the checksum differs\")\n	}\n	return content, nil\n}\n\n// sealStream",
+		"	return content, nil\n}\n\n// sealStream", "./storage/postgres", "Damaged|Block"},
+	{"an adapter may change the evidence", "activities/evidence.go",
+		"g.whole = len(raw) == g.size && crc32.Checksum(raw, castagnoli) == g.before", "g.whole = true", "./activities", "Evidence"},
+	{"documents that were not planned are packed", "activities/packing.go",
+		"packed != shard.Hash {", "packed != shard.Hash && false {", "./activities", "Places|Pack"},
+	{"a cut that is gone is kept", "activities/derive.go",
+		"		if in > 0 && old[in].Cursor == key {\n			stale[in-1] = true\n		}\n", "", "./activities", "Plan"},
+	{"a download is not compared with its digest", "frontend/download.go",
+		"storage.OpenVerified(ctx, h.cfg.Objects, run.Tenant, m.Digest, m.Size)", "storage.OpenExact(ctx, h.cfg.Objects, run.Tenant, m.Digest, m.Size)",
+		"./frontend", "Rot|Changed|Range"},
+	{"a run that was cancelled leaves its blobs", "workflows/export_run.go",
+		"	if ended.State != export.StateSucceeded {\n", "	if ended.State == export.StateFailed {\n", "./workflows", "Cancel"},
+	{"a token's time is not looked at", "frontend/token.go",
+		"		jwt.WithValidate(true),\n", "		jwt.WithValidate(false),\n", "./frontend", "Token|Auth"},
+	{"a signature has two forms", "signing/ecdsa.go",
+		"	if v.S.Cmp(halfOrder) > 0 {\n		return fmt", "	if false {\n		return fmt", "./signing", "ECDSA"},
+	{"the verifier does not look at the provenance's envelope", "bundle/verify/signatures.go",
+		"		{bundle.ProvenancePath, bundle.ProvenanceEnvelopePath, v.openEnvelope(bundle.StatementPayloadType)},\n", "", "./bundle/verify", "Mutation|Step"},
+	{"the verifier does not look behind the last entry", "bundle/verify/walk.go",
+		"	if blocks != ([bundle.TrailerSize]byte{}) || at+bundle.TrailerSize != v.size {\n", "	if blocks != ([bundle.TrailerSize]byte{}) {\n", "./bundle/verify", "Mutation"},
+	{"the verifier does not look at padding", "bundle/verify/walk.go",
+		"		if b != 0 {\n", "		if b != 0 && false {\n", "./bundle/verify", "Mutation|Flip"},
+	{"keys are sorted by bytes", "bundle/canonical_order.go",
+		"compareUTF16(c.key(&a), c.key(&b))", "bytes.Compare(c.key(&a), c.key(&b))", "./bundle", "Canonical"},
+	{"a bomb is read to its end", "ledger/feed/meter.go",
+		"m.total/maxRatio > m.packed()", "m.total/maxRatio > 1<<40+m.packed()", "./ledger/feed", "Bomb|Archive|Ratio"},
+	{"what was packed by other rules is taken over", "activities/reuse.go",
+		"run.Options.Redaction.Fingerprint(), attribution.Version, run.Project})", "\"\", attribution.Version, run.Project})", "./activities", "Recipe|Redact|Reuse"},
+}
+
+// A bug that does not fit the code any more would never be caught, and never
+// be missed.
+func TestPlantedBugsFitTheCode(t *testing.T) {
+	require.GreaterOrEqual(t, len(plantedBugs), 10)
+	names := map[string]bool{}
+	for _, bug := range plantedBugs {
+		raw, err := os.ReadFile(filepath.Join(repository, bug.file))
+		require.NoError(t, err)
+		require.Equal(t, 1, strings.Count(string(raw), bug.old), "%s: its place in %s", bug.name, bug.file)
+		require.NotEqual(t, bug.old, bug.new, bug.name)
+		require.False(t, names[bug.name], bug.name)
+		names[bug.name] = true
+	}
+}
