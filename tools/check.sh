@@ -27,7 +27,7 @@ formatting() {
 	}
 }
 
-vet() { go vet ./...; }
+vet() { go vet ./... && go vet -tags torture,planted,record ./e2e; }
 
 lint() { "$bin/staticcheck" ./...; }
 
