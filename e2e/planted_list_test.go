@@ -29,7 +29,7 @@ var plantedBugs = []plantedBug{
 		"	if err := p.Execution.PinAll(ctx, p.claim, blobs); err != nil {\n		return fmt.Errorf(\"pin %d packed shards: %w\", len(blobs), err)\n	}\n", "",
 		"./activities", "Pack"},
 	{"a transaction does not say whose it is", "storage/postgres/transaction.go",
-		`"select set_config('app.current_tenant', $1, true)"`, `"select set_config('app.current_tenant', $1, false)"`, "./storage/postgres", "Wall|Tenant|Leak"},
+		`"select set_config('app.current_tenant', $1, true)"`, `"select set_config('app.current_tenant', $1, false)"`, "./storage/postgres", "Tenant"},
 	{"a tenant's table is not protected from its owner's kind", "storage/postgres/migrations/00001_foundation.sql",
 		"  execute format('alter table %s force row level security', name);\n", "", "./storage/postgres", "Wall|Tenant|Protect"},
 	{"an import is acknowledged before it is recorded", "frontend/import_store.go",
@@ -42,7 +42,7 @@ var plantedBugs = []plantedBug{
 		"return info.ScheduledTime.UnixMilli()*attemptsPerSchedule + min(int64(info.Attempt), attemptsPerSchedule-1)", "return int64(info.Attempt)",
 		"./activities", "Attempt"},
 	{"a key is taken for another request", "storage/postgres/runs.go",
-		"	if bundle.Digest(hash) != idem.RequestHash {", "	if false {", "./storage/postgres", "Idempot|Key|Run"},
+		"	if bundle.Digest(hash) != idem.RequestHash {", "	if bundle.Digest(hash).IsZero() {", "./storage/postgres", "Idempot|Key|Run"},
 	{"one run too many works at once", "storage/postgres/runs_queue.go",
 		"p.slot = waiting == 0 && active < limits.Active;", "p.slot = waiting == 0 && active <= limits.Active;", "./storage/postgres", "Queue|Cap|Slot"},
 	{"which revision is current follows from arrival", "storage/postgres/ledger_import.go",
@@ -64,7 +64,7 @@ var plantedBugs = []plantedBug{
 	{"a token's time is not looked at", "frontend/token.go",
 		"		jwt.WithValidate(true),\n", "		jwt.WithValidate(false),\n", "./frontend", "Token|Auth"},
 	{"a signature has two forms", "signing/ecdsa.go",
-		"	if v.S.Cmp(halfOrder) > 0 {\n		return fmt", "	if false {\n		return fmt", "./signing", "ECDSA"},
+		"	if v.S.Cmp(halfOrder) > 0 {\n		return fmt", "	if v.S.Sign() < 0 {\n		return fmt", "./signing", "."},
 	{"the verifier does not look at the provenance's envelope", "bundle/verify/signatures.go",
 		"		{bundle.ProvenancePath, bundle.ProvenanceEnvelopePath, v.openEnvelope(bundle.StatementPayloadType)},\n", "", "./bundle/verify", "Mutation|Step"},
 	{"the verifier does not look behind the last entry", "bundle/verify/walk.go",
@@ -76,7 +76,7 @@ var plantedBugs = []plantedBug{
 	{"a bomb is read to its end", "ledger/feed/meter.go",
 		"m.total/maxRatio > m.packed()", "m.total/maxRatio > 1<<40+m.packed()", "./ledger/feed", "Bomb|Archive|Ratio"},
 	{"what was packed by other rules is taken over", "activities/reuse.go",
-		"run.Options.Redaction.Fingerprint(), attribution.Version, run.Project})", "\"\", attribution.Version, run.Project})", "./activities", "Recipe|Redact|Reuse"},
+		"run.Options.Redaction.Fingerprint(), attribution.Version, run.Project})", "\"\", attribution.Version, run.Project})", "./activities", "Recipe"},
 }
 
 // A bug that does not fit the code any more would never be caught, and never

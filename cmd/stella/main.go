@@ -15,6 +15,7 @@ import (
 )
 
 func main() {
+	boundMemory()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	// The first Ctrl-C asks; the second ends whatever does not hear the first,
 	// such as the opening of a pipe that nobody writes to.

@@ -41,3 +41,10 @@ func (c *Catalog) Bound(window int64, few int, step int64) *Catalog {
 func (db *DB) ReadOnce(ctx context.Context, tenant string, collect func(pgx.Rows) error, sql string, args ...any) error {
 	return db.readOnce(ctx, tenant, collect, sql, args...)
 }
+
+// SaidTenant is the tenant that a connection believes in outside of any
+// transaction of ours.
+func (db *DB) SaidTenant(ctx context.Context) (said string, err error) {
+	err = db.app.QueryRow(ctx, "select coalesce(current_setting('app.current_tenant', true), '')").Scan(&said)
+	return said, err
+}

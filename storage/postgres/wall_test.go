@@ -193,3 +193,22 @@ func TestWithTenantTriesAgainAndEndsWell(t *testing.T) {
 	require.NoError(t, err)
 	require.Zero(t, head, "what was rolled back is there")
 }
+
+// What a transaction said about its tenant ends with it: the next user of the
+// connection who says nothing is nobody.
+func TestATenantEndsWithItsTransaction(t *testing.T) {
+	db := oneConnection(t)
+	require.NoError(t, db.WithTenant(t.Context(), "acme", func(pgx.Tx) error { return nil }))
+	said, err := db.SaidTenant(t.Context())
+	require.NoError(t, err)
+	require.Empty(t, said, "after a commit")
+	require.Error(t, db.WithTenant(t.Context(), "acme", func(pgx.Tx) error { return errors.New("mine") }))
+	said, err = db.SaidTenant(t.Context())
+	require.NoError(t, err)
+	require.Empty(t, said, "after a rollback")
+	_, err = one(t.Context(), db, "acme", "select 'x'")
+	require.NoError(t, err)
+	said, err = db.SaidTenant(t.Context())
+	require.NoError(t, err)
+	require.Empty(t, said, "after a read in one trip")
+}
