@@ -86,6 +86,9 @@ func aborted(in EmitTimelineInput, run export.Run, now time.Time) storage.Outcom
 	if cancel == nil {
 		cancel = &export.Cancellation{By: "temporal", Reason: "cancelled in Temporal", At: now}
 	}
+	if cancel.At.IsZero() { // a signal sent by hand need not say when
+		cancel = &export.Cancellation{By: cancel.By, Reason: cancel.Reason, At: now}
+	}
 	failure := &export.Failure{Code: export.CodeCancelled, Phase: export.PhaseEmitTimeline,
 		Message: "cancelled by " + cancel.By + ": " + cancel.Reason}
 	event := timelineEvent(run, export.TransitionFailed, now)

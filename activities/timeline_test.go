@@ -75,3 +75,10 @@ func TestADatabaseThatIsAwayDoesNotFailTheRun(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, export.StateSucceeded, result.State)
 }
+
+// A cancel signal that was sent by hand may not say when: a run is not
+// cancelled in the year 1.
+func TestACancelWithoutItsTimeGetsOne(t *testing.T) {
+	outcome := aborted(EmitTimelineInput{Cancel: &export.Cancellation{By: "kim", Reason: "by hand"}}, export.Run{}, time.Unix(1, 0))
+	require.Equal(t, &export.Cancellation{By: "kim", Reason: "by hand", At: time.Unix(1, 0)}, outcome.Cancel)
+}

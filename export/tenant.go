@@ -1,6 +1,9 @@
 package export
 
-import "regexp"
+import (
+	"regexp"
+	"strings"
+)
 
 var tenantPattern = regexp.MustCompile(`^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$`)
 
@@ -17,6 +20,14 @@ func ValidRunID(id string) bool { return runIDPattern.MatchString(id) }
 // RunWorkflowID is the Temporal workflow id of a run. The tenant is in it, so
 // two tenants can never share a workflow.
 func RunWorkflowID(ref Ref) string { return "export-run/" + ref.Tenant + "/" + ref.RunID }
+
+// ParseRunWorkflowID gives the run that a Temporal workflow id names, and
+// whether it names one.
+func ParseRunWorkflowID(id string) (Ref, bool) {
+	name, ours := strings.CutPrefix(id, "export-run/")
+	tenant, run, _ := strings.Cut(name, "/")
+	return Ref{Tenant: tenant, RunID: run}, ours && ValidTenant(tenant) && ValidRunID(run)
+}
 
 // Names of the Temporal search attributes of a run. Their values are opaque
 // ids, never names or selectors.

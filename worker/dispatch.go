@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	enumspb "go.temporal.io/api/enums/v1"
@@ -23,8 +24,10 @@ import (
 // calls Loop, which gives out the runs that wait for a slot, and finds in the
 // database what a crash or an absent Temporal left undelivered. Both may do
 // the same thing twice: a workflow id starts one workflow, and a run listens
-// to the first cancel. A run whose workflow is gone without having ended it
-// (terminated by an operator, lost with Temporal's database) is ended by Loop.
+// to the first cancel. A run whose workflow is gone without having ended it is
+// ended by Loop: at once when it waits for a start or a cancel, within
+// seconds when it was terminated (terminated.go). One that ran and whose
+// workflow Temporal does not know any more ends when it is cancelled.
 //
 // A run is marked in the database before Temporal hears of it, so any number
 // of dispatchers together keep a tenant's cap, and a run whose dispatcher died
@@ -72,13 +75,13 @@ func (d *Dispatcher) start(ctx context.Context, ref export.Ref, profileID string
 // bury ends a run whose workflow is gone: a new workflow finds the cancel
 // before its first step and records the end. When the run has ended since,
 // that end stays, and the new workflow changes nothing.
-func (d *Dispatcher) bury(ctx context.Context, w storage.Waiting) error {
+func (d *Dispatcher) bury(ctx context.Context, w storage.Waiting, why string) error {
 	ctx, stop := context.WithTimeout(ctx, callTimeout)
 	defer stop()
 	options := d.options(w.Ref, w.ProfileID)
 	options.WorkflowIDReusePolicy = enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE
 	_, err := d.Client.SignalWithStartWorkflow(ctx, options.ID, workflows.CancelSignal,
-		export.Cancellation{By: "temporal", Reason: "its workflow ended without ending the run"},
+		export.Cancellation{By: "temporal", Reason: why, At: d.Clock().UTC()},
 		options, workflows.ExportRun, workflows.ExportRunInput{Ref: w.Ref})
 	if err != nil {
 		return fmt.Errorf("end run %s, whose workflow is gone: %w", w.Ref.RunID, err)
@@ -134,6 +137,9 @@ var (
 
 // Loop delivers what waits and gives out whose turn it is, until ctx ends.
 func (d *Dispatcher) Loop(ctx context.Context) {
+	var watch sync.WaitGroup
+	watch.Go(func() { d.watchTerminated(ctx) })
+	defer watch.Wait()
 	ticker := time.NewTicker(turnEvery)
 	defer ticker.Stop()
 	var queues []string
@@ -215,7 +221,7 @@ func (d *Dispatcher) bring(ctx context.Context, w storage.Waiting) (err error) {
 		err = d.signal(ctx, w.Ref)
 	}
 	if gone(err) {
-		return d.bury(ctx, w)
+		return d.bury(ctx, w, "its workflow ended without ending the run")
 	}
 	return err
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/mock"
 	"github.com/stretchr/testify/require"
+	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/mocks"
 
@@ -52,6 +53,7 @@ func (e *engine) dispatcher() *Dispatcher {
 		func(_ context.Context, _ client.StartWorkflowOptions, _ any, args ...any) (client.WorkflowRun, error) {
 			return nil, e.start(args[0].(workflows.ExportRunInput).Ref)
 		}).Maybe()
+	temporal.On("ListWorkflow", mock.Anything, mock.Anything).Return(&workflowservice.ListWorkflowExecutionsResponse{}, nil).Maybe()
 	return &Dispatcher{Client: temporal, Waiting: postgres.NewDispatch(e.db.DB).Within(e.limits), Clock: clock.System, Log: slog.New(slog.DiscardHandler)}
 }
 
