@@ -258,9 +258,43 @@ func (b *Bundle) Seal(t testing.TB, signer signing.Signer, payloadType string, c
 	}
 	payload, err := seal.Encode()
 	require.NoError(t, err)
+	b.SealText(t, signer, payloadType, payload)
+}
+
+// SealText makes the last entry anew: a signed envelope of whatever payload is.
+func (b *Bundle) SealText(t testing.TB, signer signing.Signer, payloadType string, payload []byte) {
+	t.Helper()
+	b.Remove(bundle.SealPath)
 	envelope, err := signing.SignEnvelope(context.Background(), signer, payloadType, payload)
 	require.NoError(t, err)
 	b.Entries = append(b.Entries, Entry{bundle.SealPath, envelope})
+}
+
+// Sum makes checksums.txt anew over the entries as they are.
+func (b *Bundle) Sum(t testing.TB) {
+	t.Helper()
+	var listed []bundle.Listed
+	for _, e := range b.Entries {
+		if e.Path != bundle.ChecksumsPath && e.Path != bundle.SealPath {
+			listed = append(listed, bundle.Listed{Path: e.Path, Digest: bundle.DigestOf(e.Data)})
+		}
+	}
+	b.Replace(t, bundle.ChecksumsPath, bundle.Checksums(listed))
+}
+
+// Clone gives a bundle whose entries may be replaced without touching b's.
+func (b *Bundle) Clone() *Bundle {
+	return &Bundle{Manifest: b.Manifest, Signer: b.Signer, Entries: slices.Clone(b.Entries)}
+}
+
+// WriteTo writes the archive without holding it in memory as a whole.
+func (b *Bundle) WriteTo(w io.Writer) (int64, error) {
+	view, err := bundle.NewView(b.members(), b.open)
+	if err != nil {
+		return 0, err
+	}
+	defer view.Close()
+	return io.Copy(w, view)
 }
 
 // Remove takes out the entry at path.

@@ -32,12 +32,12 @@ func (v *verifier) checkContents(ctx context.Context) *Failure {
 	results := make([]found, len(v.entries)+1)
 	v.parallel(len(results), func(i int) {
 		if i == 0 {
-			results[0].failure = v.guarded(func() *Failure { return v.hashArchive(ctx) })
+			results[0].failure = v.guarded("", func() *Failure { return v.hashArchive(ctx) })
 			return
 		}
 		e := v.entries[i-1]
 		c, payload := contents[e.path]
-		results[i].failure = v.guarded(func() *Failure { return v.readEntry(ctx, e, payload, c, &results[i]) })
+		results[i].failure = v.guarded(e.path, func() *Failure { return v.readEntry(ctx, e, payload, c, &results[i]) })
 	})
 	for i, e := range v.entries {
 		c, payload := contents[e.path]
@@ -66,11 +66,11 @@ func (v *verifier) parallel(n int, do func(int)) {
 	wait.Wait()
 }
 
-// guarded turns a panic of a worker into a failure.
-func (v *verifier) guarded(do func() *Failure) (failure *Failure) {
+// guarded turns a panic of the worker that reads the entry at path into a failure.
+func (v *verifier) guarded(path string, do func() *Failure) (failure *Failure) {
 	defer func() {
 		if p := recover(); p != nil {
-			failure = panicked(p)
+			failure = v.panicked(path, p)
 		}
 	}()
 	return do()

@@ -221,7 +221,8 @@ func (v *verifier) checkEvidence(ctx context.Context) *Failure {
 	failures := make([]*Failure, len(readers))
 	v.parallel(len(readers), func(i int) {
 		readers[i] = newLineReader(policy)
-		failures[i] = v.guarded(func() *Failure { return v.readLines(ctx, v.manifest.Contents[i], readers[i]) })
+		c := v.manifest.Contents[i]
+		failures[i] = v.guarded(c.Path, func() *Failure { return v.readLines(ctx, c, readers[i]) })
 	})
 	total, dropped := Evidence{}, map[string]int64{}
 	for i, c := range v.manifest.Contents {
@@ -246,9 +247,13 @@ func (v *verifier) checkEvidence(ctx context.Context) *Failure {
 	return nil
 }
 
+// readLines reads the lines of a payload file. It hashes what it reads: the file
+// may have changed since the step before.
 func (v *verifier) readLines(ctx context.Context, c bundle.Content, lines *lineReader) *Failure {
 	e := v.entries[v.byPath[c.Path]]
-	content, err := bundle.OpenPayload(interruptible{ctx, io.NewSectionReader(v.archive, e.body(), e.size)})
+	h := sha256.New()
+	section := io.NewSectionReader(v.archive, e.body(), e.size)
+	content, err := bundle.OpenPayload(io.TeeReader(interruptible{ctx, section}, h))
 	if err != nil {
 		return fail(ClassContent, ReasonFrame, c.Path, "%v", err)
 	}
@@ -261,6 +266,8 @@ func (v *verifier) readLines(ctx context.Context, c bundle.Content, lines *lineR
 		return fail(ClassOther, ReasonInterrupted, "", "interrupted: %v", ctx.Err())
 	case err != nil:
 		return fail(ClassContent, ReasonEvidence, c.Path, "%v", err)
+	case bundle.Digest(h.Sum(nil)) != c.Digest:
+		return fail(ClassContent, ReasonPayloadDigest, c.Path, "changed while the archive was read")
 	}
 	return nil
 }

@@ -111,3 +111,31 @@ func FuzzLines(f *testing.F) {
 		}
 	})
 }
+
+// Somebody changes the file between the check of its digests and the reading of
+// its lines: what the lines say is then about other bytes, and not told.
+func TestLinesOfAFileThatChangesAreNotTold(t *testing.T) {
+	signer := bundletest.Key(t, 1)
+	build := func(doc string) (*bundletest.Bundle, []byte) {
+		b := bundletest.New(t, bundletest.Options{Signer: signer, Shards: []bundletest.Shard{{Type: "advisories", Lines: []string{lineOf("1", doc, doc, "")}}}})
+		return b, b.Bytes(t)
+	}
+	one, archive := build(`{"id":"X"}`)
+	path := one.Manifest.Contents[0].Path
+	two, _ := build(`{"id":"Y"}`)
+	for n := 0; len(two.Data(t, path)) != len(one.Data(t, path)); n++ { // packed to the same length
+		require.Less(t, n, 23)
+		two, _ = build(fmt.Sprintf(`{"id":"%c"}`, 'A'+n))
+	}
+	at := bytes.Index(archive, one.Data(t, path))
+	report, err := Reader(t.Context(), bytes.NewReader(archive), int64(len(archive)), Trust{bundletest.Verifier(t, signer)}, WithEvidence(),
+		WithSteps(func(_ context.Context, step string) {
+			if step == "evidence" {
+				copy(archive[at:], two.Data(t, path))
+			}
+		}))
+	require.Error(t, err)
+	require.Equal(t, ReasonPayloadDigest, report.Failure.Reason)
+	require.Equal(t, path, report.Failure.Path)
+	require.Nil(t, report.Evidence)
+}

@@ -20,7 +20,7 @@ func TestPanicInAnyStepIsAFailure(t *testing.T) {
 	for _, s := range new(verifier).steps() {
 		t.Run(s.name, func(t *testing.T) {
 			report, err := Reader(context.Background(), bytes.NewReader(archive), int64(len(archive)), trust, func(v *verifier) {
-				v.before = func(step string) {
+				v.before = func(_ context.Context, step string) {
 					if step == s.name {
 						panic("injected\x1b[2J")
 					}
@@ -31,6 +31,7 @@ func TestPanicInAnyStepIsAFailure(t *testing.T) {
 			require.Equal(t, ReasonInternal, failure.Reason)
 			require.Equal(t, 5, failure.ExitCode())
 			require.Equal(t, StatusFailed, report.Status)
+			require.Contains(t, failure.Message, "in step "+s.name+":")
 			require.NotContains(t, failure.Message, "\x1b", "a message does not speak to a terminal")
 		})
 	}
@@ -40,8 +41,11 @@ func TestPanicInAnyStepIsAFailure(t *testing.T) {
 func TestNothingCheckedIsNotVerified(t *testing.T) {
 	require.NotNil(t, new(verifier).settled())
 	good := Signature{OK: true, KeyID: "k"}
-	v := &verifier{report: Report{Signatures: slices.Repeat([]Signature{good}, 5), ArchiveDigest: "d"}}
+	v := &verifier{taken: len(new(verifier).steps()), report: Report{Signatures: slices.Repeat([]Signature{good}, 5), ArchiveDigest: "d"}}
 	require.Nil(t, v.settled())
+	v.taken--
+	require.NotNil(t, v.settled())
+	v.taken++
 	v.report.Signatures[3].OK = false
 	require.NotNil(t, v.settled())
 	v.report.Signatures[3] = good

@@ -55,6 +55,13 @@ func WithLimits(l Limits) Option { return func(v *verifier) { v.limits = l } }
 // 10 MiB.
 func WithWorkers(n int) Option { return func(v *verifier) { v.workers = max(1, n) } }
 
+// WithSteps calls do before each step: a program can show how far it is, and a
+// test can break a step. It is given the context of the verification; what it
+// does cannot make a bundle verified that is not.
+func WithSteps(do func(ctx context.Context, step string)) Option {
+	return func(v *verifier) { v.before = do }
+}
+
 // maxWorkers keeps the default within the memory promised for small bundles.
 const maxWorkers = 4
 
@@ -83,7 +90,11 @@ func Reader(ctx context.Context, r io.ReaderAt, size int64, trust Trust, options
 	for _, option := range options {
 		option(v)
 	}
-	if failure := v.run(ctx); failure != nil {
+	failure := v.run(ctx)
+	if failure == nil {
+		failure = v.settled()
+	}
+	if failure != nil {
 		return failed(v.report, failure)
 	}
 	v.report.Status = StatusVerified // the only place
@@ -127,8 +138,11 @@ type verifier struct {
 	workers int
 	// evidence is whether to read lines too.
 	evidence bool
-	// before is called before each step; tests use it.
-	before func(step string)
+	// before is called before each step.
+	before func(ctx context.Context, step string)
+	// step is the one at work, for messages; taken is how many ended well.
+	step  string
+	taken int
 
 	entries   []entry
 	byPath    map[string]int
@@ -163,7 +177,7 @@ func (v *verifier) steps() []step {
 func (v *verifier) run(ctx context.Context) (failure *Failure) {
 	defer func() {
 		if p := recover(); p != nil {
-			failure = panicked(p)
+			failure = v.panicked("", p)
 		}
 	}()
 	if len(v.trust) == 0 {
@@ -173,14 +187,15 @@ func (v *verifier) run(ctx context.Context) (failure *Failure) {
 		if err := ctx.Err(); err != nil {
 			return fail(ClassOther, ReasonInterrupted, "", "interrupted before step %s: %v", s.name, err)
 		}
-		if v.before != nil {
-			v.before(s.name)
+		if v.step = s.name; v.before != nil {
+			v.before(ctx, s.name)
 		}
 		if failure := s.do(ctx); failure != nil {
 			return failure
 		}
+		v.taken++
 	}
-	return v.settled()
+	return nil
 }
 
 // signaturesRequired: two of the manifest, two of the provenance, the seal.
@@ -201,12 +216,15 @@ func (v *verifier) settled() *Failure {
 			bad++
 		}
 	}
-	if good != signaturesRequired || bad > 0 || v.report.ArchiveDigest == "" {
-		return fail(ClassOther, ReasonInternal, "", "%d of %d signatures are good and %d checks failed", good, signaturesRequired, bad)
+	steps := len(v.steps())
+	if v.taken != steps || good != signaturesRequired || bad > 0 || v.report.ArchiveDigest == "" {
+		return fail(ClassOther, ReasonInternal, "", "%d of %d steps were taken, %d of %d signatures are good and %d checks failed",
+			v.taken, steps, good, signaturesRequired, bad)
 	}
 	return nil
 }
 
-func panicked(p any) *Failure {
-	return fail(ClassOther, ReasonInternal, "", "the verifier itself failed: %.300q", fmt.Sprint(p))
+// panicked names the step and, of a worker, the entry a panic happened at.
+func (v *verifier) panicked(path string, p any) *Failure {
+	return fail(ClassOther, ReasonInternal, path, "the verifier itself failed in step %s: %.300q", v.step, fmt.Sprint(p))
 }

@@ -21,7 +21,9 @@ import (
 	"github.com/stella-ops/exportcenter/ledger/osv"
 )
 
-func TestMain(m *testing.M) { testscript.Main(m, map[string]func(){"stella": main}) }
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"stella": main, "stella-hurt": hurtMain})
+}
 
 // The scripts talk to the real frontend over stores in memory. Runs end by
 // themselves, the way their label "end" says.
