@@ -154,7 +154,9 @@ func (r *exportRun) end(err error) (ExportRunResult, error) {
 	var ended activities.EmitTimelineResult
 	in := activities.EmitTimelineInput{Ref: r.ref, Cancel: r.cancel}
 	switch {
-	case isCancel(err):
+	case isCancel(err), err != nil && r.ctx.Err() != nil:
+		// Temporal does not repeat an attempt of a run that is to end: what the
+		// loss of its worker or a moment's failure left behind is the cancel's.
 		in.Cancelled = true
 	case err != nil:
 		in.Failure = failureOf(err, failedIn)

@@ -12,6 +12,7 @@ import (
 	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/testsuite"
+	"go.temporal.io/sdk/workflow"
 
 	"github.com/stella-ops/exportcenter/activities"
 	"github.com/stella-ops/exportcenter/export"
@@ -216,6 +217,33 @@ func TestCancelFoundInTheRowAborts(t *testing.T) {
 		"cancelled", string(export.ClassCancelled), nil)})
 	require.True(t, temporal.IsCanceledError(w.run(t)))
 	require.True(t, w.ends[0].Cancelled)
+}
+
+// Temporal repeats no attempt once its run is to end, so a cancelled phase may
+// end with the timeout of a lost worker, or with a failure that would have gone
+// away. (The SDK's test environment knows only phases that heed the cancel, so
+// the walk is left out.)
+func TestACancelledRunWhosePhaseFailsIsAborted(t *testing.T) {
+	for name, err := range map[string]error{
+		"lost worker": temporal.NewHeartbeatTimeoutError(),
+		"failure": temporal.NewApplicationErrorWithOptions("away", string(export.ClassTransient), temporal.ApplicationErrorOptions{
+			Details: []any{export.Failure{Code: export.CodeInternal, Message: "the database is away", Phase: export.PhaseSign}}}),
+	} {
+		t.Run(name, func(t *testing.T) {
+			cancel := export.Cancellation{By: "kim", Reason: "wrong selectors"}
+			w := newWorld(t, nil)
+			w.env.RegisterDelayedCallback(func() { w.env.SignalWorkflow(CancelSignal, cancel) }, time.Second)
+			w.env.ExecuteWorkflow(func(ctx workflow.Context) (ExportRunResult, error) {
+				run, setup := setupExportRun(ctx, ref)
+				require.NoError(t, setup)
+				require.NoError(t, workflow.Await(ctx, func() bool { return run.cancel != nil }))
+				return run.end(err)
+			})
+			require.True(t, temporal.IsCanceledError(w.env.GetWorkflowError()), "got %v", w.env.GetWorkflowError())
+			require.Equal(t, []activities.EmitTimelineInput{{Ref: ref, Cancelled: true, Cancel: &cancel}}, w.ends)
+			require.Equal(t, 1, w.discards)
+		})
+	}
 }
 
 func TestCancelAfterTheLastPhaseIsTooLate(t *testing.T) {
