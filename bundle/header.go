@@ -90,12 +90,34 @@ func ParseHeader(h [BlockSize]byte) (path string, size int64, err error) {
 	if err != nil {
 		return "", 0, err
 	}
-	for i := range h {
-		if h[i] != want[i] {
-			return "", 0, fmt.Errorf("tar header of %s: byte %d is 0x%02x, the one form has 0x%02x", path, i, h[i], want[i])
-		}
+	if h != want {
+		return "", 0, fmt.Errorf("tar header of %s: %w", path, difference(h, want))
 	}
 	return path, size, nil
+}
+
+// headerFields are the fields of a header by their first byte (POSIX.1-2017
+// pax, "ustar Interchange Format"). The checksum is the last to be looked at: it
+// differs whenever another field does.
+var headerFields = []struct {
+	name     string
+	from, to int
+}{
+	{"name", 0, 100}, {"mode", 100, 108}, {"uid", 108, 116}, {"gid", 116, 124}, {"size", 124, 136}, {"mtime", 136, 148},
+	{"typeflag", 156, 157}, {"linkname", 157, 257}, {"magic", 257, 263}, {"version", 263, 265}, {"uname", 265, 297}, {"gname", 297, 329},
+	{"devmajor", 329, 337}, {"devminor", 337, 345}, {"prefix", 345, 500}, {"padding", 500, 512}, {"chksum", 148, 156},
+}
+
+// difference names the first field in which h is not the one form.
+func difference(h, want [BlockSize]byte) error {
+	for _, field := range headerFields {
+		for i := field.from; i < field.to; i++ {
+			if h[i] != want[i] {
+				return fmt.Errorf("%s: byte %d is 0x%02x, the one form has 0x%02x", field.name, i, h[i], want[i])
+			}
+		}
+	}
+	return nil
 }
 
 // fieldText gives the text of a header field, up to its first NUL.
