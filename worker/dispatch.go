@@ -33,11 +33,19 @@ import (
 // of dispatchers together keep a tenant's cap, and a run whose dispatcher died
 // between the two is started by the next look.
 type Dispatcher struct {
-	Client    client.Client
+	Client    Temporal
 	TaskQueue string
 	Waiting   storage.Dispatch // Loop's
 	Clock     clock.Clock      // Loop's
 	Log       *slog.Logger
+}
+
+// Temporal is what a Dispatcher asks of it; a client.Client is one.
+type Temporal interface {
+	ExecuteWorkflow(ctx context.Context, options client.StartWorkflowOptions, workflow any, args ...any) (client.WorkflowRun, error)
+	SignalWorkflow(ctx context.Context, workflowID, runID, signal string, arg any) error
+	SignalWithStartWorkflow(ctx context.Context, workflowID, signal string, signalArg any,
+		options client.StartWorkflowOptions, workflow any, args ...any) (client.WorkflowRun, error)
 }
 
 // turnEvery is the pause between two looks at the queues that are known;
@@ -53,6 +61,10 @@ const dispatchTenants = 100
 // callTimeout bounds one call to Temporal, so that a request to the API does
 // not wait for a server that is away.
 const callTimeout = 3 * time.Second
+
+// lookTimeout bounds one question to the database, so that an answer that never
+// comes holds up a look and not the loop.
+const lookTimeout = 5 * time.Second
 
 // StartRun starts the workflow of a run; one that exists is left alone.
 func (d *Dispatcher) StartRun(ctx context.Context, run export.Run) error {
@@ -162,7 +174,7 @@ func (d *Dispatcher) Loop(ctx context.Context) {
 func (d *Dispatcher) deliver(ctx context.Context) (queues []string) {
 	after := ""
 	for {
-		waiting, err := d.Waiting.Waiting(ctx, after, dispatchTenants)
+		waiting, err := d.look(ctx, after)
 		if err != nil {
 			d.warn(ctx, err, "cannot look for waiting runs; trying again")
 			return queues
@@ -186,10 +198,22 @@ func (d *Dispatcher) deliver(ctx context.Context) (queues []string) {
 	}
 }
 
+func (d *Dispatcher) look(ctx context.Context, after string) ([]storage.Waiting, error) {
+	ctx, stop := context.WithTimeout(ctx, lookTimeout)
+	defer stop()
+	return d.Waiting.Waiting(ctx, after, dispatchTenants)
+}
+
+func (d *Dispatcher) claim(ctx context.Context, tenant string) ([]storage.Waiting, error) {
+	ctx, stop := context.WithTimeout(ctx, lookTimeout)
+	defer stop()
+	return d.Waiting.Claim(ctx, tenant, d.Clock())
+}
+
 // giveTurns starts the runs of tenants whose turn it is.
 func (d *Dispatcher) giveTurns(ctx context.Context, tenants []string) {
 	for _, tenant := range tenants {
-		given, err := d.Waiting.Claim(ctx, tenant, d.Clock())
+		given, err := d.claim(ctx, tenant)
 		if err != nil {
 			d.warn(ctx, err, "cannot give out waiting runs; trying again", "tenant", tenant)
 			continue

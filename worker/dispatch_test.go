@@ -91,3 +91,28 @@ func TestTheAPIDoesNotBury(t *testing.T) {
 	require.NoError(t, d.StartRun(t.Context(), export.Run{Tenant: ref.Tenant, ID: ref.RunID}))
 	require.NoError(t, d.CancelRun(t.Context(), ref))
 }
+
+// silent is a database that accepts a question and never answers.
+type silent struct{ asked chan bool }
+
+func (s silent) Waiting(ctx context.Context, _ string, _ int) ([]storage.Waiting, error) {
+	_, bounded := ctx.Deadline()
+	s.asked <- bounded
+	return nil, errAway
+}
+
+func (s silent) Claim(ctx context.Context, _ string, _ time.Time) ([]storage.Waiting, error) {
+	_, bounded := ctx.Deadline()
+	s.asked <- bounded
+	return nil, errAway
+}
+
+// One answer that never comes must not stop the runs of all tenants.
+func TestADispatcherDoesNotWaitForEverForTheDatabase(t *testing.T) {
+	s := silent{make(chan bool, 2)}
+	d := &Dispatcher{Waiting: s, Clock: clock.Fixed(time.Unix(1772366400, 0)), Log: slog.New(slog.DiscardHandler)}
+	d.deliver(t.Context())
+	require.True(t, <-s.asked)
+	d.giveTurns(t.Context(), []string{"demo"})
+	require.True(t, <-s.asked)
+}

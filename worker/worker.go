@@ -14,6 +14,7 @@ import (
 	"go.temporal.io/sdk/client"
 	sdklog "go.temporal.io/sdk/log"
 	sdkworker "go.temporal.io/sdk/worker"
+	"go.temporal.io/sdk/workflow"
 
 	"github.com/stella-ops/exportcenter/activities"
 	"github.com/stella-ops/exportcenter/workflows"
@@ -26,10 +27,21 @@ type Config struct {
 	TaskQueue string
 	// Activities is how many activities run at once; 0 = 8.
 	Activities int
+	// Workflows are the workflows; the zero value is what production has.
+	Workflows workflows.Runs
+	// StopTimeout is how long activities may go on after a stop was asked for; 0 = 10 s.
+	StopTimeout time.Duration
 }
 
-// stopTimeout is how long activities may go on after a stop was asked for.
-const stopTimeout = 10 * time.Second
+// defaultStopTimeout is how long activities may go on after a stop was asked for.
+const defaultStopTimeout = 10 * time.Second
+
+func (c Config) stopTimeout() time.Duration {
+	if c.StopTimeout == 0 {
+		return defaultStopTimeout
+	}
+	return c.StopTimeout
+}
 
 // Dial connects to Temporal, trying again until it answers or ctx ends: a
 // worker may start before its server does.
@@ -61,7 +73,7 @@ func Lazy(cfg Config, log *slog.Logger) (client.Client, error) {
 	return c, nil
 }
 
-// Run works until ctx ends, then drains: running activities get stopTimeout.
+// Run works until ctx ends, then drains: running activities get Config.StopTimeout.
 // ready is called once the worker polls.
 func Run(ctx context.Context, c client.Client, cfg Config, exporting *activities.Export, dispatcher *Dispatcher, ready func() error) error {
 	activitySlots := cfg.Activities
@@ -77,9 +89,9 @@ func Run(ctx context.Context, c client.Client, cfg Config, exporting *activities
 		MaxConcurrentActivityExecutionSize: activitySlots,
 		MaxHeartbeatThrottleInterval:       time.Second,
 		DefaultHeartbeatThrottleInterval:   time.Second,
-		WorkerStopTimeout:                  stopTimeout,
+		WorkerStopTimeout:                  cfg.stopTimeout(),
 	})
-	w.RegisterWorkflow(workflows.ExportRun)
+	w.RegisterWorkflowWithOptions(cfg.Workflows.ExportRun, workflow.RegisterOptions{Name: workflows.ExportRunName})
 	w.RegisterActivity(exporting)
 	packer := newPacker(c, cfg, exporting, stop)
 	for _, each := range []sdkworker.Worker{w, packer} {
@@ -112,7 +124,7 @@ func newPacker(c client.Client, cfg Config, exporting *activities.Export, stop c
 		DisableWorkflowWorker:              true,
 		MaxHeartbeatThrottleInterval:       time.Second,
 		DefaultHeartbeatThrottleInterval:   time.Second,
-		WorkerStopTimeout:                  stopTimeout,
+		WorkerStopTimeout:                  cfg.stopTimeout(),
 	})
 	packer.RegisterActivity(exporting)
 	return packer

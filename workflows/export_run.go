@@ -40,7 +40,15 @@ type ExportRunStatus struct {
 // sign, distribute, emit timeline. Whatever happens on the way, the last step
 // ends the run, exactly once.
 func ExportRun(ctx workflow.Context, in ExportRunInput) (ExportRunResult, error) {
-	run, err := setupExportRun(ctx, in.Ref)
+	return Runs{}.ExportRun(ctx, in)
+}
+
+// ExportRunName is the workflow's name in Temporal and in recorded histories.
+const ExportRunName = "ExportRun"
+
+// ExportRun is ExportRun with the patience of r; it has the same name in Temporal.
+func (r Runs) ExportRun(ctx workflow.Context, in ExportRunInput) (ExportRunResult, error) {
+	run, err := r.setupExportRun(ctx, in.Ref)
 	if err != nil {
 		return ExportRunResult{}, err
 	}
@@ -49,6 +57,7 @@ func ExportRun(ctx workflow.Context, in ExportRunInput) (ExportRunResult, error)
 
 // exportRun is a run under way.
 type exportRun struct {
+	Runs
 	ref    export.Ref
 	ctx    workflow.Context // the run's own context: both ways to cancel end it
 	phase  export.Phase
@@ -57,9 +66,9 @@ type exportRun struct {
 
 // setupExportRun answers queries and listens for cancel before the first step,
 // so that a run can be asked anything from its first moment.
-func setupExportRun(ctx workflow.Context, ref export.Ref) (*exportRun, error) {
+func (r Runs) setupExportRun(ctx workflow.Context, ref export.Ref) (*exportRun, error) {
 	own, stop := workflow.WithCancel(ctx)
-	run := &exportRun{ref: ref, ctx: own, phase: export.PhasePlan}
+	run := &exportRun{Runs: r, ref: ref, ctx: own, phase: export.PhasePlan}
 	err := workflow.SetQueryHandler(ctx, StatusQuery, func() (ExportRunStatus, error) {
 		return ExportRunStatus{Phase: run.phase, Cancelled: run.ctx.Err() != nil}, nil
 	})
@@ -98,7 +107,7 @@ func (r *exportRun) walk() error {
 // take runs the activity of a phase.
 func (r *exportRun) take(phase export.Phase, activity any, result *activities.PhaseResult) error {
 	r.phase = phase
-	ctx := forPhase(r.ctx, phase)
+	ctx := r.forPhase(r.ctx, phase)
 	running := workflow.ExecuteActivity(ctx, activity, activities.PhaseInput{Ref: r.ref})
 	if result == nil {
 		return running.Get(ctx, nil)
@@ -123,7 +132,7 @@ func (r *exportRun) adapt(ranges []activities.OrdinalRange) error {
 	r.phase = export.PhaseAdapt
 	within, stop := workflow.WithCancel(r.ctx)
 	defer stop()
-	ctx := forPhase(within, export.PhaseAdapt)
+	ctx := r.forPhase(within, export.PhaseAdapt)
 	if len(ranges) > 1 { // a small run need not wait behind large ones
 		ctx = workflow.WithTaskQueue(ctx, PackQueue(workflow.GetInfo(ctx).TaskQueueName))
 	}
@@ -147,7 +156,7 @@ func (r *exportRun) adapt(ranges []activities.OrdinalRange) error {
 // destroys what a run without a bundle left behind.
 func (r *exportRun) end(err error) (ExportRunResult, error) {
 	disconnected, _ := workflow.NewDisconnectedContext(r.ctx)
-	ctx := forPhase(disconnected, export.PhaseEmitTimeline)
+	ctx := r.forPhase(disconnected, export.PhaseEmitTimeline)
 	failedIn := r.phase
 	r.phase = export.PhaseEmitTimeline
 

@@ -134,7 +134,7 @@ func TestTransientFailureIsTriedAgainAndThenGivenUp(t *testing.T) {
 	w := newWorld(t, map[export.Phase]error{export.PhaseResolve: errors.New("connection reset")})
 	require.Error(t, w.run(t))
 	tries := len(w.walked) - 1 // without plan
-	require.EqualValues(t, patienceOf[export.PhaseResolve].attempts, tries)
+	require.EqualValues(t, patienceOf[export.PhaseResolve].Attempts, tries)
 	require.Equal(t, export.PhaseResolve, w.ends[0].Failure.Phase)
 	require.Equal(t, export.CodeInternal, w.ends[0].Failure.Code)
 }

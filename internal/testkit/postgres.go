@@ -49,11 +49,14 @@ func Postgres(t testing.TB) *PG {
 	return cluster.pg
 }
 
-// Main runs a package's tests and removes the cluster behind them:
+// Main runs a package's tests and removes the cluster behind them, and Temporal:
 //
 //	func TestMain(m *testing.M) { os.Exit(testkit.Main(m)) }
 func Main(m *testing.M) int {
 	code := m.Run()
+	if temporal.server != nil {
+		temporal.server.stop()
+	}
 	if pg := cluster.pg; pg != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()

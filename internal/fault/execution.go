@@ -1,0 +1,145 @@
+package fault
+
+import (
+	"context"
+	"time"
+
+	"github.com/stella-ops/exportcenter/bundle"
+	"github.com/stella-ops/exportcenter/export"
+	"github.com/stella-ops/exportcenter/storage"
+)
+
+// Execution passes every write to inner through its point.
+func (i *Injector) Execution(inner storage.Execution) storage.Execution { return &execution{i, inner} }
+
+type execution struct {
+	injector *Injector
+	inner    storage.Execution
+}
+
+// claimed are the two answers of Begin.
+type claimed struct {
+	claim storage.Claim
+	run   export.Run
+}
+
+func (e *execution) Begin(ctx context.Context, ref export.Ref, phase export.Phase, attempt int64) (storage.Claim, export.Run, error) {
+	got, err := answer(ctx, e.injector, Begin, func(ctx context.Context) (claimed, error) {
+		claim, run, err := e.inner.Begin(ctx, ref, phase, attempt)
+		return claimed{claim, run}, err
+	})
+	return got.claim, got.run, err
+}
+
+func (e *execution) BeginPart(ctx context.Context, ref export.Ref, phase export.Phase, part string, attempt int64) (storage.Claim, export.Run, error) {
+	got, err := answer(ctx, e.injector, BeginPart, func(ctx context.Context) (claimed, error) {
+		claim, run, err := e.inner.BeginPart(ctx, ref, phase, part, attempt)
+		return claimed{claim, run}, err
+	})
+	return got.claim, got.run, err
+}
+
+func (e *execution) Start(ctx context.Context, c storage.Claim, seq int64, at time.Time) (export.Run, error) {
+	return answer(ctx, e.injector, Start, func(ctx context.Context) (export.Run, error) { return e.inner.Start(ctx, c, seq, at) })
+}
+
+func (e *execution) SavePlan(ctx context.Context, c storage.Claim, plan, selection bundle.Digest, shards []storage.Shard, at time.Time) error {
+	return e.injector.At(ctx, SavePlan, func(ctx context.Context) error { return e.inner.SavePlan(ctx, c, plan, selection, shards, at) })
+}
+
+func (e *execution) LastPlan(ctx context.Context, run export.Run, selection bundle.Digest) (asOf int64, shards []storage.Shard, err error) {
+	shards, err = read(e.injector, func() (found []storage.Shard, err error) {
+		asOf, found, err = e.inner.LastPlan(ctx, run, selection)
+		return found, err
+	})
+	return asOf, shards, err
+}
+
+func (e *execution) Shards(ctx context.Context, ref export.Ref, from, to int) ([]storage.Shard, error) {
+	return read(e.injector, func() ([]storage.Shard, error) { return e.inner.Shards(ctx, ref, from, to) })
+}
+
+func (e *execution) SavePlaces(ctx context.Context, c storage.Claim, shards []storage.ShardPlaces) error {
+	return e.injector.At(ctx, SavePlaces, func(ctx context.Context) error { return e.inner.SavePlaces(ctx, c, shards) })
+}
+
+func (e *execution) Places(ctx context.Context, ref export.Ref, shards []bundle.Digest) ([][]byte, error) {
+	return read(e.injector, func() ([][]byte, error) { return e.inner.Places(ctx, ref, shards) })
+}
+
+func (e *execution) Packed(ctx context.Context, ref export.Ref, recipe bundle.Digest) ([]storage.Shard, error) {
+	return read(e.injector, func() ([]storage.Shard, error) { return e.inner.Packed(ctx, ref, recipe) })
+}
+
+func (e *execution) Plan(ctx context.Context, ref export.Ref) (plan bundle.Digest, shards []storage.Shard, err error) {
+	shards, err = read(e.injector, func() (found []storage.Shard, err error) {
+		plan, found, err = e.inner.Plan(ctx, ref)
+		return found, err
+	})
+	return plan, shards, err
+}
+
+func (e *execution) ForgetPacked(ctx context.Context, c storage.Claim) error {
+	return e.injector.At(ctx, ForgetPacked, func(ctx context.Context) error { return e.inner.ForgetPacked(ctx, c) })
+}
+
+func (e *execution) SaveShards(ctx context.Context, c storage.Claim, recipe bundle.Digest, shards []storage.Shard, at time.Time) error {
+	return e.injector.At(ctx, SaveShards, func(ctx context.Context) error { return e.inner.SaveShards(ctx, c, recipe, shards, at) })
+}
+
+func (e *execution) AddEvent(ctx context.Context, c storage.Claim, subject string, event export.Event) error {
+	return e.injector.At(ctx, AddEvent, func(ctx context.Context) error { return e.inner.AddEvent(ctx, c, subject, event) })
+}
+
+func (e *execution) SaveFiles(ctx context.Context, c storage.Claim, files []storage.File) error {
+	return e.injector.At(ctx, SaveFiles, func(ctx context.Context) error { return e.inner.SaveFiles(ctx, c, files) })
+}
+
+func (e *execution) BundleFiles(ctx context.Context, ref export.Ref) ([]storage.File, error) {
+	return read(e.injector, func() ([]storage.File, error) { return e.inner.BundleFiles(ctx, ref) })
+}
+
+func (e *execution) SaveManifest(ctx context.Context, c storage.Claim, r export.Result, at time.Time) error {
+	return e.injector.At(ctx, SaveManifest, func(ctx context.Context) error { return e.inner.SaveManifest(ctx, c, r, at) })
+}
+
+func (e *execution) FindSignature(ctx context.Context, c storage.Claim, artifact, keyID string, message bundle.Digest) (*storage.StoredSignature, error) {
+	return read(e.injector, func() (*storage.StoredSignature, error) {
+		return e.inner.FindSignature(ctx, c, artifact, keyID, message)
+	})
+}
+
+func (e *execution) KeepSignature(ctx context.Context, c storage.Claim, s storage.StoredSignature) (storage.StoredSignature, error) {
+	return answer(ctx, e.injector, KeepSignature, func(ctx context.Context) (storage.StoredSignature, error) {
+		return e.inner.KeepSignature(ctx, c, s)
+	})
+}
+
+func (e *execution) SaveSigned(ctx context.Context, c storage.Claim, r export.Result, built export.TimelineEvent, at time.Time) error {
+	return e.injector.At(ctx, SaveSigned, func(ctx context.Context) error { return e.inner.SaveSigned(ctx, c, r, built, at) })
+}
+
+func (e *execution) SaveDistribution(ctx context.Context, c storage.Claim, d storage.Distribution, at time.Time) error {
+	return e.injector.At(ctx, SaveDistribution, func(ctx context.Context) error { return e.inner.SaveDistribution(ctx, c, d, at) })
+}
+
+func (e *execution) Finish(ctx context.Context, c storage.Claim, o storage.Outcome) (export.Run, error) {
+	return answer(ctx, e.injector, Finish, func(ctx context.Context) (export.Run, error) { return e.inner.Finish(ctx, c, o) })
+}
+
+func (e *execution) Pin(ctx context.Context, c storage.Claim, digest bundle.Digest, size int64) error {
+	return e.injector.At(ctx, Pin, func(ctx context.Context) error { return e.inner.Pin(ctx, c, digest, size) })
+}
+
+func (e *execution) PinAll(ctx context.Context, c storage.Claim, blobs []storage.Sized) error {
+	return e.injector.At(ctx, PinAll, func(ctx context.Context) error { return e.inner.PinAll(ctx, c, blobs) })
+}
+
+func (e *execution) DropBlobs(ctx context.Context, ref export.Ref) ([]bundle.Digest, error) {
+	return answer(ctx, e.injector, DropBlobs, func(ctx context.Context) ([]bundle.Digest, error) { return e.inner.DropBlobs(ctx, ref) })
+}
+
+// EraseBlobs is a point, and what erase does is one of its own.
+func (e *execution) EraseBlobs(ctx context.Context, ref export.Ref, digests []bundle.Digest, erase func(bundle.Digest) error) error {
+	return e.injector.At(ctx, EraseBlobs, func(ctx context.Context) error { return e.inner.EraseBlobs(ctx, ref, digests, erase) })
+}

@@ -1,0 +1,69 @@
+package fault
+
+// Point names a side effect. Names are stable: they stand in docs/torture.md
+// and in the names of cases.
+type Point string
+
+// The points, by interface.
+const (
+	CreateRun     Point = "runs.CreateRun"
+	RequestCancel Point = "runs.RequestCancel"
+
+	ClaimTurn Point = "dispatch.Claim"
+
+	Import Point = "ledger.Import"
+
+	Begin            Point = "execution.Begin"
+	BeginPart        Point = "execution.BeginPart"
+	Start            Point = "execution.Start"
+	SavePlan         Point = "execution.SavePlan"
+	SavePlaces       Point = "execution.SavePlaces"
+	ForgetPacked     Point = "execution.ForgetPacked"
+	SaveShards       Point = "execution.SaveShards"
+	AddEvent         Point = "execution.AddEvent"
+	SaveFiles        Point = "execution.SaveFiles"
+	SaveManifest     Point = "execution.SaveManifest"
+	KeepSignature    Point = "execution.KeepSignature"
+	SaveSigned       Point = "execution.SaveSigned"
+	SaveDistribution Point = "execution.SaveDistribution"
+	Finish           Point = "execution.Finish"
+	Pin              Point = "execution.Pin"
+	PinAll           Point = "execution.PinAll"
+	DropBlobs        Point = "execution.DropBlobs"
+	EraseBlobs       Point = "execution.EraseBlobs"
+
+	Stage   Point = "objects.Stage"
+	Delete  Point = "objects.Delete"
+	Write   Point = "staged.Write"
+	Publish Point = "staged.Publish"
+	Discard Point = "staged.Discard"
+
+	Sign Point = "signer.Sign"
+
+	StartWorkflow   Point = "temporal.ExecuteWorkflow"
+	SignalCancel    Point = "temporal.SignalWorkflow"
+	SignalWithStart Point = "temporal.SignalWithStartWorkflow"
+)
+
+// Points lists every point, in the order of a run.
+func Points() []Point {
+	return []Point{
+		Import, CreateRun, RequestCancel, ClaimTurn, StartWorkflow, SignalCancel, SignalWithStart,
+		Begin, BeginPart, Start,
+		SavePlaces, SavePlan, AddEvent, PinAll, SaveShards, ForgetPacked,
+		Stage, Write, Pin, Publish, Discard,
+		SaveFiles, SaveManifest, Sign, KeepSignature, SaveSigned, SaveDistribution,
+		Finish, DropBlobs, EraseBlobs, Delete,
+	}
+}
+
+// Modes gives the modes that make sense at p. A file that was written, staged
+// or discarded belongs to the process that was told so: there is nobody whom
+// another answer could mislead, so these have no FailAfter.
+func (p Point) Modes() []Mode {
+	switch p {
+	case Stage, Write, Discard:
+		return []Mode{CrashBefore, CrashAfter, Fail, Hang, Late}
+	}
+	return Modes
+}
