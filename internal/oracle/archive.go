@@ -1,0 +1,61 @@
+package oracle
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+
+	"github.com/stella-ops/exportcenter/bundle"
+	"github.com/stella-ops/exportcenter/bundle/verify"
+	"github.com/stella-ops/exportcenter/export"
+	"github.com/stella-ops/exportcenter/storage"
+	"github.com/stella-ops/exportcenter/storage/files"
+	"github.com/stella-ops/exportcenter/storage/postgres"
+)
+
+// Archive gives the bytes that a download of the run delivers. It is held in
+// memory: bundles of tests are small.
+func Archive(ctx context.Context, db *postgres.DB, from *files.Survey, ref export.Ref) ([]byte, error) {
+	entries, err := postgres.NewRuns(db).Files(ctx, ref)
+	if err != nil {
+		return nil, fmt.Errorf("list the bundle's entries: %w", err)
+	}
+	if len(entries) == 0 {
+		return nil, errNoBundle
+	}
+	members := make([]bundle.Member, len(entries))
+	for i, e := range entries {
+		members[i] = bundle.Member{Path: e.Path, Size: e.Size, Digest: e.Digest}
+	}
+	namespace := storage.Namespace(ref.Tenant)
+	view, err := bundle.NewView(members, func(m bundle.Member) (bundle.Source, error) { return from.Open(ctx, namespace, m.Digest) })
+	if err != nil {
+		return nil, fmt.Errorf("lay out the archive: %w", err)
+	}
+	defer view.Close()
+	content, err := io.ReadAll(view)
+	if err != nil {
+		return nil, fmt.Errorf("read the archive: %w", err)
+	}
+	return content, nil
+}
+
+// verify: our verifier accepts it, with every step, and the row names it.
+func (j *judgement) verify(content []byte) error {
+	report, err := verify.Reader(j.ctx, bytes.NewReader(content), int64(len(content)), j.Trust, verify.WithEvidence())
+	if err != nil {
+		j.say("the archive does not verify: %v", err)
+		return nil
+	}
+	var named string
+	err = j.admin.QueryRow(j.ctx, `select archive_digest from export_runs where tenant = $1 and id = $2`,
+		j.ref.Tenant, j.ref.RunID).Scan(&named)
+	if err != nil {
+		return fmt.Errorf("read the archive's digest: %w", err)
+	}
+	if got := bundle.DigestOf(content).String(); got != named || report.ArchiveDigest != named {
+		j.say("the row names archive %s, delivered is %s, verified was %s", named, got, report.ArchiveDigest)
+	}
+	return nil
+}
