@@ -91,6 +91,9 @@ func (i *Injector) Die() {
 	}
 }
 
+// Dead is closed when the process is gone.
+func (i *Injector) Dead() <-chan struct{} { return i.dead }
+
 // Release lets what stands still in a dead process go, with ErrDead: the test
 // is over. Nothing has an effect afterwards.
 func (i *Injector) Release() { close(i.released) }

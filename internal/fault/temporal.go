@@ -3,6 +3,8 @@ package fault
 import (
 	"context"
 
+	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
 
 	"github.com/stella-ops/exportcenter/worker"
@@ -33,4 +35,22 @@ func (t *temporal) SignalWithStartWorkflow(ctx context.Context, workflowID, sign
 	return answer(ctx, t.injector, SignalWithStart, func(ctx context.Context) (client.WorkflowRun, error) {
 		return t.inner.SignalWithStartWorkflow(ctx, workflowID, signal, signalArg, options, workflow, args...)
 	})
+}
+
+func (t *temporal) ListWorkflow(ctx context.Context, request *workflowservice.ListWorkflowExecutionsRequest) (*workflowservice.ListWorkflowExecutionsResponse, error) {
+	return read(t.injector, func() (*workflowservice.ListWorkflowExecutionsResponse, error) {
+		return t.inner.ListWorkflow(ctx, request)
+	})
+}
+
+func (t *temporal) DescribeWorkflowExecution(ctx context.Context, workflowID, runID string) (*workflowservice.DescribeWorkflowExecutionResponse, error) {
+	return read(t.injector, func() (*workflowservice.DescribeWorkflowExecutionResponse, error) {
+		return t.inner.DescribeWorkflowExecution(ctx, workflowID, runID)
+	})
+}
+
+// GetWorkflowHistory asks nothing by itself: its iterator does, over a
+// connection that a crash cuts.
+func (t *temporal) GetWorkflowHistory(ctx context.Context, workflowID, runID string, isLongPoll bool, filter enumspb.HistoryEventFilterType) client.HistoryEventIterator {
+	return t.inner.GetWorkflowHistory(ctx, workflowID, runID, isLongPoll, filter)
 }
