@@ -130,7 +130,7 @@ type shardSize struct{ count, bytes int64 }
 func (p *packing) findPlaces(ctx context.Context, group []storage.Shard) error {
 	keys := make([]bundle.Digest, len(group))
 	for i, shard := range group {
-		keys[i] = placesKey(p.run, shard.Hash)
+		keys[i] = storage.PlacesKey(p.run.Project, shard.Hash)
 	}
 	kept, err := p.Execution.Places(ctx, p.claim.Ref, keys)
 	if err != nil {
@@ -142,7 +142,7 @@ func (p *packing) findPlaces(ctx context.Context, group []storage.Shard) error {
 		if kept[i] == nil { // planned by a version that kept them elsewhere
 			err = p.listAgain(ctx, shard)
 		} else {
-			p.places, err = readPlaces(p.places, kept[i], shard.Count)
+			p.places, err = storage.ReadPlaces(p.places, kept[i], shard.Count)
 		}
 		if err != nil {
 			return fmt.Errorf("find the documents of %s: %w", shard.Name, err)

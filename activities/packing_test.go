@@ -100,7 +100,7 @@ func (y *yard) PinAll(_ context.Context, _ storage.Claim, blobs []storage.Sized)
 func (y *yard) Places(_ context.Context, _ export.Ref, keys []bundle.Digest) ([][]byte, error) {
 	kept := make([][]byte, len(keys))
 	for hash, places := range y.places {
-		if at := slices.Index(keys, placesKey(export.Run{}, hash)); at >= 0 {
+		if at := slices.Index(keys, storage.PlacesKey("", hash)); at >= 0 {
 			kept[at] = places
 		}
 	}
@@ -214,7 +214,7 @@ func TestALongShardIsReadInPortions(t *testing.T) {
 	var places []byte
 	for _, row := range all {
 		h.Write(endLine(row.AppendKey(nil), row.Digest))
-		places = appendPlace(places, previous, row.Place)
+		places = storage.AppendPlace(places, previous, row.Place)
 		previous = row.Place
 		long.Count, long.Bytes = long.Count+1, long.Bytes+row.CanonicalBytes
 	}
@@ -268,7 +268,7 @@ func TestWrongPlacesPackNothing(t *testing.T) {
 				if i == 3 {
 					row = all[9]
 				}
-				other = appendPlace(other, previous, row.Place)
+				other = storage.AppendPlace(other, previous, row.Place)
 				previous = row.Place
 			}
 			return other

@@ -57,7 +57,7 @@ func (p *planner) add(row ledger.Row) error {
 		p.begun[kind] = true
 		p.places, p.last, p.hash = p.places[:0], ledger.Place{}, sha256.New()
 	}
-	p.places = appendPlace(p.places, p.last, row.Place)
+	p.places = storage.AppendPlace(p.places, p.last, row.Place)
 	p.last = row.Place
 	p.open.Count++
 	p.open.Bytes += row.CanonicalBytes

@@ -43,7 +43,7 @@ func TestPlanHoldsEveryDocumentOnceInOrder(t *testing.T) {
 	for i, shard := range shards {
 		require.Equal(t, i, shard.Ordinal)
 		var err error
-		places, err = readPlaces(places, y.places[shard.Hash], shard.Count)
+		places, err = storage.ReadPlaces(places, y.places[shard.Hash], shard.Count)
 		require.NoError(t, err)
 		count, size = count+shard.Count, size+shard.Bytes
 	}

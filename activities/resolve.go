@@ -32,7 +32,7 @@ func (e *Export) resolve(ctx context.Context, ref export.Ref) (PhaseResult, erro
 	}
 	planner := newPlanner(func(shards []storage.ShardPlaces) error {
 		for i := range shards {
-			shards[i].Hash = placesKey(run, shards[i].Hash)
+			shards[i].Hash = storage.PlacesKey(run.Project, shards[i].Hash)
 		}
 		return e.Execution.SavePlaces(ctx, claim, shards)
 	})

@@ -8,6 +8,7 @@ import (
 
 	"github.com/stella-ops/exportcenter/bundle"
 	"github.com/stella-ops/exportcenter/internal/clock"
+	"github.com/stella-ops/exportcenter/ledger"
 	"github.com/stella-ops/exportcenter/storage"
 )
 
@@ -23,9 +24,23 @@ type Records interface {
 	BlobRecord(ctx context.Context, tenant string, digest bundle.Digest) (*storage.BlobRecord, error)
 	// LostEntries yields entries and plans without a blob of their size.
 	LostEntries(ctx context.Context, tenant string, yield func(storage.EntryRecord) error) error
+	// LostPacked yields what is kept of packed shards and does not fit its blob.
+	LostPacked(ctx context.Context, tenant string, yield func(storage.PackedRecord) error) error
+	// KeptPlaces yields the places that are kept of shards' documents.
+	KeptPlaces(ctx context.Context, tenant string, yield func(storage.ShardRecord) error) error
+	// QueueRecord counts the tenant's runs.
+	QueueRecord(ctx context.Context, tenant string) (storage.QueueRecord, error)
 	LedgerRecord(ctx context.Context, tenant string) (storage.LedgerRecord, error)
 	// LostObservations yields observations without a document.
 	LostObservations(ctx context.Context, tenant string, yield func(seq int64, digest bundle.Digest) error) error
+	// Overtaken yields revisions that the ledger says wrongly of when they were
+	// overtaken.
+	Overtaken(ctx context.Context, tenant string, yield func(storage.OvertakenRecord) error) error
+	// Terms yields what documents can be selected by and have not, and the like.
+	Terms(ctx context.Context, tenant string, yield func(storage.TermRecord) error) error
+	// Lines yields documents by their places; one that is not there or not what
+	// was stored is storage.ErrNotFound or storage.ErrCorrupt.
+	Lines(ctx context.Context, tenant string, places []ledger.Place, yield func(ledger.Line) error) error
 	// Documents yields every document's bytes.
 	Documents(ctx context.Context, tenant string, yield func(storage.DocumentRecord) error) error
 }
@@ -57,6 +72,10 @@ type Check struct {
 	Patience time.Duration
 	// Deep reads all bytes and hashes them.
 	Deep bool
+	// Limits are those of the installation.
+	Limits storage.Limits
+	// Repairs mends what can be mended safely; nil changes nothing.
+	Repairs Repairs
 }
 
 // Divergence is one thing that is not as it must be.
@@ -67,6 +86,8 @@ type Divergence struct {
 	Subject string `json:"subject"` // digest, path, namespace or sequence
 	Message string `json:"message"`
 	Action  string `json:"action"`
+	// Repaired: it was so, and is not any more.
+	Repaired bool `json:"repaired"`
 }
 
 // Looked counts what was looked at.
@@ -97,10 +118,11 @@ type look struct {
 	*Check
 	report func(Divergence) error
 	looked Looked
+	newest time.Time // last sign of life in the journals of the tenant
 }
 
 func (l *look) tenant(ctx context.Context, tenant string) error {
-	for _, step := range []func(context.Context, string) error{l.runs, l.blobs, l.entries, l.ledger, l.documents} {
+	for _, step := range []func(context.Context, string) error{l.runs, l.blobs, l.entries, l.packed, l.places, l.ledger, l.selection, l.documents} {
 		if err := step(ctx, tenant); err != nil {
 			return err
 		}

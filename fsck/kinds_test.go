@@ -16,7 +16,10 @@ import (
 	"github.com/stella-ops/exportcenter/bundle"
 	"github.com/stella-ops/exportcenter/export"
 	"github.com/stella-ops/exportcenter/fsck"
+	"github.com/stella-ops/exportcenter/ledger"
+	"github.com/stella-ops/exportcenter/ledger/osv"
 	"github.com/stella-ops/exportcenter/storage"
+	"github.com/stella-ops/exportcenter/storage/postgres"
 )
 
 // injury makes one divergence in a healthy world, in tenant acme, and says
@@ -91,6 +94,34 @@ var injuries = []injury{
 		w.sql(t, "update export_runs set plan_digest = sha256('x') where tenant = 'acme' and id = $1", runID(1))
 		return "the plan"
 	}},
+	{name: "a packed shard of another size", kind: "entry-lost", injure: func(t *testing.T, w *world) string {
+		w.sql(t, "update export_inputs set result_size = result_size + 1 where tenant = 'acme'")
+		return w.entry(t, acme, "").Path
+	}},
+	{name: "a packed shard without blob is offered", kind: "packed-lost", run: noRun, injure: func(t *testing.T, w *world) string {
+		w.sql(t, "update export_packed set digest = sha256('x') where tenant = 'acme'")
+		return w.shard(t, acme).Hash.String()
+	}},
+	{name: "a packed shard of another size is offered", kind: "packed-lost", run: noRun, injure: func(t *testing.T, w *world) string {
+		w.sql(t, "update export_packed set size = size + 1 where tenant = 'acme'")
+		return w.shard(t, acme).Hash.String()
+	}},
+	{name: "places of fewer documents", kind: "places-differ", injure: func(t *testing.T, w *world) string {
+		w.sql(t, "update export_shards set places = substring(places for 2) where tenant = 'acme'")
+		return w.shard(t, acme).Name
+	}},
+	{name: "places in another order", kind: "places-differ", injure: func(t *testing.T, w *world) string {
+		w.places(t, func(p []ledger.Place) { p[0], p[1] = p[1], p[0] })
+		return w.shard(t, acme).Name
+	}},
+	{name: "a place that is not there", kind: "places-differ", injure: func(t *testing.T, w *world) string {
+		w.places(t, func(p []ledger.Place) { p[4].Block += 1 << 20 })
+		return w.shard(t, acme).Name
+	}},
+	{name: "a slot that is not there", kind: "places-differ", injure: func(t *testing.T, w *world) string {
+		w.places(t, func(p []ledger.Place) { p[4].Slot = 99 })
+		return w.shard(t, acme).Name
+	}},
 	{name: "a writer died", kind: "staged-left", run: noRun, injure: func(t *testing.T, w *world) string {
 		at := filepath.Join(storage.Namespace(acme), "staging", strings.Repeat("a", 32))
 		w.write(t, filepath.Join(w.dir, at), "half")
@@ -147,6 +178,53 @@ var injuries = []injury{
 		w.sql(t, "delete from export_outbox where tenant = 'acme' and run_id = $1 and event_type = 'export.failed'", runID(11))
 		return "export.failed"
 	}},
+	{name: "a failure that was none", kind: "told-falsely", injure: func(t *testing.T, w *world) string {
+		w.sql(t, `insert into export_outbox select tenant, project, $2, run_id, seq, 'export.failed', payload, created_at
+			from export_outbox where tenant = 'acme' and run_id = $1 and event_type = 'export.requested'`, runID(1), "any")
+		return "export.failed"
+	}},
+	{name: "a delivery of an aborted run", kind: "told-falsely", run: runID(11), injure: func(t *testing.T, w *world) string {
+		w.sql(t, `insert into export_outbox select tenant, project, $2, run_id, seq, 'export.distributed', payload, created_at
+			from export_outbox where tenant = 'acme' and run_id = $1 and event_type = 'export.requested'`, runID(11), "any")
+		return "export.distributed"
+	}},
+	{name: "an event under another id", kind: "outbox-differs", injure: func(t *testing.T, w *world) string {
+		w.sql(t, "update export_outbox set event_id = 'x' where tenant = 'acme' and run_id = $1 and event_type = 'export.built'", runID(1))
+		return "export.built"
+	}},
+	{name: "an event about another run", kind: "outbox-differs", injure: func(t *testing.T, w *world) string {
+		w.sql(t, "update export_outbox set payload = replace(payload, $2, $3) where tenant = 'acme' and run_id = $1 and event_type = 'export.distributed'",
+			runID(1), `"runId":"`+runID(1), `"runId":"`+runID(2))
+		return "export.distributed"
+	}},
+	{name: "an event out of its place", kind: "outbox-differs", injure: func(t *testing.T, w *world) string {
+		w.sql(t, "update export_outbox set seq = 2 where tenant = 'acme' and run_id = $1 and event_type = 'export.requested'", runID(1))
+		return "export.requested"
+	}},
+	{name: "an event behind the journal", kind: "outbox-differs", injure: func(t *testing.T, w *world) string {
+		w.sql(t, "update export_outbox set seq = 99 where tenant = 'acme' and run_id = $1 and event_type = 'export.distributed'", runID(1))
+		return "export.distributed"
+	}},
+	{name: "progress ran ahead", kind: "progress-differs", injure: func(t *testing.T, w *world) string {
+		w.sql(t, "update export_runs set records_done = records_done + 1 where tenant = 'acme' and id = $1", runID(1))
+		return ""
+	}},
+	{name: "a shard is not in the sum", kind: "progress-differs", injure: func(t *testing.T, w *world) string {
+		w.sql(t, "update export_runs set shards = 0, shards_done = 0 where tenant = 'acme' and id = $1", runID(1))
+		return ""
+	}},
+	{name: "the queue fell back", kind: "queue-counter", run: noRun, injure: func(t *testing.T, w *world) string {
+		w.sql(t, "update export_queues set seq = seq - 1 where tenant = 'acme'")
+		return ""
+	}},
+	{name: "a number without a run", kind: "run-lost", run: noRun, injure: func(t *testing.T, w *world) string {
+		w.sql(t, "update export_queues set seq = seq + 1 where tenant = 'acme'")
+		return ""
+	}},
+	{name: "a number of two runs", kind: "run-lost", run: noRun, injure: func(t *testing.T, w *world) string {
+		w.sql(t, "update export_runs set queue_seq = 1 where tenant = 'acme' and id = $1", runID(11))
+		return ""
+	}},
 	{name: "a run that waits for its start", kind: "run-stuck", run: runID(31), injure: func(t *testing.T, w *world) string {
 		w.create(t, acme, 31)
 		return ""
@@ -185,6 +263,36 @@ var injuries = []injury{
 		w.sql(t, "update ledger_observations set block = block + 2 where tenant = 'acme' and sha256 = $1", digest[:])
 		return digest.String()
 	}},
+	{name: "a page of terms is gone", kind: "terms-differ", run: noRun, injure: func(t *testing.T, w *world) string {
+		w.sql(t, "delete from ledger_terms where tenant = 'acme' and axis = 'product'")
+		return "product/1-5"
+	}},
+	{name: "a page of terms is of other documents", kind: "terms-differ", run: noRun, injure: func(t *testing.T, w *world) string {
+		w.sql(t, "update ledger_terms set base = 1 where tenant = 'acme' and axis = 'ecosystem'")
+		return "ecosystem/1-1"
+	}},
+	{name: "a page of other terms", kind: "terms-differ", run: noRun, injure: func(t *testing.T, w *world) string {
+		w.sql(t, "delete from ledger_terms where tenant = 'acme' and axis = 'product'")
+		w.sql(t, "insert into ledger_terms select tenant, 'product', base, nth, first, last, data from ledger_terms where tenant = 'acme' and axis = 'alias'")
+		return "product/1-5"
+	}},
+	{name: "a page of terms is damaged", kind: "terms-bytes", run: noRun, with: []string{"terms-differ"}, injure: func(t *testing.T, w *world) string {
+		w.sql(t, "update ledger_terms set data = set_byte(data, 9, get_byte(data, 9) # 1) where tenant = 'acme' and axis = 'alias'")
+		return "alias/0/0"
+	}},
+	{name: "a page that nobody finds", kind: "terms-bytes", run: noRun, injure: func(t *testing.T, w *world) string {
+		w.sql(t, "update ledger_terms set first = 'z' where tenant = 'acme' and axis = 'alias'")
+		return "alias/0/0"
+	}},
+	{name: "a document that nobody overtook", kind: "overtaken-differs", run: noRun, injure: func(t *testing.T, w *world) string {
+		w.sql(t, "insert into ledger_superseded values ('acme', 2, 2)")
+		return "2"
+	}},
+	{name: "an overtaken document is current again", kind: "overtaken-differs", run: noRun, injure: func(t *testing.T, w *world) string {
+		w.revise(t, acme)
+		w.sql(t, "delete from ledger_superseded where tenant = 'acme' and seq = 1")
+		return "1"
+	}},
 	{name: "a document's bytes changed", kind: "document-bytes", run: noRun, injure: func(t *testing.T, w *world) string {
 		digest := documents(t)[2].Digest
 		w.rewriteBlocks(t, 1, func(content []byte) { replaceIn(t, content, documents(t)[2].Raw) })
@@ -205,10 +313,12 @@ func TestEveryKindIsNamed(t *testing.T) {
 		require.NotContains(t, kinds, k.Code)
 		kinds[k.Code] = k
 	}
-	injected := map[string]bool{"namespace-unknown": true} // it has no tenant: TestBlobsOfNoTenant
+	// It has no tenant: TestBlobsOfNoTenant; it needs runs at work: TestTooManyRunsAtWork.
+	injected := map[string]bool{"namespace-unknown": true, "queue-over": true}
 	for _, i := range injuries {
 		injected[i.kind] = true
 		t.Run(i.kind+"/"+i.name, func(t *testing.T) {
+			t.Parallel()
 			w := newWorld(t)
 			subject := i.injure(t, w)
 			_, found := w.look(t, true)
@@ -253,6 +363,20 @@ func requireOnly(t *testing.T, w *world, i injury, subject string, kind fsck.Kin
 	require.Len(t, others, len(i.with))
 }
 
+// A tenant has as many runs at work as it may, and not one more.
+func TestTooManyRunsAtWork(t *testing.T) {
+	w := newWorld(t)
+	for n := 31; n <= 34; n++ {
+		w.started(t, acme, n)
+	}
+	_, found := w.lookAt(t, now, fsck.DefaultPatience, true)
+	require.Empty(t, found)
+	w.started(t, acme, 35)
+	_, found = w.lookAt(t, now, fsck.DefaultPatience, true)
+	require.Equal(t, []string{"queue-over"}, short(found))
+	require.Equal(t, "5 runs are at work, 4 may be", found[0].Message)
+}
+
 // A run that waits for an approval may wait.
 func TestAWaitingRunIsNotStuck(t *testing.T) {
 	w := newWorld(t)
@@ -275,6 +399,46 @@ func TestAQueuedRunIsNotStuckWhileItsQueueMoves(t *testing.T) {
 	w.sql(t, "update export_runs set dispatched_at = null where id = $1", runID(34))
 	_, found = w.look(t, false)
 	require.Len(t, found, 5, "three that were given out and did not start, and two behind them")
+}
+
+// revise records a greater revision of a tenant's first document.
+func (w *world) revise(t *testing.T, tenant string) {
+	t.Helper()
+	newer := documents(t)[0]
+	raw := bytes.Replace(newer.Raw, []byte("2026-01-01"), []byte("2026-02-01"), 1)
+	o, err := osv.Parse(ledger.Entry{Stream: "s", File: "f", Name: "n", Bytes: raw})
+	require.NoError(t, err)
+	_, err = postgres.NewLedger(w.DB).Import(t.Context(), tenant, []ledger.Observation{o})
+	require.NoError(t, err)
+	_, found := w.look(t, true)
+	require.Empty(t, found, "a second revision is no divergence")
+}
+
+// shard gives the one shard of a tenant's bundle.
+func (w *world) shard(t *testing.T, tenant string) storage.Shard {
+	t.Helper()
+	_, shards, err := w.exec.Plan(t.Context(), w.ended[tenant].Ref())
+	require.NoError(t, err)
+	require.Len(t, shards, 1)
+	return shards[0]
+}
+
+// places changes the places that are kept of acme's documents.
+func (w *world) places(t *testing.T, change func([]ledger.Place)) {
+	t.Helper()
+	shard := w.shard(t, acme)
+	key := storage.PlacesKey("", shard.Hash)
+	kept, err := w.exec.Places(t.Context(), w.ended[acme].Ref(), []bundle.Digest{key})
+	require.NoError(t, err)
+	places, err := storage.ReadPlaces(nil, kept[0], shard.Count)
+	require.NoError(t, err)
+	change(places)
+	var changed []byte
+	var last ledger.Place
+	for _, p := range places {
+		changed, last = storage.AppendPlace(changed, last, p), p
+	}
+	w.sql(t, "update export_shards set places = $2 where tenant = 'acme' and hash = $1", key[:], changed)
 }
 
 // rewriteBlocks changes the tenant's blocks of records (0) or of originals (1)

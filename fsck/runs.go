@@ -13,6 +13,7 @@ import (
 const runsAtOnce = 200
 
 func (l *look) runs(ctx context.Context, tenant string) error {
+	l.newest = time.Time{}
 	for after := ""; ; {
 		page, err := l.Records.RunRecords(ctx, tenant, after, runsAtOnce)
 		if err != nil {
@@ -20,21 +21,22 @@ func (l *look) runs(ctx context.Context, tenant string) error {
 		}
 		for _, r := range page {
 			l.looked.Runs++
+			l.note(r)
 			after = r.ID
-			if err := l.run(tenant, r); err != nil {
+			if err := l.run(ctx, tenant, r); err != nil {
 				return err
 			}
 		}
 		if len(page) < runsAtOnce {
-			return nil
+			return l.queue(ctx, tenant)
 		}
 	}
 }
 
-func (l *look) run(tenant string, r storage.RunRecord) error {
+func (l *look) run(ctx context.Context, tenant string, r storage.RunRecord) error {
 	of := Divergence{Tenant: tenant, Run: r.ID}
-	for _, check := range []func(Divergence, storage.RunRecord) error{l.journal, l.end, l.told, l.bundle, l.onItsWay} {
-		if err := check(of, r); err != nil {
+	for _, check := range []func(context.Context, Divergence, storage.RunRecord) error{l.journal, l.end, l.told, l.outbox, l.progress, l.bundle, l.onItsWay} {
+		if err := check(ctx, of, r); err != nil {
 			return err
 		}
 	}
@@ -42,7 +44,7 @@ func (l *look) run(tenant string, r storage.RunRecord) error {
 }
 
 // journal: events count 1, 2, 3, and the row knows the last (ARCHITECTURE D6).
-func (l *look) journal(of Divergence, r storage.RunRecord) error {
+func (l *look) journal(ctx context.Context, of Divergence, r storage.RunRecord) error {
 	if r.Events == 0 || r.FirstEvent != 1 || r.LastEvent != r.Events {
 		err := l.tell(journalGap, of, "the journal has %d events, numbered from %d to %d", r.Events, r.FirstEvent, r.LastEvent)
 		if err != nil {
@@ -50,7 +52,8 @@ func (l *look) journal(of Divergence, r storage.RunRecord) error {
 		}
 	}
 	if r.Counter != r.LastEvent {
-		return l.tell(journalCounter, of, "the run counts %d events, the last in its journal is number %d", r.Counter, r.LastEvent)
+		raise := func() (bool, error) { return l.Repairs.RaiseCounter(ctx, of.ref()) }
+		return l.tellAndMend(ctx, journalCounter, of, raise, "the run counts %d events, the last in its journal is number %d", r.Counter, r.LastEvent)
 	}
 	return nil
 }
@@ -63,7 +66,7 @@ var endOf = map[export.State]export.EventType{
 	export.StateAborted:   export.EventAborted,
 }
 
-func (l *look) end(of Divergence, r storage.RunRecord) error {
+func (l *look) end(_ context.Context, of Divergence, r storage.RunRecord) error {
 	want := 0
 	if r.State.Terminal() {
 		want = 1
@@ -76,7 +79,7 @@ func (l *look) end(of Divergence, r storage.RunRecord) error {
 }
 
 // told: every transition is in the outbox, once (the table sees to "once").
-func (l *look) told(of Divergence, r storage.RunRecord) error {
+func (l *look) told(_ context.Context, of Divergence, r storage.RunRecord) error {
 	want := []export.Transition{export.TransitionRequested}
 	switch r.State {
 	case export.StateSucceeded, export.StatePartial, export.StateExpired:
@@ -85,7 +88,7 @@ func (l *look) told(of Divergence, r storage.RunRecord) error {
 		want = append(want, export.TransitionFailed)
 	}
 	for _, t := range want {
-		if slices.Contains(r.Told, t) {
+		if slices.ContainsFunc(r.Outbox, func(o storage.OutboxRecord) bool { return o.Event == t }) {
 			continue
 		}
 		of.Subject = string(t)
@@ -97,7 +100,7 @@ func (l *look) told(of Divergence, r storage.RunRecord) error {
 }
 
 // bundle: success means everything promised is there (ARCHITECTURE D13).
-func (l *look) bundle(of Divergence, r storage.RunRecord) error {
+func (l *look) bundle(_ context.Context, of Divergence, r storage.RunRecord) error {
 	if !r.State.Downloadable() {
 		return nil
 	}
@@ -120,7 +123,7 @@ func (l *look) bundle(of Divergence, r storage.RunRecord) error {
 
 // onItsWay names what should have moved on by now. A run that waits for an
 // approval may do so for as long as people need.
-func (l *look) onItsWay(of Divergence, r storage.RunRecord) error {
+func (l *look) onItsWay(ctx context.Context, of Divergence, r storage.RunRecord) error {
 	switch r.State {
 	case export.StatePending, export.StateRunning:
 		if l.longAgo(r.LastSign) {
@@ -128,7 +131,8 @@ func (l *look) onItsWay(of Divergence, r storage.RunRecord) error {
 		}
 	case export.StateFailed, export.StateAborted:
 		if r.Pins > 0 && l.longAgo(r.CompletedAt) {
-			return l.tell(pinLeft, of, "the run is %s since %s and still keeps %d blobs", r.State, r.CompletedAt.Format(time.RFC3339), r.Pins)
+			destroy := func() (bool, error) { return l.destroy(ctx, of.ref()) }
+			return l.tellAndMend(ctx, pinLeft, of, destroy, "the run is %s since %s and still keeps %d blobs", r.State, r.CompletedAt.Format(time.RFC3339), r.Pins)
 		}
 	}
 	return nil

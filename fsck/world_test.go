@@ -7,8 +7,10 @@ import (
 	"crypto/rand"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -55,16 +57,51 @@ type world struct {
 	ended   map[string]export.Run // the run that succeeded, by tenant
 }
 
+// model is the world that all tests begin with: it is built once, and copied.
+var model struct {
+	sync.Once
+	copies func(testing.TB) *pgtest.Database
+	world  *world
+}
+
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	db := pgtest.New(t)
-	w := &world{Database: db, dir: t.TempDir(), runs: postgres.NewRuns(db.DB), exec: postgres.NewExecution(db.DB),
+	model.Do(func() {
+		dir, err := os.MkdirTemp("", "fsck-world-")
+		require.NoError(t, err)
+		model.copies = pgtest.Copies(t, func(db *pgtest.Database) {
+			model.world = openWorld(t, db, dir)
+			model.world.fill(t)
+		})
+	})
+	w := openWorld(t, model.copies(t), t.TempDir())
+	require.NoError(t, os.CopyFS(w.dir, os.DirFS(model.world.dir)))
+	maps.Copy(w.ended, model.world.ended)
+	return w
+}
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if model.world != nil {
+		os.RemoveAll(model.world.dir) //nolint:errcheck // a test's directory
+	}
+	os.Exit(code)
+}
+
+func openWorld(t *testing.T, db *pgtest.Database, dir string) *world {
+	t.Helper()
+	w := &world{Database: db, dir: dir, runs: postgres.NewRuns(db.DB), exec: postgres.NewExecution(db.DB),
 		ended: map[string]export.Run{}}
 	var err error
 	w.objects, err = files.Open(w.dir, clock.Fixed(now), rand.Reader)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, w.objects.Close()) })
-	book := postgres.NewLedger(db.DB)
+	return w
+}
+
+func (w *world) fill(t *testing.T) {
+	t.Helper()
+	book := postgres.NewLedger(w.DB)
 	for _, tenant := range []string{acme, globex} {
 		_, err := book.Import(t.Context(), tenant, documents(t))
 		require.NoError(t, err)
@@ -76,14 +113,14 @@ func newWorld(t *testing.T) *world {
 		w.abort(t, aborted)
 		w.activities(t).discard(t, aborted)
 	}
-	return w
 }
 
 func documents(t *testing.T) []ledger.Observation {
 	t.Helper()
 	var all []ledger.Observation
 	for i := range 5 {
-		raw := fmt.Appendf(nil, `{"modified": "2026-01-01T00:00:00Z", "id": "EX-%d", "affected": []}`, i)
+		raw := fmt.Appendf(nil, `{"modified": "2026-01-01T00:00:00Z", "id": "EX-%d", "aliases": ["CVE-2026-%d"],
+			"affected": [{"package": {"ecosystem": "npm", "name": "p%d"}}]}`, i, i, i%2)
 		o, err := osv.Parse(ledger.Entry{Stream: "s", File: "f", Name: "n", Bytes: raw})
 		require.NoError(t, err)
 		all = append(all, o)
@@ -182,7 +219,32 @@ func (w *world) lookAt(t *testing.T, at time.Time, patience time.Duration, deep 
 	survey, err := files.OpenSurvey(w.dir)
 	require.NoError(t, err)
 	defer survey.Close() //nolint:errcheck // read only
-	check := fsck.Check{Records: postgres.NewSurvey(w.DB), Files: survey, Clock: clock.Fixed(at), Patience: patience, Deep: deep}
+	return run(t, fsck.Check{Records: postgres.NewSurvey(w.DB), Files: survey, Clock: clock.Fixed(at), Patience: patience, Deep: deep})
+}
+
+// repair looks deep at the world, two hours after its runs, and mends it.
+func (w *world) repair(t *testing.T) []fsck.Divergence {
+	t.Helper()
+	survey, err := files.OpenSurvey(w.dir)
+	require.NoError(t, err)
+	defer survey.Close() //nolint:errcheck // read only
+	mend, err := files.OpenRepair(w.dir)
+	require.NoError(t, err)
+	defer mend.Close() //nolint:errcheck // test
+	_, found := run(t, fsck.Check{Records: postgres.NewSurvey(w.DB), Files: survey, Clock: clock.Fixed(now.Add(later)),
+		Patience: fsck.DefaultPatience, Deep: true, Repairs: repairs{postgres.NewRepair(w.DB), mend}})
+	return found
+}
+
+type repairs struct {
+	*postgres.Repair
+	*fileRepair
+}
+
+type fileRepair = files.Repair
+
+func run(t *testing.T, check fsck.Check) (fsck.Looked, []fsck.Divergence) {
+	t.Helper()
 	var found []fsck.Divergence
 	looked, err := check.Run(t.Context(), func(d fsck.Divergence) error {
 		found = append(found, d)

@@ -22,8 +22,11 @@ type RunRecord struct {
 	Counter, Events, FirstEvent, LastEvent int64
 	// Ends are the journal's events of an end, in order.
 	Ends []export.EventType
-	// Told are the transitions in the outbox.
-	Told []export.Transition
+	// Outbox is what the timeline was or is to be told, in order.
+	Outbox []OutboxRecord
+	// Progress is how far the row says it is; Counted is the same, counted over
+	// the plan's shards.
+	Progress, Counted ProgressRecord
 	// ArchiveDigest is the row's; Delivered are the digests of its distributions.
 	ArchiveDigest string
 	Delivered     []string
@@ -31,6 +34,70 @@ type RunRecord struct {
 	Sealed bool
 	// Pins counts the blobs that the run keeps.
 	Pins int64
+}
+
+// OutboxRecord is an event for the timeline.
+type OutboxRecord struct {
+	Event   export.Transition
+	ID      string
+	Seq     int64  // the run's last event when it was written
+	Payload string // JSON
+}
+
+// ProgressRecord counts a run's shards, documents and their canonical bytes.
+type ProgressRecord struct {
+	Shards, Records, Bytes             int64
+	ShardsDone, RecordsDone, BytesDone int64
+}
+
+// QueueRecord is a tenant's queue of runs, all at one moment.
+type QueueRecord struct {
+	Last     int64 // number that was given out last
+	Greatest int64 // greatest number of a run
+	Count    int64 // runs with a number
+	Active   int64 // runs that hold a slot
+}
+
+// PackedRecord is what is kept of a packed shard for later runs, and does not
+// fit its blob.
+type PackedRecord struct {
+	Hash, Recipe bundle.Digest
+	Digest       bundle.Digest
+	Size         int64
+	// Recorded is the size in the blob's row, -1 without a row.
+	Recorded int64
+}
+
+// ShardRecord is a shard of a run's plan with the places that are kept of its
+// documents.
+type ShardRecord struct {
+	Run    string
+	Name   string
+	Hash   bundle.Digest
+	Count  int64
+	Bytes  int64
+	Places []byte
+}
+
+// TermRecord says that what documents can be selected by is not what they have.
+type TermRecord struct {
+	Axis string
+	// First and Last are the sequences of the first and the last document that
+	// is concerned, Documents how many are.
+	First, Last, Documents int64
+	// Lacking and Added count terms: the documents' that no page has, and those
+	// that a page has and the document has not. Both 0: others in their place.
+	Lacking, Added int64
+	// Page is the page that cannot be read, "" when the record is about
+	// documents.
+	Page string
+	Err  error
+}
+
+// OvertakenRecord is a revision of which the ledger says wrongly when it was
+// overtaken; 0 = never.
+type OvertakenRecord struct {
+	Seq, Recorded, Right int64
 }
 
 // BlobRecord is a blob's row, and who keeps the blob.

@@ -14,8 +14,11 @@ import (
 type fsckOutput interface {
 	divergence(d fsck.Divergence) error
 	// end comes last; err says why not everything was looked at.
-	end(found int, looked fsck.Looked, err error) error
+	end(found fsckFound, looked fsck.Looked, err error) error
 }
+
+// fsckFound counts divergences.
+type fsckFound struct{ all, repaired int }
 
 var fsckFormats = map[string]func(io.Writer) fsckOutput{
 	"table": func(w io.Writer) fsckOutput { return fsckTable{w} },
@@ -26,17 +29,24 @@ var fsckFormats = map[string]func(io.Writer) fsckOutput{
 type fsckTable struct{ w io.Writer }
 
 func (t fsckTable) divergence(d fsck.Divergence) error {
+	action := d.Action
+	if d.Repaired {
+		action = "repaired"
+	}
 	_, err := fmt.Fprintf(t.w, "%-20s  %-16s  %-36s  %s\n    %s\n    -> %s\n",
-		d.Kind, printable(d.Tenant), printable(d.Run), printable(d.Subject), d.Message, d.Action)
+		d.Kind, printable(d.Tenant), printable(d.Run), printable(d.Subject), d.Message, action)
 	return err
 }
 
-func (t fsckTable) end(found int, looked fsck.Looked, err error) error {
+func (t fsckTable) end(found fsckFound, looked fsck.Looked, err error) error {
 	what := "no divergence found"
-	if found == 1 {
+	if found.all == 1 {
 		what = "1 divergence found"
-	} else if found > 1 {
-		what = fmt.Sprintf("%d divergences found", found)
+	} else if found.all > 1 {
+		what = fmt.Sprintf("%d divergences found", found.all)
+	}
+	if found.repaired > 0 {
+		what += fmt.Sprintf(", %d repaired", found.repaired)
 	}
 	if err != nil {
 		what += " so far, but not everything was looked at"
@@ -60,6 +70,7 @@ func printable(s string) string {
 const (
 	fsckClean      = "clean"
 	fsckDiverged   = "diverged"
+	fsckRepaired   = "repaired"   // something diverged, and nothing does any more
 	fsckIncomplete = "incomplete" // it could not look at everything
 )
 
@@ -83,10 +94,13 @@ func (j *fsckJSON) divergence(d fsck.Divergence) error {
 	return err
 }
 
-func (j *fsckJSON) end(found int, looked fsck.Looked, err error) error {
+func (j *fsckJSON) end(found fsckFound, looked fsck.Looked, err error) error {
 	status := fsckClean
-	if found > 0 {
+	switch {
+	case found.all > found.repaired:
 		status = fsckDiverged
+	case found.repaired > 0:
+		status = fsckRepaired
 	}
 	said := ""
 	if err != nil {

@@ -133,7 +133,7 @@ func TestFsckTellsWhatItFoundBeforeItFailed(t *testing.T) {
 	j := fsckFormats["json"](&out)
 	require.NoError(t, j.divergence(fsck.Divergence{Kind: "a"}))
 	require.NoError(t, j.divergence(fsck.Divergence{Kind: "b"}))
-	require.NoError(t, j.end(2, fsck.Looked{}, errors.New("the \"disk\" is gone")))
+	require.NoError(t, j.end(fsckFound{all: 2}, fsck.Looked{}, errors.New("the \"disk\" is gone")))
 	var doc fsckDocument
 	require.NoError(t, json.Unmarshal(out.Bytes(), &doc), out.String())
 	require.Equal(t, "incomplete", doc.Status)

@@ -144,10 +144,7 @@ func dropRows(ctx context.Context, tx pgx.Tx, ref export.Ref) error {
 // the middle keeps them locked: the next attempt and every pin wait for it, and
 // when the server has ended its transaction, it notices before the next blob.
 func (e *Execution) EraseBlobs(ctx context.Context, ref export.Ref, digests []bundle.Digest, erase func(bundle.Digest) error) error {
-	raw := make([][]byte, len(digests))
-	for i := range digests {
-		raw[i] = digests[i][:]
-	}
+	raw := rawDigests(digests)
 	err := e.afterEnd(ctx, ref, func(tx pgx.Tx) error {
 		marked, err := collectDigests(tx.Query(ctx, `
 			select sha256 from blobs
@@ -164,6 +161,9 @@ func (e *Execution) EraseBlobs(ctx context.Context, ref export.Ref, digests []bu
 				return err
 			}
 		}
+		if err := forgetPackedIn(ctx, tx, ref.Tenant, rawDigests(marked)); err != nil {
+			return err
+		}
 		_, err = tx.Exec(ctx, `
 			delete from blobs where tenant = $1 and deleting_for = $2 and state = 'deleting' and sha256 = any($3)`,
 			ref.Tenant, ref.RunID, raw)
@@ -173,6 +173,14 @@ func (e *Execution) EraseBlobs(ctx context.Context, ref export.Ref, digests []bu
 		return fmt.Errorf("erase blobs: %w", err)
 	}
 	return nil
+}
+
+func rawDigests(digests []bundle.Digest) [][]byte {
+	raw := make([][]byte, len(digests))
+	for i := range digests {
+		raw[i] = digests[i][:]
+	}
+	return raw
 }
 
 func collectDigests(rows pgx.Rows, err error) ([]bundle.Digest, error) {

@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/stella-ops/exportcenter/bundle"
+	"github.com/stella-ops/exportcenter/export"
 	"github.com/stella-ops/exportcenter/storage"
 )
 
@@ -65,7 +66,12 @@ with queue as (
 select r.id, r.status, greatest(r.requested_at, r.dispatched_at, r.started_at, e.at,
     case when r.status = 'pending' and r.dispatched_at is null then (select moved from queue) end), r.completed_at,
   r.event_seq, e.events, e.first, e.last, e.ends,
-  array(select o.event_type from export_outbox o where o.tenant = r.tenant and o.run_id = r.id order by 1),
+  array(select o.event_type from export_outbox o where o.tenant = r.tenant and o.run_id = r.id order by o.event_type),
+  array(select o.event_id from export_outbox o where o.tenant = r.tenant and o.run_id = r.id order by o.event_type),
+  array(select o.seq from export_outbox o where o.tenant = r.tenant and o.run_id = r.id order by o.event_type),
+  array(select o.payload from export_outbox o where o.tenant = r.tenant and o.run_id = r.id order by o.event_type),
+  r.shards, r.records, r.bytes, r.shards_done, r.records_done, r.bytes_done,
+  i.shards, i.records, i.bytes, i.shards_done, i.records_done, i.bytes_done,
   r.archive_digest,
   array(select 'sha256:' || encode(d.digest, 'hex') from export_distributions d where d.tenant = r.tenant and d.run_id = r.id order by 1),
   exists (select from export_files f where f.tenant = r.tenant and f.run_id = r.id and f.path = $4),
@@ -75,14 +81,45 @@ from export_runs r cross join lateral (
     coalesce(array_agg(e.event_type order by e.seq)
       filter (where e.event_type in ('run.succeeded', 'run.failed', 'run.aborted')), '{}') as ends
   from export_events e where e.tenant = r.tenant and e.run_id = r.id) e
+cross join lateral (` + countShards + `
+  from export_inputs i where i.tenant = r.tenant and i.run_id = r.id) i
 where r.tenant = $1 and r.id > $2 order by r.id limit $3`
+
+// countShards counts a plan's shards i, and those that are packed.
+const countShards = `
+  select count(*) as shards, coalesce(sum(i.count), 0)::bigint as records, coalesce(sum(i.bytes), 0)::bigint as bytes,
+    count(i.result_digest) as shards_done,
+    coalesce(sum(i.count) filter (where i.result_digest is not null), 0)::bigint as records_done,
+    coalesce(sum(i.bytes) filter (where i.result_digest is not null), 0)::bigint as bytes_done`
 
 func scanRunRecord(row pgx.CollectableRow) (r storage.RunRecord, err error) {
 	var completed *time.Time
+	var events []export.Transition
+	var ids, payloads []string
+	var seqs []int64
+	p, c := &r.Progress, &r.Counted
 	err = row.Scan(&r.ID, &r.State, &r.LastSign, &completed, &r.Counter, &r.Events, &r.FirstEvent, &r.LastEvent, &r.Ends,
-		&r.Told, &r.ArchiveDigest, &r.Delivered, &r.Sealed, &r.Pins)
+		&events, &ids, &seqs, &payloads,
+		&p.Shards, &p.Records, &p.Bytes, &p.ShardsDone, &p.RecordsDone, &p.BytesDone,
+		&c.Shards, &c.Records, &c.Bytes, &c.ShardsDone, &c.RecordsDone, &c.BytesDone,
+		&r.ArchiveDigest, &r.Delivered, &r.Sealed, &r.Pins)
+	for i := range events {
+		r.Outbox = append(r.Outbox, storage.OutboxRecord{Event: events[i], ID: ids[i], Seq: seqs[i], Payload: payloads[i]})
+	}
 	r.LastSign, r.CompletedAt = r.LastSign.UTC(), timeOf(completed)
 	return r, err
+}
+
+// QueueRecord counts a tenant's runs in one statement, so that a request is
+// seen whole or not at all.
+func (s *Survey) QueueRecord(ctx context.Context, tenant string) (q storage.QueueRecord, err error) {
+	err = s.page(ctx, tenant, "the queue", func(tx pgx.Tx) error {
+		return tx.QueryRow(ctx, `
+			select coalesce((select seq from export_queues where tenant = $1), 0), coalesce(max(queue_seq), 0),
+				count(distinct queue_seq) filter (where queue_seq > 0), count(*) filter (where `+holdsSlot+`)
+			from export_runs where tenant = $1`, tenant).Scan(&q.Last, &q.Greatest, &q.Count, &q.Active)
+	})
+	return q, err
 }
 
 // page runs fn once in a read-only transaction of tenant.

@@ -7,6 +7,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/stella-ops/exportcenter/bundle"
+	"github.com/stella-ops/exportcenter/ledger"
 	"github.com/stella-ops/exportcenter/storage"
 )
 
@@ -63,14 +64,18 @@ func (s *Survey) BlobRecord(ctx context.Context, tenant string, digest bundle.Di
 	return found, err
 }
 
-// LostEntries calls yield with every entry of a bundle, and every plan, whose
-// blob has no row or a row of another size.
+// LostEntries calls yield with every entry of a bundle, every packed shard and
+// every plan whose blob has no row or a row of another size.
 func (s *Survey) LostEntries(ctx context.Context, tenant string, yield func(storage.EntryRecord) error) error {
 	return each(ctx, s, tenant, "bundle entries", `
 		select f.run_id, f.path, f.digest, f.size, coalesce(b.size, -1)
 		from export_files f left join blobs b on b.tenant = f.tenant and b.sha256 = f.digest
 		where f.tenant = $1 and b.size is distinct from f.size
-		union all
+		union
+		select i.run_id, i.name, i.result_digest, i.result_size, coalesce(b.size, -1)
+		from export_inputs i left join blobs b on b.tenant = i.tenant and b.sha256 = i.result_digest
+		where i.tenant = $1 and i.result_digest is not null and b.size is distinct from i.result_size
+		union
 		select r.id, 'the plan', r.plan_digest, 0, -1
 		from export_runs r left join blobs b on b.tenant = r.tenant and b.sha256 = r.plan_digest
 		where r.tenant = $1 and r.plan_digest is not null and b.size is null
@@ -78,4 +83,35 @@ func (s *Survey) LostEntries(ctx context.Context, tenant string, yield func(stor
 		func(row pgx.CollectableRow) (e storage.EntryRecord, err error) {
 			return e, row.Scan(&e.Run, &e.Path, (*digestColumn)(&e.Digest), &e.Size, &e.Recorded)
 		}, yield)
+}
+
+// LostPacked calls yield with what is kept of packed shards whose blob has no
+// row or a row of another size.
+func (s *Survey) LostPacked(ctx context.Context, tenant string, yield func(storage.PackedRecord) error) error {
+	return each(ctx, s, tenant, "packed shards", `
+		select p.hash, p.recipe, p.digest, p.size, coalesce(b.size, -1)
+		from export_packed p left join blobs b on b.tenant = p.tenant and b.sha256 = p.digest
+		where p.tenant = $1 and b.size is distinct from p.size order by p.hash, p.recipe`,
+		func(row pgx.CollectableRow) (p storage.PackedRecord, err error) {
+			return p, row.Scan((*digestColumn)(&p.Hash), (*digestColumn)(&p.Recipe), (*digestColumn)(&p.Digest), &p.Size, &p.Recorded)
+		}, yield)
+}
+
+// KeptPlaces calls yield with every shard of a plan whose places are kept, each
+// once.
+func (s *Survey) KeptPlaces(ctx context.Context, tenant string, yield func(storage.ShardRecord) error) error {
+	return each(ctx, s, tenant, "places of shards", `
+		select i.run_id, i.name, i.hash, i.count, i.bytes, s.places
+		from (select distinct on (project, hash) run_id, name, project, hash, count, bytes
+			from export_inputs where tenant = $1 order by project, hash, run_id) i
+		join export_shards s on s.tenant = $1 and s.hash = sha256(convert_to(i.project, 'UTF8') || '\x0a'::bytea || i.hash)
+		order by i.run_id, i.name`,
+		func(row pgx.CollectableRow) (r storage.ShardRecord, err error) {
+			return r, row.Scan(&r.Run, &r.Name, (*digestColumn)(&r.Hash), &r.Count, &r.Bytes, &r.Places)
+		}, yield)
+}
+
+// Lines reads documents by their places; see Ledger.Lines.
+func (s *Survey) Lines(ctx context.Context, tenant string, places []ledger.Place, yield func(ledger.Line) error) error {
+	return NewLedger(s.db).Lines(ctx, tenant, places, yield)
 }

@@ -100,8 +100,10 @@ func TestSurveyPagesHaveNoSeams(t *testing.T) {
 			page, err := survey.RunRecords(t.Context(), "acme", after, size)
 			require.NoError(t, err)
 			for _, r := range page {
+				require.Len(t, r.Outbox, 1)
+				require.Equal(t, export.TransitionRequested, r.Outbox[0].Event)
 				require.Equal(t, storage.RunRecord{ID: r.ID, State: export.StateRunning, LastSign: at(100), Counter: 2, Events: 2, FirstEvent: 1,
-					LastEvent: 2, Ends: []export.EventType{}, Told: []export.Transition{export.TransitionRequested}, Delivered: []string{}, Pins: r.Pins}, r)
+					LastEvent: 2, Ends: []export.EventType{}, Outbox: r.Outbox, Delivered: []string{}, Pins: r.Pins}, r)
 				ids = append(ids, r.ID)
 			}
 			if len(page) < size {

@@ -39,13 +39,35 @@ var prepared struct {
 func New(t testing.TB) *Database {
 	t.Helper()
 	d := create(t, template)
+	open(t, d)
+	t.Cleanup(d.Close)
+	return d
+}
+
+// Copies fills a database once, and gives a function that makes copies of it. It
+// stays until the test binary ends.
+func Copies(t testing.TB, fill func(*Database)) func(testing.TB) *Database {
+	t.Helper()
+	name, d := makeDatabase(t, template)
+	open(t, d)
+	fill(d)
+	d.Close() // a database that is copied has no connections
+	return func(t testing.TB) *Database {
+		t.Helper()
+		d := create(t, name)
+		open(t, d)
+		t.Cleanup(d.Close)
+		return d
+	}
+}
+
+func open(t testing.TB, d *Database) {
+	t.Helper()
 	db, err := postgres.Open(t.Context(), d.Config)
 	if err != nil {
 		t.Fatalf("open test database: %v", err)
 	}
 	d.DB = db
-	t.Cleanup(db.Close)
-	return d
 }
 
 // Empty makes a database without schema; DB is nil.
@@ -54,7 +76,19 @@ func Empty(t testing.TB) *Database {
 	return create(t, "template0")
 }
 
+// create makes a database that is dropped when the test ends.
 func create(t testing.TB, from string) *Database {
+	t.Helper()
+	name, d := makeDatabase(t, from)
+	t.Cleanup(func() {
+		if err := run(testkit.Postgres(t), "drop database if exists "+name+" with (force)"); err != nil {
+			t.Logf("drop test database: %v", err)
+		}
+	})
+	return d
+}
+
+func makeDatabase(t testing.TB, from string) (string, *Database) {
 	t.Helper()
 	pg := testkit.Postgres(t)
 	prepared.Lock()
@@ -66,25 +100,23 @@ func create(t testing.TB, from string) *Database {
 		t.Fatalf("prepare template database: %v", prepared.err)
 	}
 	name := fmt.Sprintf("test_%d", prepared.count.Add(1))
-	run := func(sql string) error {
-		ctx := context.Background() // also used after the test's own context has ended
-		conn, err := pgx.Connect(ctx, pg.AdminDSN())
-		if err != nil {
-			return err
-		}
-		defer conn.Close(ctx) //nolint:errcheck // test connection
-		_, err = conn.Exec(ctx, sql)
-		return err
-	}
-	if err := run("create database " + name + " owner " + postgres.OwnerRole + " template " + from); err != nil {
+	if err := run(pg, "create database "+name+" owner "+postgres.OwnerRole+" template "+from); err != nil {
 		t.Fatalf("create test database: %v", err)
 	}
-	t.Cleanup(func() {
-		if err := run("drop database if exists " + name + " with (force)"); err != nil {
-			t.Logf("drop test database: %v", err)
-		}
-	})
-	return database(pg, name)
+	return name, database(pg, name)
+}
+
+// run runs a statement as the superuser, also after the test's own context has
+// ended.
+func run(pg *testkit.PG, sql string) error {
+	ctx := context.Background()
+	conn, err := pgx.Connect(ctx, pg.AdminDSN())
+	if err != nil {
+		return err
+	}
+	defer conn.Close(ctx) //nolint:errcheck // test connection
+	_, err = conn.Exec(ctx, sql)
+	return err
 }
 
 func database(pg *testkit.PG, name string) *Database {

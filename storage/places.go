@@ -1,32 +1,33 @@
-package activities
+package storage
 
 import (
 	"encoding/binary"
 	"fmt"
 
 	"github.com/stella-ops/exportcenter/bundle"
-	"github.com/stella-ops/exportcenter/export"
 	"github.com/stella-ops/exportcenter/ledger"
-	"github.com/stella-ops/exportcenter/storage"
 )
 
 // The places of a shard's documents, as they are kept between planning and
 // packing: per document the difference to the block before, as a signed
 // varint, and the slot, as a varint. About six bytes each.
 
-// placesKey names a shard's places. Projects are told apart: the same documents
-// of two lie in different places.
-func placesKey(run export.Run, shard bundle.Digest) bundle.Digest {
-	return bundle.DigestOf(append([]byte(ledger.ProjectName(run.Project)+"\n"), shard[:]...))
+// PlacesKey names a shard's places. Projects ("" = none) are told apart: the
+// same documents of two lie in different places.
+func PlacesKey(project string, shard bundle.Digest) bundle.Digest {
+	return bundle.DigestOf(append([]byte(ledger.ProjectName(project)+"\n"), shard[:]...))
 }
 
-func appendPlace(dst []byte, previous, place ledger.Place) []byte {
+// AppendPlace appends a place that follows previous; the zero place precedes
+// the first.
+func AppendPlace(dst []byte, previous, place ledger.Place) []byte {
 	dst = binary.AppendVarint(dst, place.Block-previous.Block)
 	return binary.AppendUvarint(dst, uint64(place.Slot))
 }
 
-// readPlaces appends the places in kept, which must be count.
-func readPlaces(dst []ledger.Place, kept []byte, count int64) ([]ledger.Place, error) {
+// ReadPlaces appends the places in kept, which must be count. Else it is
+// ErrCorrupt.
+func ReadPlaces(dst []ledger.Place, kept []byte, count int64) ([]ledger.Place, error) {
 	var place ledger.Place
 	for range count {
 		difference, n := binary.Varint(kept)
@@ -49,5 +50,5 @@ func readPlaces(dst []ledger.Place, kept []byte, count int64) ([]ledger.Place, e
 }
 
 func badPlaces(count int64) error {
-	return fmt.Errorf("the places of a shard are not those of %d documents: %w", count, storage.ErrCorrupt)
+	return fmt.Errorf("the places of a shard are not those of %d documents: %w", count, ErrCorrupt)
 }
