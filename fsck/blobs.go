@@ -117,6 +117,9 @@ func (m *merge) compare(ctx context.Context, digest bundle.Digest, row *storage.
 	if row != nil {
 		of.Run = row.Run
 	}
+	if mend := m.mendBlob(ctx, *kind, row, f, digest); mend != nil {
+		return m.tellAndMend(ctx, *kind, of, mend, "%s", message)
+	}
 	return m.tell(*kind, of, "%s", message)
 }
 

@@ -1,5 +1,6 @@
 // Package fsck compares what an installation says with what it has: rows,
-// blobs and events (ARCHITECTURE D12). It changes nothing.
+// blobs and events (ARCHITECTURE D12). It changes nothing, unless Check.Repairs
+// is set: then it mends what can be mended without losing anything.
 //
 // It may look while runs are under way. What takes two steps in a healthy
 // installation - a blob is recorded before it is stored, a run ends before its

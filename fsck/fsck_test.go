@@ -25,6 +25,7 @@ func TestAHealthyInstallationIsSilent(t *testing.T) {
 	for _, deep := range []bool{false, true} {
 		looked, found := w.lookAt(t, now.Add(later), 0, deep)
 		require.Empty(t, found)
+		t.Logf("%d false alarms in a healthy installation (deep: %t): %+v", len(found), deep, looked)
 		require.EqualValues(t, 4, looked.Runs)
 		require.EqualValues(t, 10, looked.Documents)
 		entries, err := w.runs.Files(t.Context(), w.ended[acme].Ref())

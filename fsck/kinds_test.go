@@ -2,6 +2,7 @@ package fsck_test
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"hash/crc32"
 	"os"
@@ -328,9 +329,22 @@ func TestEveryKindIsNamed(t *testing.T) {
 			} else {
 				requireOnly(t, w, i, subject, kinds[i.kind], found)
 			}
+			w.requireMended(t, i, kinds)
 		})
 	}
+	for _, k := range fsck.Kinds {
+		require.True(t, injected[k.Code], k.Code)
+	}
 	require.Len(t, injected, len(fsck.Kinds), "each kind is injected")
+	t.Cleanup(func() { // the parallel tests have ended
+		if t.Failed() {
+			return
+		}
+		for _, k := range fsck.Kinds {
+			t.Logf("%-20s injected and named; --repair: %s", k.Code, cmp.Or(k.Repair, "-"))
+		}
+		t.Logf("%d of %d kinds, by %d injuries and two tests of their own", len(injected), len(fsck.Kinds), len(injuries))
+	})
 }
 
 func requireOnly(t *testing.T, w *world, i injury, subject string, kind fsck.Kind, found []fsck.Divergence) {

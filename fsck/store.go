@@ -22,7 +22,8 @@ func (l *look) store(ctx context.Context) error {
 			return nil
 		}
 		of := Divergence{Tenant: ownerOf(owners, f.Path), Subject: f.Path}
-		return l.tell(stagedLeft, of, "%d bytes, last written at %s", f.Size, f.Modified.Format(time.RFC3339))
+		remove := func() (bool, error) { return l.Repairs.RemoveStaged(ctx, f.Path, l.Clock().Add(-l.Patience)) }
+		return l.tellAndMend(ctx, stagedLeft, of, remove, "%d bytes, last written at %s", f.Size, f.Modified.Format(time.RFC3339))
 	})
 	if err != nil {
 		return err

@@ -2,6 +2,7 @@ package fsck_test
 
 import (
 	"bytes"
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -51,6 +52,7 @@ const later = 2 * time.Hour
 type world struct {
 	*pgtest.Database
 	dir     string
+	super   *pgx.Conn
 	objects *files.Store
 	runs    *postgres.Runs
 	exec    *postgres.Execution
@@ -225,13 +227,18 @@ func (w *world) lookAt(t *testing.T, at time.Time, patience time.Duration, deep 
 // repair looks deep at the world, two hours after its runs, and mends it.
 func (w *world) repair(t *testing.T) []fsck.Divergence {
 	t.Helper()
+	return w.repairAt(t, now.Add(later))
+}
+
+func (w *world) repairAt(t *testing.T, at time.Time) []fsck.Divergence {
+	t.Helper()
 	survey, err := files.OpenSurvey(w.dir)
 	require.NoError(t, err)
 	defer survey.Close() //nolint:errcheck // read only
 	mend, err := files.OpenRepair(w.dir)
 	require.NoError(t, err)
 	defer mend.Close() //nolint:errcheck // test
-	_, found := run(t, fsck.Check{Records: postgres.NewSurvey(w.DB), Files: survey, Clock: clock.Fixed(now.Add(later)),
+	_, found := run(t, fsck.Check{Records: postgres.NewSurvey(w.DB), Files: survey, Clock: clock.Fixed(at),
 		Patience: fsck.DefaultPatience, Deep: true, Repairs: repairs{postgres.NewRepair(w.DB), mend}})
 	return found
 }
@@ -258,14 +265,24 @@ func run(t *testing.T, check fsck.Check) (fsck.Looked, []fsck.Divergence) {
 // triggers and foreign keys.
 func (w *world) sql(t *testing.T, statement string, args ...any) {
 	t.Helper()
-	conn, err := pgx.Connect(t.Context(), w.Admin)
-	require.NoError(t, err)
-	defer conn.Close(t.Context()) //nolint:errcheck // test
-	_, err = conn.Exec(t.Context(), "set session_replication_role = replica")
+	conn := w.admin(t)
+	_, err := conn.Exec(t.Context(), "set session_replication_role = replica")
 	require.NoError(t, err)
 	tag, err := conn.Exec(t.Context(), statement, args...)
 	require.NoError(t, err)
 	require.EqualValues(t, 1, tag.RowsAffected(), statement)
+}
+
+// admin is a connection as the superuser, one for the whole test.
+func (w *world) admin(t *testing.T) *pgx.Conn {
+	t.Helper()
+	if w.super == nil {
+		conn, err := pgx.Connect(t.Context(), w.Admin)
+		require.NoError(t, err)
+		w.super = conn
+		t.Cleanup(func() { conn.Close(context.Background()) }) //nolint:errcheck // test
+	}
+	return w.super
 }
 
 // entry gives an entry of a tenant's bundle.
