@@ -14,7 +14,7 @@ import (
 // and those of the blobs in which it begins and ends. The run's row is read each
 // time; where the files lie in the archive is remembered (outlines).
 func (h handlers) DownloadRun(ctx context.Context, req DownloadRunRequestObject) (DownloadRunResponseObject, error) {
-	run, err := h.finishedRun(ctx, req.ID)
+	run, err := h.finishedInTime(ctx, req.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -27,6 +27,13 @@ func (h handlers) DownloadRun(ctx context.Context, req DownloadRunRequestObject)
 		return blob, lost(err)
 	})
 	return archiveResponse{server: h.Server, call: callOf(ctx), run: run, view: view}, nil
+}
+
+// finishedInTime bounds the one read of the database that comes before an archive.
+func (s *Server) finishedInTime(ctx context.Context, id string) (export.Run, error) {
+	ctx, cancel := context.WithTimeout(ctx, requestPatience)
+	defer cancel()
+	return s.finishedRun(ctx, id)
 }
 
 // finishedRun gives a run that has a bundle, or says why there is none.

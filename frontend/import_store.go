@@ -50,6 +50,8 @@ func (s *batchStore) begin(ctx context.Context, store Ledger, tenant string, bat
 }
 
 func (s *batchStore) record(ctx context.Context, store Ledger, tenant string, batch []ledger.Observation, through ledger.Counts) error {
+	ctx, cancel := context.WithTimeout(ctx, batchPatience)
+	defer cancel()
 	counts, err := store.Import(ctx, tenant, batch)
 	if err != nil {
 		return fmt.Errorf("record %d documents: %w", len(batch), err)

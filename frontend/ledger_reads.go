@@ -14,9 +14,6 @@ import (
 const (
 	defaultTop = 20
 	maxTop     = 100
-	// readPatience bounds the counting of one request; what was counted until
-	// then shortens the next one.
-	readPatience = 30 * time.Second
 )
 
 // LedgerStats counts what the ledger holds as of a moment.
@@ -28,8 +25,6 @@ func (h handlers) LedgerStats(ctx context.Context, req LedgerStatsRequestObject)
 			return nil, fieldError(export.CodeValidation, "top", "must be 1 to %d", maxTop)
 		}
 	}
-	ctx, cancel := context.WithTimeout(ctx, readPatience)
-	defer cancel()
 	seq, head, err := h.moment(ctx, who.Tenant, req.Params.AsOf)
 	if err != nil {
 		return nil, err

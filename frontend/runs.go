@@ -36,12 +36,9 @@ func (h handlers) CreateRun(ctx context.Context, req CreateRunRequestObject) (Cr
 		tag, err := h.price(ctx, run)
 		return CreateRun200JSONResponse(tag), err
 	}
-	stored, _, err := h.cfg.Runs.CreateRun(ctx, run, idem)
-	if errors.Is(err, storage.ErrConflict) {
-		return nil, export.Errorf(export.CodeIdempotency, "this Idempotency-Key was used for another request; choose a new one")
-	}
+	stored, err := h.recordRun(ctx, run, idem)
 	if err != nil {
-		return nil, fmt.Errorf("record run: %w", err)
+		return nil, err
 	}
 	if stored.State == export.StatePending && !stored.DispatchedAt.IsZero() {
 		h.deliver(ctx, "start run", stored.Ref(), func(ctx context.Context) error { return h.cfg.Starter.StartRun(ctx, stored) })
@@ -50,6 +47,20 @@ func (h handlers) CreateRun(ctx context.Context, req CreateRunRequestObject) (Cr
 		Body:    runDocument(stored),
 		Headers: CreateRun202ResponseHeaders{Location: runPath(stored.ID)},
 	}, nil
+}
+
+// recordRun makes the promise, or gives the run that was promised under this key.
+func (s *Server) recordRun(ctx context.Context, run export.Run, idem storage.Idempotency) (export.Run, error) {
+	ctx, cancel := context.WithTimeout(ctx, requestPatience)
+	defer cancel()
+	stored, _, err := s.cfg.Runs.CreateRun(ctx, run, idem)
+	if errors.Is(err, storage.ErrConflict) {
+		return stored, export.Errorf(export.CodeIdempotency, "this Idempotency-Key was used for another request; choose a new one")
+	}
+	if err != nil {
+		return stored, fmt.Errorf("record run: %w", err)
+	}
+	return stored, nil
 }
 
 // newRun turns a request into the run it asks for.

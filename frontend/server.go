@@ -80,7 +80,7 @@ func (s *Server) routes(scopes scopeTable) *echo.Echo {
 			doors[operation] = []echo.MiddlewareFunc{s.authorize(alternatives)}
 		}
 	}
-	RegisterHandlersWithOptions(e, NewStrictHandler(handlers{s}, nil), RegisterHandlersOptions{OperationMiddlewares: doors})
+	RegisterHandlersWithOptions(e, NewStrictHandler(handlers{s}, []StrictMiddlewareFunc{bounded}), RegisterHandlersOptions{OperationMiddlewares: doors})
 	e.RouteNotFound("/api/*", nothingHere(e), s.authorize(nil))
 	return e
 }

@@ -50,6 +50,10 @@ from_module() { (cd tools && go build -o "$2/" "$1"); }
 # weight would swamp the module of the small tools.
 alone() { GOBIN=$2 go install -ldflags='-s -w' "$1"; }
 
+# toxiproxy builds the proxy that cuts and slows connections. Its authors call
+# the program "server".
+toxiproxy() { alone github.com/Shopify/toxiproxy/v2/cmd/server@v2.5.0 "$1" && mv "$1/server" "$1/toxiproxy"; }
+
 # pinned prints the version of module $1 in tools/go.mod.
 pinned() { awk -v module="$1" '$1 == module && $2 ~ /^v/ { print $2; exit }' tools/go.mod; }
 
@@ -66,6 +70,7 @@ install() {
 	staticcheck) small "$1" honnef.co/go/tools /cmd/staticcheck ;;
 	workflowcheck) small "$1" go.temporal.io/sdk/contrib/tools/workflowcheck "" ;;
 	cosign) build "$1" github.com/sigstore/cosign/v3 v3.1.3 alone github.com/sigstore/cosign/v3/cmd/cosign@v3.1.3 ;;
+	toxiproxy) build "$1" github.com/Shopify/toxiproxy/v2 v2.5.0 toxiproxy ;;
 	sha256sum) package "$1" coreutils ;;
 	zstd | jq | openssl | strace) package "$1" "$1" ;;
 	*)
@@ -75,7 +80,7 @@ install() {
 	esac
 }
 
-[ $# -gt 0 ] || set -- zstd jq sha256sum openssl strace oapi-codegen staticcheck workflowcheck cosign
+[ $# -gt 0 ] || set -- zstd jq sha256sum openssl strace oapi-codegen staticcheck workflowcheck cosign toxiproxy
 for name in "$@"; do
 	install "$name"
 done

@@ -81,6 +81,7 @@ func newPool(ctx context.Context, dsn, name string, maxConns int32) (*pgxpool.Po
 	pc.MaxConns = maxConns
 	pc.MaxConnIdleTime = 5 * time.Minute
 	pc.ConnConfig.ConnectTimeout = 5 * time.Second
+	pc.ConnConfig.DialFunc = dial
 	pc.ConnConfig.BuildFrontend = func(r io.Reader, w io.Writer) *pgproto3.Frontend {
 		return pgproto3.NewFrontend(bufio.NewReaderSize(r, readAhead), w)
 	}
