@@ -41,7 +41,7 @@ bench: postgres build ## a whole run beside the machine's own limit, also build/
 
 torture: postgres build ## kills at random moments; the last line has six loss counters; COUNT=n SEED=n
 	@mkdir -p build && rm -f build/torture.json
-	@code=0; FAULTS=all go test ./bundle/verify -count=1 -run 'Flip|Truncated|Mutations' || code=1; \
+	@code=0; FAULTS=all go test ./bundle/verify -count=1 -timeout 2h -run 'Flip|Truncated|Mutations' || code=1; \
 	COUNT=$(COUNT) SEED=$(SEED) TORTURE_RESULT=$(CURDIR)/build/torture.json \
 	go test -tags torture ./e2e -count=1 -v -timeout 48h -run '^TestTorture' || code=1; \
 	cat build/torture.json; exit $$code
