@@ -27,6 +27,7 @@ import (
 	"github.com/stella-ops/exportcenter/export"
 	"github.com/stella-ops/exportcenter/fsck"
 	"github.com/stella-ops/exportcenter/internal/clock"
+	"github.com/stella-ops/exportcenter/internal/testkit"
 	"github.com/stella-ops/exportcenter/ledger"
 	"github.com/stella-ops/exportcenter/ledger/osv"
 	"github.com/stella-ops/exportcenter/signing"
@@ -83,7 +84,7 @@ func newWorld(t *testing.T) *world {
 }
 
 func TestMain(m *testing.M) {
-	code := m.Run()
+	code := testkit.Main(m)
 	if model.world != nil {
 		os.RemoveAll(model.world.dir) //nolint:errcheck // a test's directory
 	}
