@@ -64,7 +64,9 @@ func (e *Export) emitTimeline(ctx context.Context, in EmitTimelineInput) (export
 func (e *Export) outcome(in EmitTimelineInput, run export.Run) storage.Outcome {
 	now := e.Clock()
 	switch {
-	case in.Cancelled:
+	case in.Cancelled, in.Failure != nil && run.Cancel != nil:
+		// Whoever was told that the cancel is accepted is not told of a failure
+		// that came after it.
 		return aborted(in, run, now)
 	case in.Failure != nil:
 		event := timelineEvent(run, export.TransitionFailed, now)

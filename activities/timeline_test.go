@@ -82,3 +82,13 @@ func TestACancelWithoutItsTimeGetsOne(t *testing.T) {
 	outcome := aborted(EmitTimelineInput{Cancel: &export.Cancellation{By: "kim", Reason: "by hand"}}, export.Run{}, time.Unix(1, 0))
 	require.Equal(t, &export.Cancellation{By: "kim", Reason: "by hand", At: time.Unix(1, 0)}, outcome.Cancel)
 }
+
+// A cancel that the API has accepted counts also when a phase failed after it.
+func TestAFailureAfterAnAcceptedCancelIsAnAbort(t *testing.T) {
+	run := export.Run{Cancel: &export.Cancellation{By: "kim", Reason: "wrong selectors", At: time.Unix(1, 0)}}
+	e := &Export{Clock: clock.Fixed(time.Unix(2, 0))}
+	failed := EmitTimelineInput{Failure: &export.Failure{Code: export.CodeInternal, Message: "timed out"}}
+	require.Equal(t, export.StateAborted, e.outcome(failed, run).State)
+	require.Equal(t, export.StateFailed, e.outcome(failed, export.Run{}).State)
+	require.Equal(t, export.StateSucceeded, e.outcome(EmitTimelineInput{}, run).State, "it was too late")
+}

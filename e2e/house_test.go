@@ -20,6 +20,7 @@ import (
 // house is a running `exportcenter up`.
 type house struct {
 	dir string
+	bin string // where its programs are, "" for those that were built
 	up  *exec.Cmd
 	log *os.File
 	env map[string]string // what DIR/env exports
@@ -71,11 +72,17 @@ func realCorpus(t testing.TB) string {
 // openHouse starts a house on fresh data and free ports; it ends with the test.
 func openHouse(t testing.TB) *house {
 	t.Helper()
+	return openHouseOf(t, "")
+}
+
+// openHouseOf starts a house of the programs in bin.
+func openHouseOf(t testing.TB, bin string) *house {
+	t.Helper()
 	dir, err := os.MkdirTemp("", "exportcenter-e2e-")
 	require.NoError(t, err)
 	require.NoError(t, os.Chmod(dir, 0o755), "PostgreSQL drops root and must get in")
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	h := &house{dir: filepath.Join(dir, "data")}
+	h := &house{dir: filepath.Join(dir, "data"), bin: bin}
 	h.start(t)
 	t.Cleanup(func() { h.stop(t) })
 	return h
@@ -88,7 +95,11 @@ func (h *house) start(t testing.TB) {
 	log, err := os.OpenFile(h.dir+".log", os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	require.NoError(t, err)
 	h.log = log
-	h.up = exec.Command(program(t, "exportcenter"), "up", "--data", h.dir, "--listen", "127.0.0.1:0")
+	up := program(t, "exportcenter")
+	if h.bin != "" {
+		up = filepath.Join(h.bin, "exportcenter")
+	}
+	h.up = exec.Command(up, "up", "--data", h.dir, "--listen", "127.0.0.1:0")
 	h.up.Stdout, h.up.Stderr = log, log
 	require.NoError(t, h.up.Start())
 	go h.up.Wait() //nolint:errcheck // reaps; its end is seen by the pid
