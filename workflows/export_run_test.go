@@ -234,7 +234,7 @@ func TestACancelledRunWhosePhaseFailsIsAborted(t *testing.T) {
 			w := newWorld(t, nil)
 			w.env.RegisterDelayedCallback(func() { w.env.SignalWorkflow(CancelSignal, cancel) }, time.Second)
 			w.env.ExecuteWorkflow(func(ctx workflow.Context) (ExportRunResult, error) {
-				run, setup := setupExportRun(ctx, ref)
+				run, setup := Runs{}.setupExportRun(ctx, ref)
 				require.NoError(t, setup)
 				require.NoError(t, workflow.Await(ctx, func() bool { return run.cancel != nil }))
 				return run.end(err)
