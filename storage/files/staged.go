@@ -33,7 +33,7 @@ func (b *staged) Write(p []byte) (int, error) {
 	b.hash.Write(p[:n]) //nolint:errcheck // never fails (hash.Hash)
 	b.size += int64(n)
 	if err != nil {
-		return n, fmt.Errorf("write blob: %w", err)
+		return n, fmt.Errorf("write blob: %w", inWords(err))
 	}
 	return n, nil
 }
@@ -53,7 +53,7 @@ func (b *staged) Publish(ctx context.Context) error {
 		return fmt.Errorf("publish blob %s: %w", digest, err)
 	}
 	if err := b.publish(digest); err != nil {
-		return fmt.Errorf("publish blob %s: %w", digest, err)
+		return fmt.Errorf("publish blob %s: %w", digest, inWords(err))
 	}
 	return b.close()
 }

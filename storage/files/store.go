@@ -68,7 +68,7 @@ func (s *Store) Stage(ctx context.Context, tenant string) (storage.Staged, error
 	namespace := storage.Namespace(tenant)
 	file, name, err := s.create(path.Join(namespace, stagingDir))
 	if err != nil {
-		return nil, fmt.Errorf("stage blob: %w", err)
+		return nil, fmt.Errorf("stage blob: %w", inWords(err))
 	}
 	return &staged{store: s, namespace: namespace, name: name, file: file, hash: sha256.New()}, nil
 }

@@ -55,6 +55,8 @@ func verdict(state string) (export.Code, export.Class, string) {
 		return export.CodeUnavailable, export.ClassTransient, "the database is not available for writing; try again"
 	case "25P03", "25P04": // the transaction, or we, stood still for too long
 		return export.CodeUnavailable, export.ClassTransient, "the database ended a transaction that stood still; try again"
+	case "53100": // disk_full
+		return export.CodeUnavailable, export.ClassTransient, "the database's disk is full; free some space and try again"
 	case "40001", "40P01", "55P03":
 		return export.CodeUnavailable, export.ClassTransient, "the database was busy with conflicting work; try again"
 	case "23505", "23503", "23514", "23502":

@@ -62,7 +62,7 @@ func TestADatabaseThatIsAwayIsWorthARetry(t *testing.T) {
 	_, err = pgx.ConnectConfig(t.Context(), cfg)
 	away(err)
 
-	for _, state := range []string{"25006", "25P03", "57P01", "53300", "08006"} {
+	for _, state := range []string{"25006", "25P03", "57P01", "53300", "53100", "08006"} {
 		away(&pgconn.PgError{Code: state})
 	}
 	require.Equal(t, export.CodeInternal, export.CodeOf(postgres.Classify("ask", &pgconn.PgError{Code: "42P01"})))
