@@ -59,6 +59,7 @@ var readers = map[string]string{
 
 	// Requests and answers.
 	"export.ParseFieldPath":        "FuzzParseFieldPath",
+	"export.ParseRunWorkflowID":    "- reads ids that this program gave; no tenant reaches Temporal",
 	"adapters/jsonraw.allowed":     "FuzzRedact",
 	"frontend.decodeLargeRecord":   "FuzzLargeRecord",
 	"frontend.decodeInPlace":       "FuzzLargeRecord",
