@@ -6,8 +6,9 @@ export GOFLAGS := -trimpath -buildvcs=false
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -X main.version=$(VERSION)
-COUNT ?= 20
+COUNT ?= 30
 SEED ?= 1
+HOUSES ?= 3
 DOCS ?= 100000
 
 .DEFAULT_GOAL := help
@@ -39,10 +40,10 @@ check: ## formatting, vet, staticcheck, workflowcheck, house test, generated fil
 bench: postgres build ## a whole run beside the machine's own limit, also build/bench.json; DOCS=n STRICT=1
 	@go run ./bench -docs $(DOCS) -out build/bench.json $(if $(STRICT),-strict)
 
-torture: postgres build ## kills at random moments; the last line has six loss counters; COUNT=n SEED=n
+torture: postgres build ## kills, stops and restarts processes; the last line has the loss counters; COUNT=n SEED=n HOUSES=n
 	@mkdir -p build && rm -f build/torture.json
 	@code=0; FAULTS=all go test ./bundle/verify -count=1 -timeout 2h -run 'Flip|Truncated|Mutations' || code=1; \
-	COUNT=$(COUNT) SEED=$(SEED) TORTURE_RESULT=$(CURDIR)/build/torture.json \
+	COUNT=$(COUNT) SEED=$(SEED) HOUSES=$(HOUSES) TORTURE_RESULT=$(CURDIR)/build/torture.json \
 	go test -tags torture ./e2e -count=1 -v -timeout 48h -run '^TestTorture' || code=1; \
 	cat build/torture.json; exit $$code
 

@@ -88,8 +88,18 @@ func openHouseOf(t testing.TB, bin string) *house {
 	return h
 }
 
+// startWithin is how long `up` itself waits for its parts; on a machine with much else to do a start takes most of it.
+const startWithin = 3 * time.Minute
+
 // start starts `up` on the house's data and waits until it is ready.
 func (h *house) start(t testing.TB) {
+	t.Helper()
+	h.launch(t)
+	h.waitReady(t, startWithin)
+}
+
+// launch starts `up` without waiting for it.
+func (h *house) launch(t testing.TB) {
 	t.Helper()
 	program(t, "exportcenter-temporal")
 	log, err := os.OpenFile(h.dir+".log", os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
@@ -103,7 +113,6 @@ func (h *house) start(t testing.TB) {
 	h.up.Stdout, h.up.Stderr = log, log
 	require.NoError(t, h.up.Start())
 	go h.up.Wait() //nolint:errcheck // reaps; its end is seen by the pid
-	h.waitReady(t, 90*time.Second)
 }
 
 // waitReady waits until the API says that all parts are there.
@@ -150,6 +159,14 @@ func (h *house) tail() string {
 		out.Write(content[max(0, len(content)-3000):])
 	}
 	return out.String()
+}
+
+// logged counts the lines of a child's log that have text.
+func (h *house) logged(t testing.TB, child, text string) int {
+	t.Helper()
+	content, err := os.ReadFile(filepath.Join(h.dir, "logs", child+".log"))
+	require.NoError(t, err)
+	return strings.Count(string(content), text)
 }
 
 // readEnv reads the assignments of a shell file of `export NAME='value'` lines.

@@ -39,30 +39,75 @@ func TestKilledInTheMiddleOfARun(t *testing.T) {
 	for _, victim := range []string{"worker", "api", "temporal", "postgres", "up"} {
 		for _, moment := range []float64{0, 0.35, 0.7} {
 			t.Run(fmt.Sprintf("%s at %.0f %%", victim, 100*moment), func(t *testing.T) {
-				h.killDuringRun(t, victim, twin, time.Duration(moment*float64(took)))
+				h.disturbRun(t, twin, time.Duration(moment*float64(took)), func() disturbance {
+					return disturbance{at: h.kill(t, victim)}
+				})
 			})
 		}
 	}
+	middle := time.Duration(0.35 * float64(took))
+	t.Run("both stores at once", func(t *testing.T) {
+		h.disturbRun(t, twin, middle, func() disturbance {
+			at := time.Now().UTC()
+			h.waitBack(t, h.strike(t, syscall.SIGKILL, "postgres", "temporal"), at)
+			return disturbance{at: at}
+		})
+	})
+	t.Run("one of two workers stops, and goes on after the end", func(t *testing.T) {
+		h.secondWorker(t)
+		h.disturbRun(t, twin, middle, func() disturbance { return h.zombie(t, 5*time.Second) })
+	})
 }
+
+// disturbance is what was done to a run in flight.
+type disturbance struct {
+	at time.Time
+	// least is how long after that the run must end, or it was not hit.
+	least time.Duration
+	// after is what is done when the run has ended.
+	after func()
+}
+
+// zombie stops the worker of `up` until the run has ended by the work of
+// another, and then lets it go on in the middle of attempts that are not its
+// own any more. A run that ends within least owed it nothing.
+func (h *house) zombie(t *testing.T, least time.Duration) disturbance {
+	before := h.logged(t, "worker", lateResult)
+	at := time.Now().UTC()
+	thaw := h.freeze(t, "worker")
+	return disturbance{at: at, least: least, after: func() {
+		thaw()
+		for deadline := time.Now().Add(2 * time.Second); h.logged(t, "worker", lateResult) == before && time.Now().Before(deadline); {
+			time.Sleep(20 * time.Millisecond)
+		}
+	}}
+}
+
+// lateResult is what the log of a worker says of an attempt that goes on
+// although its run has ended, or another has its phase.
+const lateResult = "attempt no longer owns the phase"
 
 // tries bounds how often a kill may miss the run.
 const tries = 10
 
-// killDuringRun kills victim about wait after a run has started.
-func (h *house) killDuringRun(t *testing.T, victim string, twin exported, wait time.Duration) {
+// disturbRun disturbs the house about wait after a run has started.
+func (h *house) disturbRun(t *testing.T, twin exported, wait time.Duration, disturb func() disturbance) {
 	for try := range tries {
 		var run exported
 		h.must(t, &run, "export", "run", "json:raw")
 		h.waitStatus(t, run.RunID, "running")
 		time.Sleep(wait - wait*time.Duration(try)/tries) // earlier each time it misses
-		killed := h.kill(t, victim)
+		did := disturb()
 		h.waitReady(t, time.Minute)
 		status := h.waitEnd(t, run.RunID)
+		if did.after != nil {
+			did.after()
+		}
 
-		require.Equal(t, "succeeded", status.Status, "after kill -9 of %s: %+v\n%s", victim, status.Error, h.tail())
-		require.Equal(t, twin.PayloadDigest, status.PayloadDigest, "other bytes after kill -9 of %s", victim)
-		if status.StartedAt.After(killed) || status.CompletedAt.Before(killed) {
-			t.Logf("try %d: the kill missed the run", try)
+		require.Equal(t, "succeeded", status.Status, "%+v\n%s", status.Error, h.tail())
+		require.Equal(t, twin.PayloadDigest, status.PayloadDigest, "other bytes than its twin")
+		if status.StartedAt.After(did.at) || status.CompletedAt.Before(did.at.Add(did.least)) {
+			t.Logf("try %d: missed the run", try)
 			continue
 		}
 		archive := filepath.Join(t.TempDir(), "bundle.tar")
@@ -70,11 +115,12 @@ func (h *house) killDuringRun(t *testing.T, victim string, twin exported, wait t
 		require.Zero(t, code)
 		_, code = h.stella(t, "verify", archive, "--trust", h.env["STELLA_TRUST"])
 		require.Zero(t, code)
-		t.Logf("killed %s %s into the run; it ended %s later", victim,
-			killed.Sub(status.StartedAt).Round(time.Millisecond), status.CompletedAt.Sub(killed).Round(time.Millisecond))
+		require.Equal(t, status, h.waitEnd(t, run.RunID), "an end that was left")
+		t.Logf("%s into the run; it ended %s later", did.at.Sub(status.StartedAt).Round(time.Millisecond),
+			status.CompletedAt.Sub(did.at).Round(time.Millisecond))
 		return
 	}
-	t.Fatalf("no kill of %s hit a run in flight in %d tries: nothing was tested", victim, tries)
+	t.Fatalf("no run in flight was hit in %d tries: nothing was tested", tries)
 }
 
 // kill kills the victim without warning and brings the house back: children
@@ -82,11 +128,9 @@ func (h *house) killDuringRun(t *testing.T, victim string, twin exported, wait t
 func (h *house) kill(t *testing.T, victim string) time.Time {
 	t.Helper()
 	if victim == "up" {
-		children := childrenOf(h.up.Process.Pid)
-		require.NotEmpty(t, children)
+		require.NotEmpty(t, childrenOf(h.up.Process.Pid))
 		at := time.Now().UTC()
-		require.NoError(t, h.up.Process.Kill())
-		requireAllGone(t, children, 5*time.Second)
+		h.killUp(t)
 		h.start(t)
 		return at
 	}
@@ -98,7 +142,15 @@ func (h *house) kill(t *testing.T, victim string) time.Time {
 	return at
 }
 
-func requireAllGone(t *testing.T, pids []int, patience time.Duration) {
+// killUp kills `up` and waits until the kernel has ended its children.
+func (h *house) killUp(t testing.TB) {
+	t.Helper()
+	children := childrenOf(h.up.Process.Pid)
+	require.NoError(t, h.up.Process.Kill())
+	requireAllGone(t, append(children, h.up.Process.Pid), 5*time.Second)
+}
+
+func requireAllGone(t testing.TB, pids []int, patience time.Duration) {
 	t.Helper()
 	deadline := time.Now().Add(patience)
 	for _, pid := range pids {

@@ -11,6 +11,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"time"
 
@@ -30,6 +31,8 @@ func (w *torture) rest() {
 	w.countJournals(db)
 	w.countBlobs(db)
 	w.countStaged()
+	w.countCanaries()
+	w.countDivergences()
 }
 
 func (w *torture) superuser() *pgx.Conn {
@@ -55,6 +58,7 @@ func (w *torture) countRuns(db *pgx.Conn) {
 			continue
 		}
 		asked[o.run.RunID] = true
+		w.countChanged(o)
 		status, body := w.get(o.tenant, "/api/export/runs/"+o.run.RunID)
 		var rows int
 		w.row(db, &rows, `select count(*) from export_runs where tenant = $1 and id = $2`, o.tenant, o.run.RunID)
@@ -69,6 +73,41 @@ func (w *torture) countRuns(db *pgx.Conn) {
 		}
 	}
 }
+
+// countChanged counts a run that is not any more what it was when it ended.
+func (w *torture) countChanged(o ordered) {
+	now, err := w.client(o.tenant).GetRun(w.t.Context(), o.run.RunID)
+	if err != nil || !o.run.Ended() {
+		return // counted as lost or stuck
+	}
+	if now.Status != o.run.Status || now.PayloadDigest != o.run.PayloadDigest || now.ArchiveDigest != o.run.ArchiveDigest {
+		w.found(&w.count.Corrupted, "run %s of %s ended %s with payload %s and archive %s; now it is %s with %s and %s", o.run.RunID, o.tenant,
+			o.run.Status, o.run.PayloadDigest, o.run.ArchiveDigest, now.Status, now.PayloadDigest, now.ArchiveDigest)
+	}
+}
+
+// countDivergences counts what `exportcenter fsck` names in a house at rest.
+func (w *torture) countDivergences() {
+	out, err := exec.Command(program(w.t, "exportcenter"), "fsck", "--data", w.house.dir, "--patience", "0s", "--format", "json").Output()
+	var report struct {
+		Status      string
+		Divergences []struct{ Kind, Tenant, Run, Subject, Message string }
+	}
+	require.NoError(w.t, json.Unmarshal(out, &report), "fsck: %v\n%s", err, out)
+	require.Contains(w.t, []string{"clean", "diverged"}, report.Status, "fsck looks at everything")
+	for _, d := range report.Divergences {
+		counter := &w.count.Corrupted
+		if left[d.Kind] {
+			counter = &w.count.Leaked
+		}
+		w.found(counter, "fsck: %s: %s %s %s: %s", d.Kind, d.Tenant, d.Run, d.Subject, d.Message)
+	}
+}
+
+// left are the kinds of divergence that are something too much; all others are
+// something that is wrong or missing.
+var left = map[string]bool{"blob-unrecorded": true, "blob-unneeded": true, "blob-deleting": true, "pin-left": true,
+	"staged-left": true, "file-foreign": true, "namespace-unknown": true}
 
 // countJournals counts runs whose journal has gaps, repeats or not exactly one
 // end, transitions told twice, and transitions not told at all.
@@ -92,6 +131,13 @@ func (w *torture) countJournals(db *pgx.Conn) {
 		from export_runs r, (values ('export.requested'), ('export.built'), ('export.distributed')) t (name)
 		where r.status = 'succeeded' and not exists (select from export_outbox o
 			where o.tenant = r.tenant and o.run_id = r.id and o.event_type = t.name)`)
+	w.each(db, &w.count.Lost, "end of a run without bundle not told", `
+		select r.tenant || ' ' || r.id || ' ' || r.status from export_runs r
+		where r.status in ('aborted', 'failed') and not exists (select from export_outbox o
+			where o.tenant = r.tenant and o.run_id = r.id and o.event_type = 'export.failed')`)
+	w.each(db, &w.count.Duplicated, "run told to have succeeded and not to have", `
+		select tenant || ' ' || run_id from export_outbox where event_type in ('export.distributed', 'export.failed')
+		group by tenant, run_id having count(*) > 1`)
 }
 
 // countBlobs holds the rows of blobs against the files, both ways, and every

@@ -9,7 +9,9 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	temporal "go.temporal.io/sdk/client"
 
+	"github.com/stella-ops/exportcenter/client"
 	"github.com/stella-ops/exportcenter/storage"
 )
 
@@ -17,7 +19,7 @@ import (
 // house has no losses, and each damage done by hand is counted where it
 // belongs. A counter that cannot count would make every torture look good.
 func TestTortureCountsWhatIsPlanted(t *testing.T) {
-	w := &torture{t: t, tokens: map[string]string{}, planted: true, house: openHouse(t)}
+	w := &torture{t: t, tokens: map[string]string{}, kind: atRest, rows: map[string]*kindRow{}, planted: true, house: openHouse(t)}
 	w.documents = tortureDocuments(t)
 	w.undisturbed()
 	w.rest()
@@ -63,11 +65,46 @@ func TestTortureCountsWhatIsPlanted(t *testing.T) {
 	plant("staging/left", "x")
 	plant("sha256/2d/2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881", "x")
 
+	// Lost: who cancelled a run. Corrupted: its archive, an end that was left.
+	w.compare([]ordered{{tenant: "twin", cancel: byAPI, run: client.Run{RunID: run(0), Status: client.RunStatusAborted}}})
+	w.journal[1].run.ArchiveDigest = "sha256:other"
+	// Leaked: a key in a log, and a tenant's evidence in a history. Stuck: a
+	// workflow that nobody ends.
+	for form, text := range w.canaries() {
+		if form == "signing key, hex" {
+			w.plantLog(text)
+		}
+	}
+	w.plantWorkflow("planted/1", canaryEvidence, true)
+	w.plantWorkflow("planted/2", "nothing", false)
+
 	w.rest()
-	require.Equal(t, tally{Lost: 2, Duplicated: 3, Corrupted: 2, Stuck: 1, Leaked: 2}, w.count)
+	// fsck is a second witness: it names the gap, the second end, the transition
+	// that was not told, the staged file and the blob without row once more.
+	require.Equal(t, tally{Lost: 3, Duplicated: 3, Corrupted: 4 + 3, Stuck: 2, Leaked: 4 + 2}, w.count)
 
 	w.count = tally{}
 	require.NoError(t, os.Remove(files[1]))
 	w.rest()
-	require.Equal(t, 3, w.count.Leaked, "the two of before, and a row without blob")
+	require.Equal(t, tally{Lost: 2, Duplicated: 3, Corrupted: 6, Stuck: 1, Leaked: 7}, w.count, "a row without blob, besides; what compare finds, not again")
+}
+
+func (w *torture) plantLog(text []byte) {
+	log, err := os.OpenFile(filepath.Join(w.house.dir, "logs", "api.log"), os.O_APPEND|os.O_WRONLY, 0)
+	require.NoError(w.t, err)
+	defer log.Close()
+	_, err = log.Write(text)
+	require.NoError(w.t, err)
+}
+
+// plantWorkflow starts a workflow that no worker takes.
+func (w *torture) plantWorkflow(id, input string, end bool) {
+	c, err := w.dialTemporal()
+	require.NoError(w.t, err)
+	defer c.Close()
+	_, err = c.ExecuteWorkflow(w.t.Context(), temporal.StartWorkflowOptions{ID: id, TaskQueue: "nobody"}, "planted", input)
+	require.NoError(w.t, err)
+	if end {
+		require.NoError(w.t, c.TerminateWorkflow(w.t.Context(), id, "", "planted"))
+	}
 }
