@@ -249,7 +249,7 @@ func (d *Dispatcher) bring(ctx context.Context, w storage.Waiting) (err error) {
 		err = d.signal(ctx, w.Ref)
 	}
 	if gone(err) {
-		return d.bury(ctx, w, "its workflow ended without ending the run")
+		return d.bury(ctx, w, d.whyGone(ctx, w.Ref))
 	}
 	return err
 }

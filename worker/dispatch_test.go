@@ -46,8 +46,12 @@ func look(t *testing.T, w storage.Waiting, start, signal error) (buried []client
 		return o.WorkflowExecutionErrorWhenAlreadyStarted // else the SDK makes a success of it
 	}), mock.Anything, mock.Anything).Return(nil, start).Maybe()
 	temporal.On("SignalWorkflow", mock.Anything, id, "", workflows.CancelSignal, mock.Anything).Return(signal).Maybe()
+	temporal.On("GetWorkflowHistory", mock.Anything, id, "", false, mock.Anything).Return(&lastEvent{terminatedBy("kim", "stop it")}).Maybe()
 	temporal.On("SignalWithStartWorkflow", mock.Anything, id, workflows.CancelSignal, mock.Anything, mock.Anything, mock.Anything, mock.Anything).
-		Run(func(args mock.Arguments) { buried = append(buried, args.Get(4).(client.StartWorkflowOptions)) }).Return(nil, nil).Maybe()
+		Run(func(args mock.Arguments) {
+			require.Equal(t, "its workflow was terminated in Temporal by kim: stop it", args.Get(3).(export.Cancellation).Reason, "who and why")
+			buried = append(buried, args.Get(4).(client.StartWorkflowOptions))
+		}).Return(nil, nil).Maybe()
 	d := &Dispatcher{Client: temporal, Waiting: waiting{w}, Clock: clock.Fixed(time.Unix(1772366400, 0)), Log: slog.New(slog.NewTextHandler(io.Discard, nil))}
 	d.deliver(t.Context())
 	return buried

@@ -112,32 +112,34 @@ func (d *Dispatcher) endOne(ctx context.Context, w *workflowpb.WorkflowExecution
 	if latest.GetWorkflowExecutionInfo().GetExecution().GetRunId() != w.GetExecution().GetRunId() {
 		return nil
 	}
-	why, err := d.whyTerminated(ctx, w)
-	if err != nil {
-		return err
-	}
-	return d.bury(ctx, storage.Waiting{Ref: ref, ProfileID: profileOf(w)}, why)
+	return d.bury(ctx, storage.Waiting{Ref: ref, ProfileID: profileOf(w)}, d.whyGone(ctx, ref))
 }
 
-// whyTerminated reads from the workflow's last event who terminated it and why.
-func (d *Dispatcher) whyTerminated(ctx context.Context, w *workflowpb.WorkflowExecutionInfo) (string, error) {
-	last := d.Client.GetWorkflowHistory(ctx, w.GetExecution().GetWorkflowId(), w.GetExecution().GetRunId(),
-		false, enumspb.HISTORY_EVENT_FILTER_TYPE_CLOSE_EVENT)
-	why := "its workflow was terminated in Temporal"
+// whyGone reads from the last event of a run's latest workflow who terminated
+// it and why. Where that cannot be read the run must end all the same.
+func (d *Dispatcher) whyGone(ctx context.Context, ref export.Ref) string {
+	ctx, stop := context.WithTimeout(ctx, callTimeout)
+	defer stop()
+	last := d.Client.GetWorkflowHistory(ctx, export.RunWorkflowID(ref), "", false, enumspb.HISTORY_EVENT_FILTER_TYPE_CLOSE_EVENT)
 	for last.HasNext() {
 		event, err := last.Next()
 		if err != nil {
-			return "", fmt.Errorf("read why %s was terminated: %w", w.GetExecution().GetWorkflowId(), err)
+			break
 		}
 		said := event.GetWorkflowExecutionTerminatedEventAttributes()
+		if said == nil {
+			continue
+		}
+		why := "its workflow was terminated in Temporal"
 		if who := said.GetIdentity(); who != "" {
 			why += " by " + shortened(who)
 		}
 		if reason := said.GetReason(); reason != "" {
 			why += ": " + shortened(reason)
 		}
+		return why
 	}
-	return why, nil
+	return "its workflow ended without ending the run"
 }
 
 // shortened bounds an operator's words, as the API bounds a caller's.

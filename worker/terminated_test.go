@@ -40,6 +40,12 @@ func (l *lastEvent) Next() (*historypb.HistoryEvent, error) {
 	return event, nil
 }
 
+// terminatedBy is the last event of a workflow that was terminated.
+func terminatedBy(who, why string) *historypb.HistoryEvent {
+	return &historypb.HistoryEvent{Attributes: &historypb.HistoryEvent_WorkflowExecutionTerminatedEventAttributes{
+		WorkflowExecutionTerminatedEventAttributes: &historypb.WorkflowExecutionTerminatedEventAttributes{Identity: who, Reason: why}}}
+}
+
 // lookAtTerminated lets a dispatcher look once at a Temporal that lists w and
 // says that the latest workflow of its id is latest. It gives what the run's
 // new workflow is told.
@@ -52,9 +58,8 @@ func lookAtTerminated(t *testing.T, w *workflowpb.WorkflowExecutionInfo, latest,
 	temporal.On("DescribeWorkflowExecution", mock.Anything, w.Execution.WorkflowId, "").Return(
 		&workflowservice.DescribeWorkflowExecutionResponse{WorkflowExecutionInfo: &workflowpb.WorkflowExecutionInfo{
 			Execution: &commonpb.WorkflowExecution{WorkflowId: w.Execution.WorkflowId, RunId: latest}}}, nil).Maybe()
-	events := &lastEvent{&historypb.HistoryEvent{Attributes: &historypb.HistoryEvent_WorkflowExecutionTerminatedEventAttributes{
-		WorkflowExecutionTerminatedEventAttributes: &historypb.WorkflowExecutionTerminatedEventAttributes{Identity: who, Reason: why}}}}
-	temporal.On("GetWorkflowHistory", mock.Anything, w.Execution.WorkflowId, "terminated", false,
+	events := &lastEvent{terminatedBy(who, why)}
+	temporal.On("GetWorkflowHistory", mock.Anything, w.Execution.WorkflowId, "", false,
 		enumspb.HISTORY_EVENT_FILTER_TYPE_CLOSE_EVENT).Return(events).Maybe()
 	temporal.On("SignalWithStartWorkflow", mock.Anything, w.Execution.WorkflowId, workflows.CancelSignal, mock.Anything, mock.Anything, mock.Anything, mock.Anything).
 		Run(func(args mock.Arguments) { told = append(told, args.Get(3).(export.Cancellation)) }).Return(nil, nil).Maybe()
