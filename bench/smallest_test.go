@@ -3,15 +3,18 @@ package main
 import (
 	"os"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/mock"
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/sdk/testsuite"
+	sdkworker "go.temporal.io/sdk/worker"
 )
 
 func TestBareWorkflowHasAsManyActivities(t *testing.T) {
 	var suite testsuite.WorkflowTestSuite
 	env := suite.NewTestWorkflowEnvironment()
+	env.SetWorkerOptions(sdkworker.Options{DeadlockDetectionTimeout: time.Minute}) // a busy machine is no deadlock
 	env.RegisterActivity(bareActivity)
 	env.OnActivity(bareActivity, mock.Anything, bareInput{7}).Return(nil).Times(7)
 	env.ExecuteWorkflow(bareWorkflow, bareInput{7})

@@ -12,6 +12,7 @@ import (
 	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/testsuite"
+	"go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/stella-ops/exportcenter/activities"
@@ -41,7 +42,8 @@ func newWorld(t *testing.T, failing map[export.Phase]error) *world {
 	t.Helper()
 	var suite testsuite.WorkflowTestSuite
 	w := &world{env: suite.NewTestWorkflowEnvironment(), planned: []activities.OrdinalRange{{From: 0, To: 3}}}
-	w.env.SetTestTimeout(20 * time.Second)
+	w.env.SetTestTimeout(time.Minute)
+	w.env.SetWorkerOptions(worker.Options{DeadlockDetectionTimeout: time.Minute}) // a busy machine is no deadlock
 	w.env.RegisterWorkflow(ExportRun)
 	w.env.RegisterActivity(&activities.Export{})
 	phase := func(p export.Phase, activity any) {
