@@ -131,15 +131,6 @@ func (g gate) open(ctx context.Context, tenant string) error {
 	return err
 }
 
-// refuse lets the first writes at point fail with an SQLSTATE.
-func (g gate) refuse(ctx context.Context, tenant, point, state string, times int) error {
-	if _, err := g.db.Exec(ctx, "select setval('e2e_refused', 1, false)"); err != nil {
-		return err
-	}
-	_, err := g.db.Exec(ctx, "insert into e2e_gates (tenant, point, refuse, times) values ($1, $2, $3, $4)", tenant, point, state, times)
-	return err
-}
-
 // How many wait for the gate, and how many of the others wait for one of these.
 const (
 	atTheGate = `select count(*) from pg_locks where locktype = 'advisory' and not granted

@@ -257,3 +257,12 @@ func (r *recorder) record(t *testing.T, l *lane, run client.Run, outcome string)
 	}
 	t.Logf("%s: %d events", outcome, len(history.Events))
 }
+
+// refuse lets the first writes at point fail with an SQLSTATE.
+func (g gate) refuse(ctx context.Context, tenant, point, state string, times int) error {
+	if _, err := g.db.Exec(ctx, "select setval('e2e_refused', 1, false)"); err != nil {
+		return err
+	}
+	_, err := g.db.Exec(ctx, "insert into e2e_gates (tenant, point, refuse, times) values ($1, $2, $3, $4)", tenant, point, state, times)
+	return err
+}
