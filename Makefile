@@ -12,7 +12,7 @@ HOUSES ?= 3
 DOCS ?= 100000
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo up test tools check bench torture planted fuzz generate clean programs postgres
+.PHONY: help build demo up test tools check bench torture planted upgrade fuzz generate clean programs postgres
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,6 +49,9 @@ torture: postgres build ## kills, stops and restarts processes; the last line ha
 
 planted: ## plants deliberate bugs into a copy of the tree; the tests must notice each; BUG=text for some
 	go test -tags planted ./e2e -count=1 -v -timeout 2h -run '^TestPlantedBugs$$'
+
+upgrade: postgres build ## two releases beside each other while runs are in flight; PREVIOUS=commit
+	FAULTS=all PREVIOUS=$(PREVIOUS) go test ./e2e -count=1 -v -timeout 1h -run '^TestWorkersOfTwoReleases$$'
 
 fuzz: ## every reader of bytes from outside, FUZZTIME=60s each
 	@tools/fuzz.sh

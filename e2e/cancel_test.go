@@ -142,7 +142,18 @@ type storm struct {
 
 func openStorm(t *testing.T) *storm {
 	t.Helper()
-	s := &storm{house: openHouse(t), hits: map[string]map[string]int{}}
+	s := stormOver(t, openHouse(t))
+	for range stormLanes {
+		s.lanes = append(s.lanes, s.lane(t, s.small))
+	}
+	buildGates(t, s.house.superuser(t))
+	return s
+}
+
+// stormOver makes the twins of what is to come over a house.
+func stormOver(t *testing.T, h *house) *storm {
+	t.Helper()
+	s := &storm{house: h, hits: map[string]map[string]int{}}
 	s.temporal = s.house.temporal(t)
 	s.small, s.wide = smallEvidence(t), wideEvidence(t)
 	pool, err := pgxpool.New(t.Context(), s.house.superuserDSN(t))
@@ -163,10 +174,6 @@ func openStorm(t *testing.T) *storm {
 			s.wideTwin = run.PayloadDigest
 		}
 	}
-	for range stormLanes {
-		s.lanes = append(s.lanes, s.lane(t, s.small))
-	}
-	buildGates(t, s.house.superuser(t))
 	return s
 }
 
