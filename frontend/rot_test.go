@@ -151,17 +151,7 @@ func (s *shelf) requireNeverGood(t testing.TB, from, to int) bool {
 
 // ways in which a file on a disk can become another.
 var ways = map[string]func(t testing.TB, path string, at int){
-	"one bit": func(t testing.TB, path string, at int) {
-		file, err := os.OpenFile(path, os.O_RDWR, 0)
-		require.NoError(t, err)
-		defer file.Close()
-		b := make([]byte, 1)
-		_, err = file.ReadAt(b, int64(at))
-		require.NoError(t, err)
-		b[0] ^= 1
-		_, err = file.WriteAt(b, int64(at))
-		require.NoError(t, err)
-	},
+	"one bit":   func(t testing.TB, path string, at int) { flipBit(t, path, 8*at) },
 	"truncated": func(t testing.TB, path string, at int) { require.NoError(t, os.Truncate(path, int64(at))) },
 	"longer": func(t testing.TB, path string, _ int) {
 		info, err := os.Stat(path)
@@ -176,6 +166,19 @@ var ways = map[string]func(t testing.TB, path string, at int){
 		require.NoError(t, os.Rename(path+".new", path))
 	},
 	"gone": func(t testing.TB, path string, _ int) { require.NoError(t, os.Remove(path)) },
+}
+
+func flipBit(t testing.TB, path string, bit int) {
+	t.Helper()
+	file, err := os.OpenFile(path, os.O_RDWR, 0)
+	require.NoError(t, err)
+	defer file.Close()
+	b := make([]byte, 1)
+	_, err = file.ReadAt(b, int64(bit/8))
+	require.NoError(t, err)
+	b[0] ^= 1 << (bit % 8)
+	_, err = file.WriteAt(b, int64(bit/8))
+	require.NoError(t, err)
 }
 
 // A file that changed between two requests is never served as good: not whole, not

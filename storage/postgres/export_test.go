@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/pressly/goose/v3"
 
 	"github.com/stella-ops/exportcenter/ledger"
 )
@@ -14,6 +15,25 @@ var (
 	Classify    = classify
 	State       = state
 )
+
+// NewestMigration is the version of the newest migration.
+func NewestMigration() (newest int64, err error) {
+	err = withProvider("dbname=none", func(p *goose.Provider) error { // it is never connected
+		for _, source := range p.ListSources() {
+			newest = max(newest, source.Version)
+		}
+		return nil
+	})
+	return newest, err
+}
+
+// MigrateUp brings the schema up to version and no further.
+func MigrateUp(ctx context.Context, ownerDSN string, version int64) error {
+	return withProvider(ownerDSN, func(p *goose.Provider) error {
+		_, err := p.UpTo(ctx, version)
+		return err
+	})
+}
 
 // Places gives where the documents numbered seqs are; what is not there is
 // nowhere.

@@ -24,7 +24,10 @@ type world struct {
 
 func newWorld(t testing.TB) world {
 	t.Helper()
-	db := pgtest.New(t)
+	return worldOf(pgtest.New(t))
+}
+
+func worldOf(db *pgtest.Database) world {
 	return world{Database: db, runs: postgres.NewRuns(db.DB), exec: postgres.NewExecution(db.DB)}
 }
 

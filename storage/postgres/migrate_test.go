@@ -13,9 +13,6 @@ import (
 	"github.com/stella-ops/exportcenter/storage/postgres"
 )
 
-// newestMigration is the number of the last migration.
-const newestMigration = 8
-
 // schemaOf is a fingerprint of the schema, from the catalog: tables, columns,
 // defaults, constraints, indexes, policies, whether they are forced, triggers,
 // functions, sequences, storage and privileges. Columns are named, not counted: one
@@ -44,6 +41,7 @@ func schemaOf(t *testing.T, admin *pgx.Conn) []string {
 		union all select 'trigger ' || pg_get_triggerdef(g.oid) from pg_trigger g join pg_class c on c.oid = g.tgrelid
 		where c.relnamespace = 'public'::regnamespace and not g.tgisinternal
 		union all select 'function ' || pg_get_functiondef(oid) || ' ' || coalesce(proacl::text, '') from pg_proc where pronamespace = 'public'::regnamespace
+		union all select 'schema ' || array(select a::text from unnest(nspacl) a order by 1)::text from pg_namespace where oid = 'public'::regnamespace
 		order by 1`)
 }
 
@@ -76,12 +74,20 @@ func requireForced(t *testing.T, admin *pgx.Conn, when string) {
 		and relkind = 'r' and relname <> 'goose_db_version' and not (relrowsecurity and relforcerowsecurity)`), when)
 }
 
-// filled gives a database with a ledger of two tenants and runs of one: at work,
-// waiting, with a plan, places, packed shards and pins.
+// filled gives a database with what fill puts into it, and nobody at work in it.
 func filled(t *testing.T) world {
 	t.Helper()
-	rng := seeded(t)
 	w := newWorld(t)
+	w.fill(t)
+	w.DB.Close()
+	return w
+}
+
+// fill makes a ledger of two tenants and runs of one: at work, waiting, with a
+// plan, places, packed shards and pins.
+func (w world) fill(t *testing.T) {
+	t.Helper()
+	rng := seeded(t)
 	for _, tenant := range []string{"acme", "globex"} {
 		importTogether(t, postgres.NewLedger(w.DB), tenant, randomEvidence(rng, 30, 2))
 	}
@@ -96,8 +102,6 @@ func filled(t *testing.T) world {
 	require.NoError(t, w.exec.Pin(t.Context(), claim, digest("r"), 9))
 	shard.Result = &storage.File{Path: shard.Name, Digest: digest("r"), Size: 9, Records: 3, ContentDigest: digest("c"), ContentSize: 30, Payload: true}
 	require.NoError(t, w.exec.SaveShards(t.Context(), claim, digest("recipe"), []storage.Shard{shard}, at(1)))
-	w.DB.Close()
-	return w
 }
 
 // Down and up again on a filled database: the schema is the same to the last
@@ -106,10 +110,12 @@ func filled(t *testing.T) world {
 func TestFilledDatabaseGoesDownAndUp(t *testing.T) {
 	w := filled(t)
 	admin := connect(t, w.Admin)
+	newest, err := postgres.NewestMigration()
+	require.NoError(t, err)
 	schema, first := schemaOf(t, admin), dataOf(t, admin)
 	rounds := []map[string]string{}
 	for range 2 {
-		for version := int64(newestMigration) - 1; version >= 3; version-- {
+		for version := newest - 1; version >= 3; version-- {
 			require.NoError(t, postgres.MigrateDown(t.Context(), w.Owner, version))
 			requireForced(t, admin, fmt.Sprintf("down to %d", version))
 		}

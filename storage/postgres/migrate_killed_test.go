@@ -1,0 +1,228 @@
+package postgres_test
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+
+	"github.com/stella-ops/exportcenter/storage/postgres"
+	"github.com/stella-ops/exportcenter/storage/postgres/pgtest"
+)
+
+// killsEach bounds how often one migration is killed; FAULTS=all kills it behind
+// each statement.
+const killsEach = 8
+
+// Every migration, up and down, is killed behind statements of its that change the
+// schema, the last among them: by the end of its connection, and behind one also by
+// kill -9 of its process. Nothing of it is left, and run again it arrives where it
+// arrives undisturbed: at the same schema, privileges and data. Up is run on the
+// data that the way down left.
+func TestMigrationsAreKilledInTheMiddle(t *testing.T) {
+	rng := seeded(t)
+	copies := pgtest.Copies(t, func(db *pgtest.Database) { worldOf(db).fill(t) })
+	twin, victim := newBuilding(t, copies(t)), newBuilding(t, copies(t))
+	began := victim.state(t)
+	require.Equal(t, twin.state(t), began)
+	newest, err := postgres.NewestMigration()
+	require.NoError(t, err)
+	kills := 0
+	for version := newest; version >= 1; version-- {
+		for _, s := range []migration{{version, false}, {version, true}} {
+			statements := twin.count(t, s)
+			require.Positive(t, statements, "%s changes nothing", s)
+			before := victim.state(t)
+			chosen := someOf(rng, statements)
+			byProcess := chosen[rng.IntN(len(chosen))]
+			for _, nth := range chosen {
+				when := fmt.Sprintf("%s, killed behind statement %d of %d", s, nth, statements)
+				victim.endConnection(t, s, nth)
+				require.Equal(t, before, victim.state(t), when)
+				if nth == byProcess {
+					victim.killProcess(t, s, nth)
+					require.Equal(t, before, victim.state(t), when)
+					kills++
+				}
+				kills++
+			}
+			victim.run(t, s)
+			require.Equal(t, twin.state(t), victim.state(t), "%s, run again", s)
+		}
+		twin.run(t, migration{version, false})
+		victim.run(t, migration{version, false})
+	}
+	victim.run(t, migration{newest, true})
+	require.Equal(t, began.schema, victim.state(t).schema)
+	t.Logf("%d migrations up and down, %d kills", newest, kills)
+}
+
+// someOf gives the statements, from 1, behind which a migration is killed.
+func someOf(rng *rand.Rand, statements int) []int {
+	chosen := rng.Perm(statements)
+	if os.Getenv("FAULTS") != "all" {
+		chosen = chosen[:min(killsEach, statements)]
+	}
+	for i := range chosen {
+		chosen[i]++
+	}
+	if !slices.Contains(chosen, statements) {
+		chosen[0] = statements
+	}
+	return chosen
+}
+
+// migration is one migration, in one direction.
+type migration struct {
+	version int64
+	up      bool
+}
+
+func (m migration) String() string {
+	if m.up {
+		return fmt.Sprintf("up to %d", m.version)
+	}
+	return fmt.Sprintf("down from %d", m.version)
+}
+
+func (m migration) do(ctx context.Context, ownerDSN string) error {
+	if m.up {
+		return postgres.MigrateUp(ctx, ownerDSN, m.version)
+	}
+	return postgres.MigrateDown(ctx, ownerDSN, m.version-1)
+}
+
+// building is a database in which migrations can be made to wait.
+type building struct {
+	owner string
+	admin *pgx.Conn
+}
+
+// wait is the advisory lock that a migration waits for. The administrator has it.
+const wait = 4711
+
+// newBuilding counts the statements that change the schema, in a sequence, which
+// no rollback takes back; the one that makes it 0 waits.
+func newBuilding(t *testing.T, db *pgtest.Database) building {
+	t.Helper()
+	db.DB.Close()
+	b := building{db.Owner, connect(t, db.Admin)}
+	b.exec(t, fmt.Sprintf(`
+		create schema waiting; grant usage on schema waiting to public;
+		create sequence waiting.n minvalue -1000000; grant usage on sequence waiting.n to public;
+		create function waiting.wait() returns event_trigger language plpgsql as $$ begin
+			if nextval('waiting.n') = 0 then perform pg_advisory_xact_lock_shared(%d); end if;
+		end $$;
+		create event trigger waiting on ddl_command_end execute function waiting.wait();
+		select pg_advisory_lock(%[1]d)`, wait))
+	return b
+}
+
+func (b building) exec(t *testing.T, sql string, args ...any) {
+	t.Helper()
+	_, err := b.admin.Exec(t.Context(), sql, args...)
+	require.NoError(t, err)
+}
+
+// count runs a migration and counts its statements that change the schema.
+func (b building) count(t *testing.T, m migration) (statements int) {
+	t.Helper()
+	b.run(t, m)
+	require.NoError(t, b.admin.QueryRow(t.Context(), "select last_value - 1 from waiting.n").Scan(&statements))
+	return statements
+}
+
+// run runs a migration undisturbed. The tenant wall stands behind it.
+func (b building) run(t *testing.T, m migration) {
+	t.Helper()
+	b.exec(t, "select setval('waiting.n', 1)")
+	require.NoError(t, m.do(t.Context(), b.owner))
+	requireForced(t, b.admin, m.String())
+}
+
+// endConnection ends the connection of a migration behind its nth statement.
+func (b building) endConnection(t *testing.T, m migration, nth int) {
+	t.Helper()
+	b.exec(t, "select setval('waiting.n', -$1::int)", nth)
+	ended := make(chan error, 1)
+	go func() { ended <- m.do(t.Context(), b.owner) }()
+	pid := b.waiting(t)
+	b.exec(t, "select pg_terminate_backend($1)", pid)
+	require.Error(t, <-ended, "it says that it failed")
+	b.gone(t, pid)
+}
+
+// migrateChild makes a test's process one that migrates: "version up DSN".
+const migrateChild = "EXPORTCENTER_MIGRATE"
+
+// killProcess kills the process of a migration behind its nth statement. What it
+// had asked of PostgreSQL goes on, and finds nobody to tell.
+func (b building) killProcess(t *testing.T, m migration, nth int) {
+	t.Helper()
+	b.exec(t, "select setval('waiting.n', -$1::int)", nth)
+	child := exec.Command(os.Args[0], "-test.run=^TestMigratingProcess$", "-test.count=1")
+	child.Env = append(os.Environ(), fmt.Sprintf("%s=%d %t %s", migrateChild, m.version, m.up, b.owner))
+	require.NoError(t, child.Start())
+	pid := b.waiting(t)
+	require.NoError(t, child.Process.Kill())
+	require.Error(t, child.Wait(), "it was killed")
+	b.exec(t, fmt.Sprintf("select pg_advisory_unlock(%d)", wait))
+	b.gone(t, pid)
+	b.exec(t, fmt.Sprintf("select pg_advisory_lock(%d)", wait))
+}
+
+// TestMigratingProcess is the process that killProcess kills.
+func TestMigratingProcess(t *testing.T) {
+	what := strings.SplitN(os.Getenv(migrateChild), " ", 3)
+	if len(what) < 3 {
+		return
+	}
+	version, err := strconv.ParseInt(what[0], 10, 64)
+	require.NoError(t, err)
+	require.NoError(t, migration{version, what[1] == "true"}.do(t.Context(), what[2]))
+}
+
+// waiting is the backend of the migration that waits, once it does.
+func (b building) waiting(t *testing.T) (pid int) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		return b.admin.QueryRow(t.Context(), `select pid from pg_stat_activity
+			where datname = current_database() and wait_event_type = 'Lock' and wait_event = 'advisory'`).Scan(&pid) == nil
+	}, time.Minute, 2*time.Millisecond, "no migration came as far")
+	return pid
+}
+
+func (b building) gone(t *testing.T, pid int) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		var there bool
+		err := b.admin.QueryRow(t.Context(), "select exists (select from pg_stat_activity where pid = $1)", pid).Scan(&there)
+		return err == nil && !there
+	}, time.Minute, 2*time.Millisecond)
+}
+
+// builtState is all that a migration may change.
+type builtState struct {
+	schema   []string
+	data     map[string]string
+	versions []string
+}
+
+func (b building) state(t *testing.T) builtState {
+	t.Helper()
+	s := builtState{schemaOf(t, b.admin), dataOf(t, b.admin),
+		lines(t, b.admin, "select version_id || ' ' || is_applied from goose_db_version order by id")}
+	if moments, there := s.data["ledger_moments"]; there { // of documents that are moved: now
+		s.data["ledger_moments"], _, _ = strings.Cut(moments, " ")
+	}
+	return s
+}
