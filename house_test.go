@@ -70,6 +70,7 @@ var house = map[string]room{
 	"internal/testkit":        {testRoom, "foreign programs and servers for tests"},
 	"internal/fault":          {testRoom, "a name for every side effect of a run, and what may become of it"},
 	"internal/oracle":         {testRoom, "judges a run after whatever was done to it"},
+	"faults":                  {testRoom, "every fault point in every mode, beside an undisturbed twin"},
 	"storage/storagetest":     {testRoom, "the suite that defines what a store is"},
 	"storage/postgres/pgtest": {testRoom, "a migrated database per test"},
 	"bundle/bundletest":       {testRoom, "honest bundles to break"},

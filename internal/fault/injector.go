@@ -41,9 +41,10 @@ type Injector struct {
 
 	dead     chan struct{} // closed when the process is gone
 	released chan struct{} // closed when the test is over
-	busy     sync.WaitGroup
 
 	mu     sync.Mutex
+	busy   int        // effects under way
+	rest   *sync.Cond // of mu, when busy is 0
 	hits   map[Point]int
 	struck bool
 	owner  map[string]int32 // the newest attempt that has done something, by activity
@@ -54,8 +55,10 @@ type Injector struct {
 // New makes a life with a fault. crashed is called, in a goroutine of its own,
 // when the process is gone; it may be nil for a fault that is no crash.
 func New(f Fault, crashed func()) *Injector {
-	return &Injector{fault: f, crashed: crashed, dead: make(chan struct{}), released: make(chan struct{}),
+	i := &Injector{fault: f, crashed: crashed, dead: make(chan struct{}), released: make(chan struct{}),
 		hits: map[Point]int{}, owner: map[string]int32{}, again: map[Point]int{}, news: make(chan struct{})}
+	i.rest = sync.NewCond(&i.mu)
+	return i
 }
 
 // Hits counts how often each point was reached.
@@ -99,7 +102,22 @@ func (i *Injector) Dead() <-chan struct{} { return i.dead }
 func (i *Injector) Release() { close(i.released) }
 
 // Rest waits until no effect is under way.
-func (i *Injector) Rest() { i.busy.Wait() }
+func (i *Injector) Rest() {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	for i.busy > 0 {
+		i.rest.Wait()
+	}
+}
+
+// under counts effects under way.
+func (i *Injector) under(way int) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.busy += way; i.busy == 0 {
+		i.rest.Broadcast()
+	}
+}
 
 // Alive returns at once while the process lives. In a dead one it does not
 // return before the test is over.
@@ -118,9 +136,9 @@ func (i *Injector) At(ctx context.Context, p Point, effect func(context.Context)
 	if err := i.Alive(); err != nil {
 		return err
 	}
-	i.busy.Add(1)
+	i.under(+1)
 	err := i.act(ctx, p, effect)
-	i.busy.Done()
+	i.under(-1)
 	if dead := i.Alive(); dead != nil { // whatever the answer was, nobody heard it
 		return dead
 	}

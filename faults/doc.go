@@ -1,0 +1,4 @@
+// Package faults runs exports while one of their side effects fails: every
+// fault point in every mode, on a real PostgreSQL, a real Temporal, real files
+// and the production worker, beside an undisturbed twin (docs/torture.md).
+package faults

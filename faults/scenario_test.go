@@ -1,0 +1,133 @@
+package faults
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/stella-ops/exportcenter/export"
+	"github.com/stella-ops/exportcenter/internal/clock"
+	"github.com/stella-ops/exportcenter/internal/fault"
+	"github.com/stella-ops/exportcenter/storage"
+	"github.com/stella-ops/exportcenter/storage/postgres"
+)
+
+// scenario is a story that a run goes through, and how it ends.
+type scenario struct {
+	name        string
+	play        func(context.Context, *scene) error
+	ends        export.State
+	limits      storage.Limits
+	duringAdapt bool // adapt waits until the story goes on
+	// only are the points that are of interest; nil = all. The others are those
+	// of a story told before.
+	only []fault.Point
+}
+
+// scenarios: the first two have every point they reach, the others those that
+// the first two cannot reach.
+func scenarios() []scenario {
+	return []scenario{
+		{name: "success", ends: export.StateSucceeded, play: succeeds},
+		{name: "cancel", ends: export.StateAborted, play: isCancelled, duringAdapt: true},
+		{name: "queued", ends: export.StateSucceeded, play: waitsForASlot, limits: storage.Limits{Active: 1},
+			only: []fault.Point{fault.ClaimTurn, fault.StartWorkflow}},
+		{name: "terminated", ends: export.StateAborted, play: losesItsWorkflow, duringAdapt: true,
+			only: []fault.Point{fault.SignalCancel, fault.SignalWithStart}},
+	}
+}
+
+// wants reports whether faults at p belong to the scenario.
+func (s scenario) wants(p fault.Point) bool { return s.only == nil || slices.Contains(s.only, p) }
+
+// unreached are the points that no scenario reaches, each with a reason.
+var unreached = map[fault.Point]string{
+	fault.Begin:        "activities claim parts of phases (BeginPart); Begin is the same with the part \"\"",
+	fault.ForgetPacked: "only when stored bytes have rotted, which fails the run for good; activities and e2e have tests with rot",
+}
+
+// succeeds: evidence, a request, a bundle.
+func succeeds(ctx context.Context, s *scene) error {
+	if err := s.imports(ctx); err != nil {
+		return err
+	}
+	return s.asks(ctx)
+}
+
+// isCancelled: the end is asked for while adapt packs.
+func isCancelled(ctx context.Context, s *scene) error {
+	defer close(s.asked)
+	if err := errors.Join(succeeds(ctx, s)); err != nil {
+		return err
+	}
+	if err := s.awaitAdapt(ctx); err != nil {
+		return err
+	}
+	return s.cancels(ctx)
+}
+
+// waitsForASlot: another run of the tenant has the only slot, and then ends.
+func waitsForASlot(ctx context.Context, s *scene) error {
+	runs, execution := postgres.NewRuns(s.world.db.DB).Within(s.limits), postgres.NewExecution(s.world.db.DB)
+	other, _, err := runs.CreateRun(ctx, s.request(clock.NewID()), storage.Idempotency{})
+	if err != nil {
+		return err
+	}
+	claim, _, err := execution.Begin(ctx, other.Ref(), export.PhasePlan, 1)
+	if err == nil {
+		_, err = execution.Start(ctx, claim, 1, moment)
+	}
+	if err != nil {
+		return err
+	}
+	if err := succeeds(ctx, s); err != nil {
+		return err
+	}
+	failure := &export.Failure{Code: export.CodeInternal, Message: "it has made way", Phase: export.PhasePlan}
+	_, err = execution.Finish(ctx, claim, storage.Outcome{State: export.StateFailed, At: moment, Failure: failure,
+		Timeline: []export.TimelineEvent{{EventID: export.TimelineEventID(other.Ref(), export.TransitionFailed),
+			TenantID: other.Tenant, EventType: export.TransitionFailed, RunID: other.ID}}})
+	return err
+}
+
+// losesItsWorkflow: an operator terminates the workflow while adapt packs; the
+// cancel that follows finds none, and the dispatcher ends the run.
+func losesItsWorkflow(ctx context.Context, s *scene) error {
+	defer close(s.asked)
+	if err := succeeds(ctx, s); err != nil {
+		return err
+	}
+	if err := s.awaitAdapt(ctx); err != nil {
+		return err
+	}
+	if err := s.world.client.TerminateWorkflow(ctx, export.RunWorkflowID(s.ref), "", "a test"); err != nil {
+		return err
+	}
+	return s.cancels(ctx)
+}
+
+// abortedJournal judges the journal of a run that was cancelled: how many of the
+// ranges were packed before depends on the moment, nothing else does.
+func abortedJournal(types []export.EventType) error {
+	for _, once := range []export.EventType{export.EventPending, export.EventStarted, export.EventPlanned,
+		export.EventAdapterStart, export.EventCancelRequested, export.EventAborted} {
+		n := 0
+		for _, t := range types {
+			if t == once {
+				n++
+			}
+		}
+		if n != 1 {
+			return fmt.Errorf("it has %s %d times", once, n)
+		}
+	}
+	begins := []export.EventType{export.EventPending, export.EventStarted, export.EventPlanned, export.EventAdapterStart}
+	if !slices.Equal(types[:len(begins)], begins) {
+		return fmt.Errorf("it does not begin with %v", begins)
+	}
+	if types[len(types)-1] != export.EventAborted {
+		return errors.New("it does not end with the end")
+	}
+	return nil
+}

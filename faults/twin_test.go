@@ -1,0 +1,81 @@
+package faults
+
+import (
+	"crypto/rand"
+	"log/slog"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	sdklog "go.temporal.io/sdk/log"
+	"go.temporal.io/sdk/testsuite"
+
+	"github.com/stella-ops/exportcenter/activities"
+	"github.com/stella-ops/exportcenter/bundle"
+	"github.com/stella-ops/exportcenter/export"
+	"github.com/stella-ops/exportcenter/internal/clock"
+	"github.com/stella-ops/exportcenter/internal/oracle"
+	"github.com/stella-ops/exportcenter/storage"
+	"github.com/stella-ops/exportcenter/storage/files"
+	"github.com/stella-ops/exportcenter/storage/postgres"
+)
+
+// twin makes the same run, of the same tenant and the same id, in a database of
+// its own where nothing happens, and gives what it became.
+func (w *world) twin(t *testing.T, ref export.Ref) oracle.Expect {
+	t.Helper()
+	blobs := t.TempDir()
+	objects, err := files.Open(blobs, clock.System, rand.Reader)
+	require.NoError(t, err)
+	defer objects.Close()
+	book, runs := postgres.NewLedger(w.calm.DB), postgres.NewRuns(w.calm.DB)
+	_, err = book.Import(t.Context(), ref.Tenant, w.evidence)
+	require.NoError(t, err)
+	_, _, err = runs.CreateRun(t.Context(), requestOf(ref), storage.Idempotency{})
+	require.NoError(t, err)
+	walk(t, ref, &activities.Export{Ledger: book, Execution: postgres.NewExecution(w.calm.DB), Objects: objects,
+		Signer: w.signer, Adapters: w.registry, Clock: clock.Fixed(moment), Log: slog.New(slog.DiscardHandler), Version: "twin"})
+
+	run, err := runs.GetRun(t.Context(), ref)
+	require.NoError(t, err)
+	require.Equal(t, export.StateSucceeded, run.State)
+	survey, err := files.OpenSurvey(blobs)
+	require.NoError(t, err)
+	defer survey.Close()
+	archive, err := oracle.Archive(t.Context(), w.calm.DB, survey, ref)
+	require.NoError(t, err)
+	want := oracle.Expect{State: run.State, Payload: run.Result.PayloadDigest, Archive: bundle.DigestOf(archive).String()}
+	events, err := runs.Events(t.Context(), ref, 0, 200)
+	require.NoError(t, err)
+	for _, e := range events {
+		want.Events = append(want.Events, e.Type)
+	}
+	return want
+}
+
+// walk runs the phases in the SDK's activity environment.
+func walk(t *testing.T, ref export.Ref, exporting *activities.Export) {
+	t.Helper()
+	var suite testsuite.WorkflowTestSuite
+	suite.SetLogger(sdklog.NewStructuredLogger(slog.New(slog.DiscardHandler)))
+	env := suite.NewTestActivityEnvironment()
+	env.RegisterActivity(exporting)
+	phase := func(activity, in any) activities.PhaseResult {
+		answer, err := env.ExecuteActivity(activity, in)
+		require.NoError(t, err)
+		var result activities.PhaseResult
+		require.NoError(t, answer.Get(&result))
+		return result
+	}
+	in := activities.PhaseInput{Ref: ref}
+	phase(exporting.Plan, in)
+	ranges := phase(exporting.Resolve, in).Ranges
+	require.Greater(t, len(ranges), 1, "the evidence must make more than one range")
+	for _, of := range ranges {
+		phase(exporting.AdaptRange, activities.RangeInput{Ref: ref, Range: of})
+	}
+	for _, activity := range []any{exporting.Manifest, exporting.Sign, exporting.Distribute} {
+		phase(activity, in)
+	}
+	_, err := env.ExecuteActivity(exporting.EmitTimeline, activities.EmitTimelineInput{Ref: ref})
+	require.NoError(t, err)
+}
