@@ -102,7 +102,7 @@ func share(all []testCase, random *rand.Rand) []testCase {
 	for _, k := range order {
 		alike := by[k]
 		chosen = append(chosen, alike[0]) // of the first scenario that has it, at the first hit
-		if rest := alike[1:]; len(rest) > 0 && random.IntN(4) == 0 {
+		if rest := alike[1:]; len(rest) > 0 && random.IntN(8) == 0 {
 			chosen = append(chosen, rest[random.IntN(len(rest))])
 		}
 	}

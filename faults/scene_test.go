@@ -251,6 +251,9 @@ func requestOf(ref export.Ref) export.Run {
 func (s *scene) cancels(ctx context.Context) error {
 	return s.insist(ctx, "cancel", func(ctx context.Context, l *life) error {
 		_, err := l.runs.RequestCancel(ctx, s.ref, export.Cancellation{By: "kim", Reason: "wrong selectors", At: moment})
+		if errors.Is(err, storage.ErrConflict) {
+			return nil // asked before, without hearing the answer, and the run has ended since
+		}
 		if err != nil {
 			return err
 		}
