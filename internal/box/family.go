@@ -13,7 +13,10 @@ import (
 
 // How long children may take to end after they were asked. Workers hand their
 // activities back; Temporal and PostgreSQL have everything on the disk anyway.
-// Together they stay below fifteen seconds.
+// Together they stay below fifteen seconds. A PostgreSQL that is slower, because
+// the checkpoint of its end is large or the disk slow, is told to leave that to
+// the next start (an immediate shutdown): it then ends its processes itself, so
+// that none of them still writes when up has ended.
 const (
 	drainGrace    = 10 * time.Second
 	temporalGrace = 2 * time.Second
@@ -42,12 +45,14 @@ func newFamily(l layout, say *voice) *family {
 
 // add starts a child and keeps it running.
 func (f *family) add(name string, sig syscall.Signal, grace time.Duration, command func() (*exec.Cmd, error)) {
-	spec := supervise.Spec{
-		Name: name, Command: command, Log: f.layout.log(name), StopSignal: sig, Grace: grace,
-	}
+	f.start(supervise.Spec{Name: name, Command: command, StopSignal: sig, Grace: grace})
+}
+
+func (f *family) start(spec supervise.Spec) {
+	spec.Log = f.layout.log(spec.Name)
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.children[name] = supervise.Start(spec, f.ended)
+	f.children[spec.Name] = supervise.Start(spec, f.ended)
 }
 
 // ended is told of every end of a child that nobody asked for. During the
@@ -124,7 +129,10 @@ func (f *family) each(act func(*supervise.Child), names ...string) {
 
 func (b *box) addPostgres() {
 	c := b.postgresConfig()
-	b.family.add(postgresChild, pgchild.StopSignal, postgresGrace, func() (*exec.Cmd, error) { return pgchild.Command(c) })
+	b.family.start(supervise.Spec{
+		Name: postgresChild, Command: func() (*exec.Cmd, error) { return pgchild.Command(c) },
+		StopSignal: pgchild.StopSignal, Grace: postgresGrace, QuitSignal: pgchild.QuitSignal,
+	})
 }
 
 func (b *box) addTemporal() {

@@ -44,7 +44,7 @@ func serverAccount() (account, error) {
 // attributes of the child: its user, an own process group so that Ctrl-C
 // reaches our supervisor only, and an immediate quit when our thread ends.
 func (a account) attributes() *syscall.SysProcAttr {
-	attr := &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGQUIT}
+	attr := &syscall.SysProcAttr{Setpgid: true, Pdeathsig: QuitSignal}
 	if a.drop {
 		attr.Credential = &syscall.Credential{Uid: a.uid, Gid: a.gid, Groups: []uint32{}}
 	}

@@ -29,6 +29,11 @@ import (
 // is flushed, exit code 0. (SIGTERM would wait for clients to leave.)
 const StopSignal = syscall.SIGINT
 
+// QuitSignal asks for an immediate shutdown: every process of the server ends at
+// once, and the next start recovers from the log. (SIGKILL would end the first
+// process only; the others would go on writing for a while.)
+const QuitSignal = syscall.SIGQUIT
+
 // Config describes one cluster.
 type Config struct {
 	// Bin is the directory with initdb and postgres; "" = look for it.

@@ -120,7 +120,7 @@ func (s *Server) Stop(ctx context.Context) error {
 		return nil
 	case <-ctx.Done():
 	}
-	if err := s.signal(syscall.SIGQUIT); err != nil {
+	if err := s.signal(QuitSignal); err != nil {
 		return err
 	}
 	select {

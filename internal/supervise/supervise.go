@@ -37,10 +37,17 @@ type Spec struct {
 	Command func() (*exec.Cmd, error)
 	// Log is the file that output is appended to.
 	Log string
-	// StopSignal asks the child to end; SIGKILL follows after Grace.
+	// StopSignal asks the child to end; after Grace it is made to.
 	StopSignal syscall.Signal
 	Grace      time.Duration
+	// QuitSignal, when set, is sent before SIGKILL: it lets a child end at once
+	// and take its own children with it, whom our SIGKILL would orphan.
+	QuitSignal syscall.Signal
 }
+
+// quitGrace is how long QuitSignal may take. PostgreSQL kills those of its
+// processes that are still there after 5 s.
+const quitGrace = 7 * time.Second
 
 // Exit tells how a start of a child ended.
 type Exit struct {
@@ -155,15 +162,27 @@ func (c *Child) PID() int {
 	return c.process.Pid
 }
 
-// Stop asks the child to end, waits, and kills it when its grace is over. It
-// returns when the process is gone.
+// Stop asks the child to end, waits, and makes it end when its grace is over.
+// It returns when the process is gone.
 func (c *Child) Stop() {
 	c.requestStop()
-	c.signal(c.spec.StopSignal)
+	if c.endsOn(c.spec.StopSignal, c.spec.Grace) {
+		return
+	}
+	if c.spec.QuitSignal != 0 && c.endsOn(c.spec.QuitSignal, quitGrace) {
+		return
+	}
+	c.Kill()
+}
+
+// endsOn sends a signal and reports whether the child ended within the time.
+func (c *Child) endsOn(sig syscall.Signal, within time.Duration) bool {
+	c.signal(sig)
 	select {
 	case <-c.done:
-	case <-time.After(c.spec.Grace):
-		c.Kill()
+		return true
+	case <-time.After(within):
+		return false
 	}
 }
 

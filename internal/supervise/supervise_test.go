@@ -91,15 +91,17 @@ func TestStopWaitsForAGracefulEndAndThenKills(t *testing.T) {
 	cases := []struct {
 		name, script string
 		grace        time.Duration
+		quit         syscall.Signal
 		says         string
 	}{
-		{"listens", `trap 'echo bye; exit 0' TERM; echo up; while :; do sleep 0.05; done`, 10 * time.Second, "up\nbye"},
-		{"deaf", `trap '' TERM; echo up; while :; do sleep 0.05; done`, 300 * time.Millisecond, "up"},
+		{"listens", `trap 'echo bye; exit 0' TERM; echo up; while :; do sleep 0.05; done`, 10 * time.Second, syscall.SIGQUIT, "up\nbye"},
+		{"deaf", `trap '' TERM; echo up; while :; do sleep 0.05; done`, 300 * time.Millisecond, 0, "up"},
+		{"slow", `trap '' TERM; trap 'echo at once; exit 1' QUIT; echo up; while :; do sleep 0.05; done`, 300 * time.Millisecond, syscall.SIGQUIT, "up\nat once"},
 	}
 	for _, tc := range cases {
 		t.Run(tc.name, func(t *testing.T) {
 			log := filepath.Join(t.TempDir(), "log")
-			c := Start(Spec{Name: tc.name, Command: shell(tc.script), Log: log, StopSignal: syscall.SIGTERM, Grace: tc.grace}, ignore)
+			c := Start(Spec{Name: tc.name, Command: shell(tc.script), Log: log, StopSignal: syscall.SIGTERM, Grace: tc.grace, QuitSignal: tc.quit}, ignore)
 			require.Eventually(t, func() bool { return Tail(log, 1) == "up" }, 5*time.Second, 5*time.Millisecond)
 			pid := c.PID()
 			c.Stop()
