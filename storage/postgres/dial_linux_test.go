@@ -13,7 +13,7 @@ import (
 // Every connection of a pool has the bounds on a vanished server; pgx could
 // drop its dialer's name in any release.
 func TestConnectionsNoticeAVanishedServer(t *testing.T) {
-	pool, err := newPool(t.Context(), testkit.Postgres(t).AdminDSN(), "test", 1)
+	pool, err := newPool(t.Context(), testkit.Postgres(t).AdminDSN(), "test", 1, silent)
 	require.NoError(t, err)
 	defer pool.Close()
 	conn, err := pool.Acquire(t.Context())

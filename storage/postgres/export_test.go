@@ -68,3 +68,8 @@ func (db *DB) SaidTenant(ctx context.Context) (said string, err error) {
 	err = db.app.QueryRow(ctx, "select coalesce(current_setting('app.current_tenant', true), '')").Scan(&said)
 	return said, err
 }
+
+// ReadTenant is readTenant.
+func (db *DB) ReadTenant(ctx context.Context, tenant string, fn func(pgx.Tx) error) error {
+	return db.readTenant(ctx, tenant, fn)
+}

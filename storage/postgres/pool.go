@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -21,7 +22,18 @@ type Config struct {
 	Dispatch string
 	// MaxConns bounds the service's pool; 0 = 16.
 	MaxConns int32
+	// Silence is how long a process may say nothing in the middle of a transaction
+	// before PostgreSQL ends it; 0 = 10 s. See silent.
+	Silence time.Duration
 }
+
+// silent: a process that is stopped, swapped out or cut off in the middle of a
+// transaction goes on holding the locks on a run's rows, and keeps whoever does
+// its work by now waiting. We never wait for anything in the middle of a
+// transaction that writes, so that this is as long as a worker may be without a
+// heartbeat. Transactions that only read hold nobody up; they stream to others,
+// who may be slow, and get longer (patientTenant).
+const silent = 10 * time.Second
 
 // DB is the database as the service sees it. Its pools are not exported:
 // WithTenant is the way in.
@@ -38,13 +50,16 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 	if cfg.MaxConns == 0 {
 		cfg.MaxConns = 16
 	}
-	app, err := newPool(ctx, cfg.App, "exportcenter", cfg.MaxConns)
+	if cfg.Silence == 0 {
+		cfg.Silence = silent
+	}
+	app, err := newPool(ctx, cfg.App, "exportcenter", cfg.MaxConns, cfg.Silence)
 	if err != nil {
 		return nil, fmt.Errorf("open database as the service: %w", err)
 	}
 	db := &DB{app: app}
 	if cfg.Dispatch != "" {
-		if db.dispatch, err = newPool(ctx, cfg.Dispatch, "exportcenter-dispatch", 2); err != nil {
+		if db.dispatch, err = newPool(ctx, cfg.Dispatch, "exportcenter-dispatch", 2, cfg.Silence); err != nil {
 			db.Close()
 			return nil, fmt.Errorf("open database as the dispatcher: %w", err)
 		}
@@ -69,7 +84,7 @@ func (db *DB) Check(ctx context.Context) error {
 // at a time, which would be a system call for each.
 const readAhead = 64 << 10
 
-func newPool(ctx context.Context, dsn, name string, maxConns int32) (*pgxpool.Pool, error) {
+func newPool(ctx context.Context, dsn, name string, maxConns int32, silence time.Duration) (*pgxpool.Pool, error) {
 	pc, err := pgxpool.ParseConfig(dsn)
 	if err != nil {
 		// The parser's message may hold the connection string.
@@ -90,7 +105,7 @@ func newPool(ctx context.Context, dsn, name string, maxConns int32) (*pgxpool.Po
 	params["timezone"] = "UTC"
 	// A waiter behind a stuck transaction gives up and tries again.
 	params["lock_timeout"] = "30s"
-	params["idle_in_transaction_session_timeout"] = "5min"
+	params["idle_in_transaction_session_timeout"] = strconv.FormatInt(silence.Milliseconds(), 10)
 	pool, err := pgxpool.NewWithConfig(ctx, pc)
 	if err != nil {
 		return nil, classify("connect", err)
