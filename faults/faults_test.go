@@ -25,8 +25,8 @@ const lanes = 5
 const tries = 4
 
 // TestFaultPoints plays every fault point in every mode and holds each run
-// against its undisturbed twin. FAULTS=all plays all cases, else a share that has
-// every point in every mode; SEED=n chooses share and later hits.
+// against its undisturbed twin. FAULTS=all plays all cases, else a share of those
+// at later hits; SEED=n chooses it, and them.
 func TestFaultPoints(t *testing.T) {
 	w := openWorld(t)
 	r := &round{world: w, ledger: newCoverage()}
@@ -81,18 +81,18 @@ func casesOf(of scenario, hits map[fault.Point]int, random *rand.Rand) (cases []
 	return cases
 }
 
-// share leaves out what is like something that stays: it keeps each point in
-// each mode once for each scenario that others do not have it, and once more at
-// any hit of any scenario by chance.
+// share keeps each scenario's points in each mode once, at the first hit, and of
+// those at later hits some by chance.
 func share(all []testCase, random *rand.Rand) []testCase {
 	type kind struct {
-		point fault.Point
-		mode  fault.Mode
+		scenario string
+		point    fault.Point
+		mode     fault.Mode
 	}
 	by := map[kind][]testCase{}
 	var order []kind
 	for _, c := range all {
-		k := kind{c.fault.Point, c.fault.Mode}
+		k := kind{c.scenario.name, c.fault.Point, c.fault.Mode}
 		if by[k] == nil {
 			order = append(order, k)
 		}
@@ -101,7 +101,7 @@ func share(all []testCase, random *rand.Rand) []testCase {
 	var chosen []testCase
 	for _, k := range order {
 		alike := by[k]
-		chosen = append(chosen, alike[0]) // of the first scenario that has it, at the first hit
+		chosen = append(chosen, alike[0])
 		if rest := alike[1:]; len(rest) > 0 && random.IntN(8) == 0 {
 			chosen = append(chosen, rest[random.IntN(len(rest))])
 		}

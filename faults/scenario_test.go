@@ -88,7 +88,15 @@ func waitsForASlot(ctx context.Context, s *scene) error {
 	_, err = execution.Finish(ctx, claim, storage.Outcome{State: export.StateFailed, At: moment, Failure: failure,
 		Timeline: []export.TimelineEvent{{EventID: export.TimelineEventID(other.Ref(), export.TransitionFailed),
 			TenantID: other.Tenant, EventType: export.TransitionFailed, RunID: other.ID}}})
-	return err
+	if err == nil {
+		return nil
+	}
+	// The dispatcher saw it before it had started, and gave it a workflow: that
+	// ends it.
+	return until(ctx, fmt.Sprintf("the run that has the slot does not end (%v)", err), func() (bool, error) {
+		run, err := runs.GetRun(ctx, other.Ref())
+		return err == nil && run.State.Terminal(), err
+	})
 }
 
 // losesItsWorkflow: an operator terminates the workflow while adapt packs; the
