@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
@@ -97,6 +98,49 @@ func TestFsckSaysWhatItFoundAndWhatToDo(t *testing.T) {
 	require.Len(t, doc.Divergences, 3)
 	require.Equal(t, fsck.Divergence{Kind: "blob-unrecorded", Tenant: "acme", Subject: digest.String(),
 		Message: "the file has 1 bytes and no row", Action: doc.Divergences[1].Action}, doc.Divergences[1])
+}
+
+// Without --repair nothing is touched. With it what can be mended is mended and
+// said to be, and the exit code is that of what is left.
+func TestFsckRepair(t *testing.T) {
+	data, blobs, _ := installation(t)
+	digest := bundle.DigestOf([]byte("x"))
+	dir := filepath.Join(blobs, storage.Namespace("acme"), "sha256", digest.Hex()[:2])
+	lost, foreign := filepath.Join(dir, digest.Hex()), filepath.Join(blobs, "foreign")
+	require.NoError(t, os.MkdirAll(dir, 0o700))
+	require.NoError(t, os.WriteFile(lost, []byte("x"), 0o600))
+	require.NoError(t, os.WriteFile(foreign, nil, 0o600))
+	old := clock.System().Add(-100 * time.Hour)
+	require.NoError(t, os.Chtimes(lost, old, old))
+	require.NoError(t, os.Chtimes(foreign, old, old))
+
+	doc, err := fsckAsJSON(t, "--data", data)
+	require.ErrorIs(t, err, errDiverged)
+	require.Equal(t, "diverged", doc.Status)
+	require.Len(t, doc.Divergences, 2)
+	require.FileExists(t, lost)
+
+	doc, err = fsckAsJSON(t, "--data", data, "--repair")
+	require.ErrorIs(t, err, errDiverged, "somebody else's file is left")
+	require.Equal(t, "diverged", doc.Status)
+	repaired := map[string]bool{}
+	for _, d := range doc.Divergences {
+		repaired[d.Kind] = d.Repaired
+	}
+	require.Equal(t, map[string]bool{"blob-unrecorded": true, "file-foreign": false}, repaired)
+	require.NoFileExists(t, lost)
+	require.FileExists(t, foreign)
+
+	require.NoError(t, os.Remove(foreign))
+	require.NoError(t, os.WriteFile(lost, []byte("x"), 0o600))
+	require.NoError(t, os.Chtimes(lost, old, old))
+	out, err := runCommand(t, "fsck", "--data", data, "--repair")
+	require.NoError(t, err)
+	require.Contains(t, out, "1 divergence found, 1 repaired, 1 runs, 1 blobs, 0 documents looked at\n")
+	require.NoFileExists(t, lost)
+	doc, err = fsckAsJSON(t, "--data", data, "--repair")
+	require.NoError(t, err)
+	require.Equal(t, "clean", doc.Status)
 }
 
 func TestFsckThatCannotLookIsNotClean(t *testing.T) {
