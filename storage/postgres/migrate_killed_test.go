@@ -27,17 +27,22 @@ const killsEach = 8
 // schema, the last among them: by the end of its connection, and behind one also by
 // kill -9 of its process. Nothing of it is left, and run again it arrives where it
 // arrives undisturbed: at the same schema, privileges and data. Up is run on the
-// data that the way down left.
+// data that the way down left, and gives the schema back that there was.
 func TestMigrationsAreKilledInTheMiddle(t *testing.T) {
+	if what := os.Getenv(migrateChild); what != "" {
+		migrateAndEnd(t, what)
+		return
+	}
 	rng := seeded(t)
 	copies := pgtest.Copies(t, func(db *pgtest.Database) { worldOf(db).fill(t) })
 	twin, victim := newBuilding(t, copies(t)), newBuilding(t, copies(t))
 	began := victim.state(t)
-	require.Equal(t, twin.state(t), began)
+	requireSameState(t, twin.state(t), began, "two copies")
 	newest, err := postgres.NewestMigration()
 	require.NoError(t, err)
 	kills := 0
 	for version := newest; version >= 1; version-- {
+		schema := victim.state(t).schema
 		for _, s := range []migration{{version, false}, {version, true}} {
 			statements := twin.count(t, s)
 			require.Positive(t, statements, "%s changes nothing", s)
@@ -47,22 +52,23 @@ func TestMigrationsAreKilledInTheMiddle(t *testing.T) {
 			for _, nth := range chosen {
 				when := fmt.Sprintf("%s, killed behind statement %d of %d", s, nth, statements)
 				victim.endConnection(t, s, nth)
-				require.Equal(t, before, victim.state(t), when)
+				requireSameState(t, before, victim.state(t), when)
 				if nth == byProcess {
 					victim.killProcess(t, s, nth)
-					require.Equal(t, before, victim.state(t), when)
+					requireSameState(t, before, victim.state(t), when)
 					kills++
 				}
 				kills++
 			}
 			victim.run(t, s)
-			require.Equal(t, twin.state(t), victim.state(t), "%s, run again", s)
+			requireSameState(t, twin.state(t), victim.state(t), s.String()+", run again")
 		}
+		requireSame(t, schema, victim.state(t).schema, fmt.Sprintf("down from %d and up again", version))
 		twin.run(t, migration{version, false})
 		victim.run(t, migration{version, false})
 	}
 	victim.run(t, migration{newest, true})
-	require.Equal(t, began.schema, victim.state(t).schema)
+	requireSame(t, began.schema, victim.state(t).schema, "down to 0 and up again")
 	t.Logf("%d migrations up and down, %d kills", newest, kills)
 }
 
@@ -169,7 +175,7 @@ const migrateChild = "EXPORTCENTER_MIGRATE"
 func (b building) killProcess(t *testing.T, m migration, nth int) {
 	t.Helper()
 	b.exec(t, "select setval('waiting.n', -$1::int)", nth)
-	child := exec.Command(os.Args[0], "-test.run=^TestMigratingProcess$", "-test.count=1")
+	child := exec.Command(os.Args[0], "-test.run=^TestMigrationsAreKilledInTheMiddle$", "-test.count=1")
 	child.Env = append(os.Environ(), fmt.Sprintf("%s=%d %t %s", migrateChild, m.version, m.up, b.owner))
 	require.NoError(t, child.Start())
 	pid := b.waiting(t)
@@ -180,15 +186,13 @@ func (b building) killProcess(t *testing.T, m migration, nth int) {
 	b.exec(t, fmt.Sprintf("select pg_advisory_lock(%d)", wait))
 }
 
-// TestMigratingProcess is the process that killProcess kills.
-func TestMigratingProcess(t *testing.T) {
-	what := strings.SplitN(os.Getenv(migrateChild), " ", 3)
-	if len(what) < 3 {
-		return
-	}
-	version, err := strconv.ParseInt(what[0], 10, 64)
+// migrateAndEnd is what such a process does.
+func migrateAndEnd(t *testing.T, what string) {
+	t.Helper()
+	words := strings.SplitN(what, " ", 3)
+	version, err := strconv.ParseInt(words[0], 10, 64)
 	require.NoError(t, err)
-	require.NoError(t, migration{version, what[1] == "true"}.do(t.Context(), what[2]))
+	require.NoError(t, migration{version, words[1] == "true"}.do(t.Context(), words[2]))
 }
 
 // waiting is the backend of the migration that waits, once it does.
@@ -210,19 +214,45 @@ func (b building) gone(t *testing.T, pid int) {
 	}, time.Minute, 2*time.Millisecond)
 }
 
-// builtState is all that a migration may change.
-type builtState struct {
-	schema   []string
-	data     map[string]string
-	versions []string
-}
+// builtState is all that a migration may change, in lines.
+type builtState struct{ schema, rows []string }
 
 func (b building) state(t *testing.T) builtState {
 	t.Helper()
-	s := builtState{schemaOf(t, b.admin), dataOf(t, b.admin),
-		lines(t, b.admin, "select version_id || ' ' || is_applied from goose_db_version order by id")}
-	if moments, there := s.data["ledger_moments"]; there { // of documents that are moved: now
-		s.data["ledger_moments"], _, _ = strings.Cut(moments, " ")
+	s := builtState{schemaOf(t, b.admin), lines(t, b.admin, "select 'version ' || version_id || ' ' || is_applied from goose_db_version order by id")}
+	for table, rows := range dataOf(t, b.admin) {
+		if table == "ledger_moments" { // of documents that are moved: now
+			rows, _, _ = strings.Cut(rows, " ")
+		}
+		s.rows = append(s.rows, "rows of "+table+" "+rows)
 	}
 	return s
+}
+
+// requireSame names the lines of which got has fewer (-) or more (+).
+func requireSame(t *testing.T, want, got []string, when string) {
+	t.Helper()
+	count := map[string]int{}
+	for _, line := range want {
+		count[line]--
+	}
+	for _, line := range got {
+		count[line]++
+	}
+	var differ []string
+	for line, n := range count {
+		switch {
+		case n < 0:
+			differ = append(differ, "- "+line)
+		case n > 0:
+			differ = append(differ, "+ "+line)
+		}
+	}
+	slices.Sort(differ)
+	require.Empty(t, strings.Join(differ, "\n"), when)
+}
+
+func requireSameState(t *testing.T, want, got builtState, when string) {
+	t.Helper()
+	requireSame(t, slices.Concat(want.schema, want.rows), slices.Concat(got.schema, got.rows), when)
 }

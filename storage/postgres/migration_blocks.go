@@ -141,6 +141,9 @@ create table ledger_contents (
   canonical bytea compression lz4,
   primary key (tenant, sha256)
 );
+comment on column ledger_contents.raw is
+  'The original bytes. An original above 1 MiB may live in the blob store under cas://sha256/<sha256>: a later migration then drops this NOT NULL and says which of the two holds it.';
+comment on column ledger_contents.canonical is 'RFC 8785 form; NULL when it equals raw.';
 alter table ledger_observations
   add column ecosystems text[] collate "C", add column products text[] collate "C", add column aliases text[] collate "C";
 create table ledger_terms_before (
