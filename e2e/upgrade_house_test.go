@@ -3,6 +3,7 @@ package e2e
 import (
 	"bytes"
 	"cmp"
+	"context"
 	"encoding/json"
 	"io"
 	"os"
@@ -142,6 +143,37 @@ func (u *upgrade) end(t *testing.T) func() {
 	return func() {
 		require.NoError(t, u.beside.Wait(), "a worker that is asked to end lets its activities finish")
 	}
+}
+
+// replaceAll ends `up` with all that it runs while a run is held, and starts
+// another release's on the same data, as one upgrades a single machine. The run
+// must succeed, and so must one that comes after it, by that release.
+func (u *upgrade) replaceAll(t *testing.T, r release) {
+	t.Helper()
+	began := time.Now()
+	ctx, stop := context.WithTimeout(t.Context(), stepWithin)
+	defer stop()
+	l := u.storm.lane(t, u.storm.small)
+	require.NoError(t, l.gate.close(ctx, l.tenant, "file manifests/export.json"))
+	held, err := l.create(ctx)
+	require.NoError(t, err)
+	require.NoError(t, l.gate.await(ctx, atTheGate, 1), u.house.tail())
+
+	u.install(t, r)
+	u.house.stop(t) // and with PostgreSQL the gate
+	u.house.start(t)
+	l.client, err = client.New(u.house.env["STELLA_SERVER"], u.house.tokenFor(t, l.tenant))
+	require.NoError(t, err)
+	later, err := l.create(ctx)
+	require.NoError(t, err)
+	for _, run := range []client.Run{held, later} {
+		run, err := l.client.WaitRun(ctx, run.RunID, nil)
+		require.NoError(t, err, u.house.tail())
+		require.Equal(t, client.RunStatusSucceeded, run.Status, "%+v\n%s", run.Error, u.house.tail())
+		require.Equal(t, l.twin, run.PayloadDigest)
+	}
+	require.Equal(t, map[release]int{r: 2}, u.endedBy(t, []client.Run{held, later}), "who ended the runs")
+	t.Logf("all of the house is of %s: 2 runs; %s", r, time.Since(began).Round(time.Millisecond))
 }
 
 // run starts a process of a release; it ends with the test.

@@ -16,7 +16,7 @@ import (
 // previous release's, both side by side, ours alone, and back again; asked to
 // end, and killed. The database is ours all the time. Every run must succeed
 // with the payload of an undisturbed twin. Halfway the previous release's api
-// serves beside ours (docs/upgrade.md).
+// serves beside ours; at last all of the house is replaced (docs/upgrade.md).
 func TestWorkersOfTwoReleases(t *testing.T) {
 	if os.Getenv("FAULTS") != "all" {
 		t.Skip("not run: the workers of two releases (make upgrade)")
@@ -41,6 +41,8 @@ func TestWorkersOfTwoReleases(t *testing.T) {
 	} {
 		u.take(t, s)
 	}
+	u.replaceAll(t, previous)
+	u.replaceAll(t, ours)
 	razeGates(t, u.house.superuser(t))
 	u.house.fsckFindsNothing(t)
 	t.Logf("the previous release ended %d runs and ours %d; %d were begun by the one and ended by the other",
