@@ -15,6 +15,7 @@ import (
 
 	"github.com/stella-ops/exportcenter/client"
 	"github.com/stella-ops/exportcenter/internal/clock"
+	"github.com/stella-ops/exportcenter/internal/testkit"
 	"github.com/stella-ops/exportcenter/storage"
 )
 
@@ -75,7 +76,7 @@ func mountDisk(t *testing.T, dir string) {
 	t.Helper()
 	require.NoError(t, os.Mkdir(dir, 0o711))
 	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, roomy+",mode=711"); err != nil {
-		missing(t, "the right to mount a tmpfs: "+err.Error())
+		testkit.Missing(t, "the right to mount a tmpfs: "+err.Error())
 	}
 	t.Cleanup(func() { // what was killed may still be letting go
 		require.Eventually(t, func() bool { return syscall.Unmount(dir, 0) == nil }, 10*time.Second, 50*time.Millisecond, "unmount %s", dir)
@@ -128,7 +129,7 @@ func (w tenant) imports(t *testing.T) {
 	require.Zero(t, code, "%s\n%s", out, w.tail())
 }
 
-// ordered is a run of a tenant.
+// orderedRun is a run of a tenant.
 type orderedRun struct {
 	tenant
 	id string

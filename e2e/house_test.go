@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/stella-ops/exportcenter/internal/testkit"
 )
 
 // house is a running `exportcenter up`.
@@ -42,19 +44,9 @@ func program(t testing.TB, name string) string {
 	path, err := filepath.Abs(filepath.Join(repository, "bin", name))
 	require.NoError(t, err)
 	if _, err := os.Stat(path); err != nil {
-		missing(t, "bin/"+name+" (run `make build`)")
+		testkit.Missing(t, "bin/"+name+" (run `make build`)")
 	}
 	return path
-}
-
-// missing skips the test naming what is not there; with REQUIRE_TOOLS=1 a
-// skipped check must not count as passed.
-func missing(t testing.TB, what string) {
-	t.Helper()
-	if os.Getenv("REQUIRE_TOOLS") == "1" {
-		t.Fatalf("missing: %s", what)
-	}
-	t.Skipf("missing: %s", what)
 }
 
 // realCorpus gives the path of the real evidence; it is not part of the

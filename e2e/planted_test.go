@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/stella-ops/exportcenter/internal/testkit"
 )
 
 // TestPlantedBugs plants every bug of the list, one at a time, into a copy of
@@ -69,7 +71,7 @@ func copyOfTheTree(t *testing.T) string {
 	list.Dir = repository
 	out, err := list.Output()
 	if err != nil {
-		missing(t, "git, or the history of this checkout")
+		testkit.Missing(t, "git, or the history of this checkout")
 	}
 	tree := filepath.Join(t.TempDir(), "tree")
 	for _, name := range strings.Split(strings.TrimRight(string(out), "\x00"), "\x00") {

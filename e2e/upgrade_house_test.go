@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/stella-ops/exportcenter/client"
+	"github.com/stella-ops/exportcenter/internal/testkit"
 )
 
 // previousRelease is the last commit of Spine 2. PREVIOUS names another one. Its
@@ -70,7 +71,7 @@ func buildPrevious(t *testing.T) string {
 		return strings.TrimSpace(string(out)), err
 	}
 	if out, err := git("cat-file", "-e", commit+"^{commit}"); err != nil {
-		missing(t, "git, or commit "+commit+" in the history (a shallow clone has not all of it): "+out)
+		testkit.Missing(t, "git, or commit "+commit+" in the history (a shallow clone has not all of it): "+out)
 	}
 	name, err := git("log", "-1", "--format=%h, %s", commit)
 	require.NoError(t, err, name)

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/stella-ops/exportcenter/bundle/bundletest"
+	"github.com/stella-ops/exportcenter/internal/testkit"
 )
 
 // asks is a command of stella that does open a socket: the control of the traps.
@@ -20,7 +21,7 @@ var asks = []string{"ledger", "stats", "--server", "http://127.0.0.1:9"}
 func TestVerifyOpensNoSocket(t *testing.T) {
 	strace, err := exec.LookPath("strace")
 	if err != nil {
-		t.Skip("missing: strace")
+		testkit.Missing(t, "strace")
 	}
 	a := newAuditor(t)
 	t.Setenv("STELLA_TOKEN", "x")
@@ -35,7 +36,7 @@ func TestVerifyOpensNoSocket(t *testing.T) {
 	}
 	seen, _ := calls(asks...)
 	if !strings.Contains(seen, "socket(") {
-		t.Skip("strace cannot trace here")
+		testkit.Missing(t, "the right to trace with strace")
 	}
 	for _, path := range []string{good, cut, filepath.Join(a.dir, "absent.tar")} {
 		seen, err := calls("verify", path, "--trust", a.dir)
@@ -49,7 +50,7 @@ func TestVerifyOpensNoSocket(t *testing.T) {
 func TestVerifyWithoutANetwork(t *testing.T) {
 	unshare, err := exec.LookPath("unshare")
 	if err != nil {
-		t.Skip("missing: unshare")
+		testkit.Missing(t, "unshare")
 	}
 	a := newAuditor(t)
 	alone := func(args ...string) (string, error) {
@@ -57,7 +58,7 @@ func TestVerifyWithoutANetwork(t *testing.T) {
 		return string(out), err
 	}
 	if out, err := alone("--help"); err != nil {
-		t.Skipf("no network namespaces here: %s", out)
+		testkit.Missing(t, "network namespaces: "+out)
 	}
 	t.Setenv("STELLA_TOKEN", "x")
 	out, err := alone(asks...)

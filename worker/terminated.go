@@ -18,7 +18,7 @@ import (
 
 // A run whose workflow was terminated gets no chance to end itself: no code of
 // ours runs when Temporal terminates a workflow. So a dispatcher asks Temporal
-// for those that were, and ends their runs, within terminatedWithin of the
+// for those that were, and ends their runs, within 30 seconds of the
 // termination.
 const (
 	// terminatedEvery is the pause between two looks.

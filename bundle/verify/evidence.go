@@ -220,9 +220,11 @@ func (v *verifier) checkEvidence(ctx context.Context) *Failure {
 	readers := make([]*lineReader, len(v.manifest.Contents))
 	failures := make([]*Failure, len(readers))
 	v.parallel(len(readers), func(i int) {
-		readers[i] = newLineReader(policy)
 		c := v.manifest.Contents[i]
-		failures[i] = v.guarded(c.Path, func() *Failure { return v.readLines(ctx, c, readers[i]) })
+		failures[i] = v.guarded(c.Path, func() *Failure { // all of it: a panic here would end the process
+			readers[i] = newLineReader(policy)
+			return v.readLines(ctx, c, readers[i])
+		})
 	})
 	total, dropped := Evidence{}, map[string]int64{}
 	for i, c := range v.manifest.Contents {

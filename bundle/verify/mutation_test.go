@@ -89,6 +89,7 @@ func TestStructuralMutations(t *testing.T) {
 		}
 	}
 	t.Logf("%d mutations, %d refused bundles", len(allMutations()), tried)
+	require.GreaterOrEqual(t, len(allMutations()), 60, "mutations have gone")
 	if os.Getenv("UPDATE") != "" {
 		require.NoError(t, os.WriteFile(refusals, []byte(said.String()), 0o644))
 	}

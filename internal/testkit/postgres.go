@@ -38,10 +38,7 @@ func Postgres(t testing.TB) *PG {
 	t.Helper()
 	cluster.once.Do(func() { cluster.pg, cluster.err = startCluster() })
 	if errors.Is(cluster.err, pgchild.ErrNoBinaries) {
-		if os.Getenv("REQUIRE_TOOLS") == "1" {
-			t.Fatalf("PostgreSQL is required: %v", cluster.err)
-		}
-		t.Skipf("PostgreSQL is missing: %v", cluster.err)
+		Missing(t, "PostgreSQL: "+cluster.err.Error())
 	}
 	if cluster.err != nil {
 		t.Fatalf("start PostgreSQL for tests: %v", cluster.err)

@@ -44,10 +44,7 @@ func Temporal(t testing.TB, attributes map[string]string) *TemporalServer {
 	t.Helper()
 	program := filepath.Join(Root(t), "bin", "exportcenter-temporal")
 	if _, err := os.Stat(program); err != nil {
-		if os.Getenv(RequireTools) == "1" {
-			t.Fatal("missing: bin/exportcenter-temporal (run `make build`)")
-		}
-		t.Skip("missing: bin/exportcenter-temporal (run `make build`)")
+		Missing(t, "bin/exportcenter-temporal (run `make build`)")
 	}
 	pg := Postgres(t)
 	temporal.once.Do(func() { temporal.server, temporal.err = startTemporal(program, pg, attributes) })
