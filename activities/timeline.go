@@ -52,7 +52,13 @@ func (e *Export) emitTimeline(ctx context.Context, in EmitTimelineInput) (export
 		// Its rows are not those of a success. A run must end, so it fails.
 		failure := FailureOf(err, export.PhaseDistribute)
 		in.Failure = &failure
-		ended, err = e.Execution.Finish(ctx, claim, e.outcome(in, run))
+		outcome = e.outcome(in, run)
+		ended, err = e.Execution.Finish(ctx, claim, outcome)
+	}
+	if outcome.State == export.StateFailed && errors.Is(err, storage.ErrConflict) {
+		// A cancel was accepted since the run was read: whoever asked for it was
+		// told that the run will be aborted.
+		ended, err = e.Execution.Finish(ctx, claim, e.outcome(in, ended))
 	}
 	if err != nil {
 		return run, fmt.Errorf("finish run: %w", err)

@@ -22,6 +22,7 @@ type ends struct {
 	storage.Execution
 	asked  []storage.Outcome
 	refuse map[export.State]error
+	cancel *export.Cancellation // that was accepted when it refuses
 }
 
 var endingRef = export.Ref{Tenant: "demo", RunID: "0190c0de-0000-7000-8000-000000000001"}
@@ -32,7 +33,11 @@ func (e *ends) BeginPart(_ context.Context, ref export.Ref, phase export.Phase, 
 
 func (e *ends) Finish(_ context.Context, _ storage.Claim, o storage.Outcome) (export.Run, error) {
 	e.asked = append(e.asked, o)
-	return export.Run{Tenant: endingRef.Tenant, ID: endingRef.RunID, State: o.State, Failure: o.Failure}, e.refuse[o.State]
+	run := export.Run{Tenant: endingRef.Tenant, ID: endingRef.RunID, State: o.State, Failure: o.Failure}
+	if e.refuse[o.State] != nil {
+		run.State, run.Cancel = export.StateRunning, e.cancel
+	}
+	return run, e.refuse[o.State]
 }
 
 func (e *ends) emit(t *testing.T) (EmitTimelineResult, error) {
@@ -61,6 +66,19 @@ func TestAnIncompleteSuccessFails(t *testing.T) {
 	require.Len(t, e.asked, 2)
 	require.Equal(t, &export.Failure{Code: export.CodeDistribution, Phase: export.PhaseDistribute, Message: "nothing was delivered"}, e.asked[1].Failure)
 	require.Equal(t, export.TransitionFailed, e.asked[1].Timeline[0].EventType)
+}
+
+// The cancel may be accepted between the look at the run and its end.
+func TestACancelThatIsAcceptedMeanwhileIsHeard(t *testing.T) {
+	e := &ends{cancel: &export.Cancellation{By: "kim", Reason: "wrong", At: time.Unix(1, 0)},
+		refuse: map[export.State]error{
+			export.StateSucceeded: fmt.Errorf("nothing was delivered: %w", storage.ErrConflict),
+			export.StateFailed:    fmt.Errorf("its cancel was accepted: %w", storage.ErrConflict),
+		}}
+	result, err := e.emit(t)
+	require.NoError(t, err)
+	require.Equal(t, export.StateAborted, result.State)
+	require.Equal(t, e.cancel, e.asked[2].Cancel)
 }
 
 // Whatever else goes wrong while a run ends is tried again, not made a failure.

@@ -11,7 +11,9 @@ import (
 )
 
 // Finish ends a run, once. Whoever comes second - a repeated activity, a
-// cancel that lost against the success - is told how it ended.
+// cancel that lost against the success - is told how it ended. A failure that
+// comes behind an accepted cancel is refused with ErrConflict, and gets the run
+// as the cancel left it.
 func (e *Execution) Finish(ctx context.Context, c storage.Claim, o storage.Outcome) (run export.Run, err error) {
 	kind, err := checkOutcome(o)
 	if err != nil {
@@ -23,6 +25,9 @@ func (e *Execution) Finish(ctx context.Context, c storage.Claim, o storage.Outco
 		}
 		if !newest {
 			return outrun(c)
+		}
+		if o.State == export.StateFailed && run.Cancel != nil {
+			return fmt.Errorf("its cancel was accepted before it failed: %w", storage.ErrConflict)
 		}
 		if o.State == export.StateSucceeded {
 			if err := complete(ctx, tx, run); err != nil {

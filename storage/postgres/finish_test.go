@@ -195,6 +195,22 @@ func TestTheDatabaseKeepsTheEnd(t *testing.T) {
 	}
 }
 
+// Whoever was told that the cancel is accepted is not told of a failure.
+func TestAFailureBehindAnAcceptedCancelIsRefused(t *testing.T) {
+	w := newWorld(t)
+	run := w.delivered(t, "acme", 1)
+	emit := w.begin(t, run.Ref(), export.PhaseEmitTimeline, 1)
+	_, err := w.runs.RequestCancel(t.Context(), run.Ref(), export.Cancellation{By: "kim", Reason: "wrong", At: at(150)})
+	require.NoError(t, err)
+	found, err := w.exec.Finish(t.Context(), emit, failed(run)) // of the run as it was read before
+	require.ErrorIs(t, err, storage.ErrConflict)
+	require.Equal(t, "kim", found.Cancel.By)
+	end, err := w.exec.Finish(t.Context(), emit, aborted(found))
+	require.NoError(t, err)
+	require.Equal(t, export.StateAborted, end.State)
+	checkOneEnd(t, w, end)
+}
+
 // Cancel, success and failure race; progress is written meanwhile. Each run
 // ends once, and its journal has no gap.
 func TestCancelAgainstFinish(t *testing.T) {
@@ -211,6 +227,9 @@ func TestCancelAgainstFinish(t *testing.T) {
 			for j, outcome := range []func(export.Run) storage.Outcome{succeeded, failed, aborted} {
 				group.Go(func() {
 					end, err := w.exec.Finish(t.Context(), emit, outcome(run))
+					if errors.Is(err, storage.ErrConflict) && end.Cancel != nil { // a failure behind an accepted cancel
+						end, err = w.exec.Finish(t.Context(), emit, aborted(end))
+					}
 					states[3*i+j], errs[5*i+j] = end.State, err
 				})
 			}
@@ -233,6 +252,7 @@ func TestCancelAgainstFinish(t *testing.T) {
 		for _, s := range states {
 			require.Equal(t, end.State, s, "everybody is told the same end")
 		}
+		require.False(t, end.State == export.StateFailed && end.Cancel != nil, "its cancel was accepted")
 		ended[end.State]++
 		checkOneEnd(t, w, end)
 	}
