@@ -18,8 +18,8 @@ import (
 
 // A run whose workflow was terminated gets no chance to end itself: no code of
 // ours runs when Temporal terminates a workflow. So a dispatcher asks Temporal
-// for those that were, and ends their runs, within 30 seconds of the
-// termination.
+// for those that were, and ends their runs, mostly within ten seconds of
+// the termination.
 const (
 	// terminatedEvery is the pause between two looks.
 	terminatedEvery = 2 * time.Second
@@ -30,22 +30,33 @@ const (
 	// terminatedOverlap is looked at again each time: Temporal lists a workflow
 	// some time after it has closed, and its clock is not ours.
 	terminatedOverlap = time.Minute
+	// terminatedAll is the pause between two looks at all that Temporal remembers:
+	// for what it listed later than the overlap, and runs that could not be ended.
+	terminatedAll = 10 * time.Minute
 	// terminatedPage bounds one list.
 	terminatedPage = 100
 )
 
-// watchTerminated ends the runs of terminated workflows, until ctx ends. The
-// first look is at all that Temporal remembers.
+// watchTerminated ends the runs of terminated workflows, until ctx ends.
 func (d *Dispatcher) watchTerminated(ctx context.Context) {
 	ticker := time.NewTicker(terminatedEvery)
 	defer ticker.Stop()
-	var since time.Time
+	var since, lookedAtAll time.Time
 	for {
 		began := d.Clock()
-		if err := d.endTerminated(ctx, since); err != nil {
-			d.warn(ctx, err, "cannot look for terminated workflows; trying again")
-		} else {
+		all := began.Sub(lookedAtAll) >= terminatedAll
+		if all {
+			since = time.Time{}
+		}
+		listed, err := d.endTerminated(ctx, since)
+		if err != nil {
+			d.warn(ctx, err, "cannot end the runs of terminated workflows; trying again")
+		}
+		if listed {
 			since = began.Add(-terminatedGrace - terminatedOverlap)
+		}
+		if listed && all {
+			lookedAtAll = began
 		}
 		select {
 		case <-ctx.Done():
@@ -55,14 +66,15 @@ func (d *Dispatcher) watchTerminated(ctx context.Context) {
 	}
 }
 
-// endTerminated ends the runs whose workflow was terminated after since.
-func (d *Dispatcher) endTerminated(ctx context.Context, since time.Time) error {
+// endTerminated ends the runs whose workflow was terminated after since, and
+// reports whether it has seen them all. One that cannot be ended does not keep
+// the others from their end.
+func (d *Dispatcher) endTerminated(ctx context.Context, since time.Time) (listed bool, failed error) {
 	var next []byte
-	var failed error // one run must not keep the others from their end
 	for {
 		page, err := d.listTerminated(ctx, since, next)
 		if err != nil {
-			return errors.Join(failed, err)
+			return false, errors.Join(failed, err)
 		}
 		for _, w := range page.GetExecutions() {
 			if d.Clock().Sub(w.GetCloseTime().AsTime()) < terminatedGrace {
@@ -71,7 +83,7 @@ func (d *Dispatcher) endTerminated(ctx context.Context, since time.Time) error {
 			failed = errors.Join(failed, d.endOne(ctx, w))
 		}
 		if next = page.GetNextPageToken(); len(next) == 0 {
-			return failed
+			return true, failed
 		}
 	}
 }
@@ -79,7 +91,8 @@ func (d *Dispatcher) endTerminated(ctx context.Context, since time.Time) error {
 func (d *Dispatcher) listTerminated(ctx context.Context, since time.Time, next []byte) (*workflowservice.ListWorkflowExecutionsResponse, error) {
 	ctx, stop := context.WithTimeout(ctx, callTimeout)
 	defer stop()
-	query := "WorkflowType = 'ExportRun' AND ExecutionStatus = 'Terminated'"
+	// Of our queue: another installation may use the same namespace.
+	query := "WorkflowType = 'ExportRun' AND ExecutionStatus = 'Terminated' AND TaskQueue = " + quoted(d.TaskQueue)
 	if !since.IsZero() {
 		query += " AND CloseTime >= '" + since.UTC().Format(time.RFC3339) + "'"
 	}
@@ -92,27 +105,40 @@ func (d *Dispatcher) listTerminated(ctx context.Context, since time.Time, next [
 	return page, nil
 }
 
+// quoted is text as a string of Temporal's list filter, which has no escapes we
+// would need: a queue is named by the operator.
+func quoted(text string) string { return "'" + strings.ReplaceAll(text, "'", "''") + "'" }
+
 // endOne ends the run of a terminated workflow, unless it has a later one: a
-// reset, or somebody who ended the run already.
+// reset, or somebody who ended the run already. A run that has ended keeps its
+// end, so one too many does no harm.
 func (d *Dispatcher) endOne(ctx context.Context, w *workflowpb.WorkflowExecutionInfo) error {
-	id := w.GetExecution().GetWorkflowId()
-	ref, ours := export.ParseRunWorkflowID(id)
+	ref, ours := export.ParseRunWorkflowID(w.GetExecution().GetWorkflowId())
 	if !ours {
 		return nil
 	}
-	ctx, stop := context.WithTimeout(ctx, callTimeout)
-	defer stop()
-	latest, err := d.Client.DescribeWorkflowExecution(ctx, id, "")
-	if gone(err) { // deleted since
-		return nil
-	}
+	latest, err := d.latest(ctx, ref)
 	if err != nil {
 		return fmt.Errorf("look at the terminated workflow of run %s: %w", ref.RunID, err)
 	}
-	if latest.GetWorkflowExecutionInfo().GetExecution().GetRunId() != w.GetExecution().GetRunId() {
+	if latest != "" && latest != w.GetExecution().GetRunId() {
 		return nil
 	}
 	return d.bury(ctx, storage.Waiting{Ref: ref, ProfileID: profileOf(w)}, d.whyGone(ctx, ref))
+}
+
+// latest is Temporal's id of a run's latest workflow, "" when it was deleted.
+func (d *Dispatcher) latest(ctx context.Context, ref export.Ref) (string, error) {
+	ctx, stop := context.WithTimeout(ctx, callTimeout)
+	defer stop()
+	found, err := d.Client.DescribeWorkflowExecution(ctx, export.RunWorkflowID(ref), "")
+	if gone(err) {
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	return found.GetWorkflowExecutionInfo().GetExecution().GetRunId(), nil
 }
 
 // whyGone reads from the last event of a run's latest workflow who terminated
