@@ -42,14 +42,15 @@ type Injector struct {
 	dead     chan struct{} // closed when the process is gone
 	released chan struct{} // closed when the test is over
 
-	mu     sync.Mutex
-	busy   int        // effects under way
-	rest   *sync.Cond // of mu, when busy is 0
-	hits   map[Point]int
-	struck bool
-	owner  map[string]int32 // the newest attempt that has done something, by activity
-	again  map[Point]int    // effects that were done outside activities
-	news   chan struct{}    // closed, and made anew, when owner or again change
+	mu      sync.Mutex
+	busy    int        // effects under way
+	rest    *sync.Cond // of mu, when busy is 0
+	hits    map[Point]int
+	struck  bool
+	unowned bool             // the late effect came before anybody else had the work
+	owner   map[string]int32 // the newest attempt that has done something, by activity
+	again   map[Point]int    // effects that were done outside activities
+	news    chan struct{}    // closed, and made anew, when owner or again change
 }
 
 // New makes a life with a fault. crashed is called, in a goroutine of its own,
@@ -92,6 +93,14 @@ func (i *Injector) Die() {
 	if i.crashed != nil {
 		go i.crashed()
 	}
+}
+
+// Unowned reports whether a late effect was done although nobody else had the work
+// by then: it shows less than one that a newer attempt has overtaken.
+func (i *Injector) Unowned() bool {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.unowned
 }
 
 // Dead is closed when the process is gone.
@@ -167,7 +176,11 @@ func (i *Injector) act(ctx context.Context, p Point, effect func(context.Context
 	case Late:
 		newer := i.newer(ctx, p)
 		i.untilOver(ctx) //nolint:errcheck // its end is what it waits for
-		newer(ownedWithin)
+		if !newer(ownedWithin) {
+			i.mu.Lock()
+			i.unowned = true
+			i.mu.Unlock()
+		}
 		return effect(context.WithoutCancel(ctx))
 	}
 	return ErrInjected
@@ -205,14 +218,19 @@ func (i *Injector) done(ctx context.Context, p Point, err error) error {
 
 func key(info activity.Info) string { return info.WorkflowExecution.RunID + "/" + info.ActivityID }
 
-// untilOver waits until the caller's time is over.
+// untilOver waits until the caller's time is over. Who waits without a bound of
+// his own gets none of ours but hangAtMost.
 func (i *Injector) untilOver(ctx context.Context) error {
+	var atMost <-chan time.Time
+	if _, bounded := ctx.Deadline(); !bounded {
+		atMost = time.After(hangAtMost)
+	}
 	select {
 	case <-ctx.Done():
 		return ctx.Err()
 	case <-i.dead:
 		return ErrDead
-	case <-time.After(hangAtMost):
+	case <-atMost:
 		return fmt.Errorf("%w: no answer for %s", ErrInjected, hangAtMost)
 	}
 }
@@ -220,7 +238,7 @@ func (i *Injector) untilOver(ctx context.Context) error {
 // newer gives a wait for the moment when a newer attempt of the same activity
 // has done its first effect (for all but one, that is its claim), or when
 // somebody else has done the same outside of activities.
-func (i *Injector) newer(ctx context.Context, p Point) (wait func(time.Duration)) {
+func (i *Injector) newer(ctx context.Context, p Point) (wait func(time.Duration) (there bool)) {
 	i.mu.Lock()
 	before := i.again[p]
 	i.mu.Unlock()
@@ -229,21 +247,21 @@ func (i *Injector) newer(ctx context.Context, p Point) (wait func(time.Duration)
 		info := activity.GetInfo(ctx)
 		come = func() bool { return i.owner[key(info)] > info.Attempt }
 	}
-	return func(atMost time.Duration) {
+	return func(atMost time.Duration) bool {
 		over := time.After(atMost)
 		for {
 			i.mu.Lock()
 			there, news := come(), i.news
 			i.mu.Unlock()
 			if there {
-				return
+				return true
 			}
 			select {
 			case <-news:
 			case <-over:
-				return
+				return false
 			case <-i.dead:
-				return
+				return false
 			}
 		}
 	}
