@@ -11,13 +11,14 @@ import (
 
 // publish pins a staged blob for the run, then makes it durable. In this
 // order: a blob that is published before it is pinned could be collected in
-// between (ARCHITECTURE D4).
+// between (ARCHITECTURE D4). Who cannot record what was published takes it back.
 func (e *Export) publish(ctx context.Context, claim storage.Claim, staged storage.Staged) (bundle.Digest, error) {
 	digest, size := staged.Digest()
 	if err := e.Execution.Pin(ctx, claim, digest, size); err != nil {
 		return digest, fmt.Errorf("pin %s: %w", digest, err)
 	}
 	if err := staged.Publish(ctx); err != nil {
+		e.takeBack(ctx, claim.Ref.Tenant, digest) // it may have got its name
 		return digest, fmt.Errorf("publish %s: %w", digest, err)
 	}
 	return digest, nil

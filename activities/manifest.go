@@ -53,6 +53,7 @@ func (e *Export) manifest(ctx context.Context, ref export.Ref) (PhaseResult, err
 		return PhaseResult{}, err
 	}
 	if err := e.Execution.SaveFiles(ctx, claim, append(payload, files...)); err != nil {
+		e.takeBack(ctx, ref.Tenant, digestsOf(files)...)
 		return PhaseResult{}, fmt.Errorf("save files: %w", err)
 	}
 	result := export.Result{
@@ -143,6 +144,7 @@ func (e *Export) putAll(ctx context.Context, claim storage.Claim, documents []do
 	for i, d := range documents {
 		var err error
 		if files[i], err = e.put(ctx, claim, d.path, d.content); err != nil {
+			e.takeBack(ctx, claim.Ref.Tenant, digestsOf(files[:i])...)
 			return nil, err
 		}
 	}

@@ -181,9 +181,10 @@ func (p *packing) listAgain(ctx context.Context, shard storage.Shard) error {
 
 // save pins the files of packed shards, makes them durable and records them.
 func (p *packing) save(ctx context.Context, group []storage.Shard, staged []storage.Staged) error {
-	blobs := make([]storage.Sized, len(group))
+	blobs, digests := make([]storage.Sized, len(group)), make([]bundle.Digest, len(group))
 	for i, s := range staged {
 		blobs[i].Digest, blobs[i].Size = s.Digest()
+		digests[i] = blobs[i].Digest
 	}
 	// In this order: ARCHITECTURE D4, as in publish.
 	if err := p.Execution.PinAll(ctx, p.claim, blobs); err != nil {
@@ -200,11 +201,15 @@ func (p *packing) save(ctx context.Context, group []storage.Shard, staged []stor
 			return nil
 		})
 	}
-	if err := publishing.Wait(); err != nil {
-		return err
+	err := publishing.Wait()
+	if err == nil {
+		if err = p.Execution.SaveShards(ctx, p.claim, p.recipe, group, p.Clock()); err != nil {
+			err = fmt.Errorf("save %d packed shards: %w", len(group), err)
+		}
 	}
-	if err := p.Execution.SaveShards(ctx, p.claim, p.recipe, group, p.Clock()); err != nil {
-		return fmt.Errorf("save %d packed shards: %w", len(group), err)
+	if err != nil {
+		p.takeBack(ctx, p.claim.Ref.Tenant, digests...)
+		return err
 	}
 	for _, shard := range group {
 		p.note(*shard.Result)

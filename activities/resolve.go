@@ -179,6 +179,7 @@ func (e *Export) savePlan(ctx context.Context, claim storage.Claim, selection bu
 		return bundle.Digest{}, fmt.Errorf("store plan: %w", err)
 	}
 	if err := e.Execution.SavePlan(ctx, claim, digest, selection, shards, e.Clock()); err != nil {
+		e.takeBack(ctx, claim.Ref.Tenant, digest)
 		return bundle.Digest{}, fmt.Errorf("save plan: %w", err)
 	}
 	return digest, nil

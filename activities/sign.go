@@ -32,10 +32,12 @@ func (e *Export) sign(ctx context.Context, ref export.Ref) (PhaseResult, error) 
 	}
 	for _, step := range []func(context.Context) error{s.signManifest, s.signProvenance, s.listChecksums, s.close} {
 		if err := step(ctx); err != nil {
+			e.takeBack(ctx, ref.Tenant, digestsOf(s.added)...)
 			return PhaseResult{}, err
 		}
 	}
 	if err := e.Execution.SaveFiles(ctx, claim, s.added); err != nil {
+		e.takeBack(ctx, ref.Tenant, digestsOf(s.added)...)
 		return PhaseResult{}, fmt.Errorf("save signature files: %w", err)
 	}
 	built := timelineEvent(run, export.TransitionBuilt, e.Clock())

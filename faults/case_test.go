@@ -4,24 +4,16 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"os"
-	"path/filepath"
 	"testing"
 	"time"
 
-	"github.com/stretchr/testify/require"
 	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/workflowservice/v1"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/stella-ops/exportcenter/export"
-	"github.com/stella-ops/exportcenter/fsck"
-	"github.com/stella-ops/exportcenter/internal/clock"
 	"github.com/stella-ops/exportcenter/internal/fault"
 	"github.com/stella-ops/exportcenter/internal/oracle"
-	"github.com/stella-ops/exportcenter/storage"
-	"github.com/stella-ops/exportcenter/storage/files"
-	"github.com/stella-ops/exportcenter/storage/postgres"
 )
 
 // testCase is a scenario under a fault.
@@ -48,9 +40,6 @@ func (c testCase) run(t *testing.T, w *world) (violations []string, hits map[fau
 	if err != nil {
 		violations = append(violations, err.Error())
 	}
-	if len(violations) == 0 && c.publishesAfterTheEnd() {
-		violations = append(violations, s.collect(t)...)
-	}
 	if len(violations) == 0 {
 		violations = append(violations, s.judge(t)...)
 	}
@@ -59,49 +48,6 @@ func (c testCase) run(t *testing.T, w *world) (violations []string, hits map[fau
 	}
 	return violations, hits, took
 }
-
-// publishesAfterTheEnd reports whether a blob may be published when its run was
-// aborted already, and what it had was destroyed. Nobody can destroy that blob
-// with the run: the collector does.
-func (c testCase) publishesAfterTheEnd() bool {
-	return c.fault.Mode == fault.Late && c.fault.Point == fault.Publish && c.scenario.ends == export.StateAborted
-}
-
-// collect is fsck --repair. All that it may find is the one blob without a row.
-// It is dated as the rows are, which the case's clock wrote: fsck leaves alone what
-// is younger than all that it knows of the tenant.
-func (s *scene) collect(t *testing.T) (violations []string) {
-	stored, err := filepath.Glob(filepath.Join(s.blobs, storage.Namespace(s.ref.Tenant), "sha256", "*", "*"))
-	require.NoError(t, err)
-	for _, path := range stored {
-		require.NoError(t, os.Chtimes(path, moment, moment))
-	}
-	survey, err := files.OpenSurvey(s.blobs)
-	require.NoError(t, err)
-	defer survey.Close()
-	mend, err := files.OpenRepair(s.blobs)
-	require.NoError(t, err)
-	defer mend.Close()
-	check := fsck.Check{Records: oracle.Only{Records: postgres.NewSurvey(s.world.db.DB), Tenant: s.ref.Tenant}, Files: survey, Clock: clock.System,
-		Repairs: repairs{postgres.NewRepair(s.world.db.DB), mend}}
-	found := 0
-	_, err = check.Run(t.Context(), func(d fsck.Divergence) error {
-		if found++; d.Kind != "blob-unrecorded" || !d.Repaired || found > 1 {
-			violations = append(violations, fmt.Sprintf("fsck: %s %s: %s (repaired: %v)", d.Kind, d.Subject, d.Message, d.Repaired))
-		}
-		t.Logf("collected: %s, published after the end of its run", d.Subject)
-		return nil
-	})
-	require.NoError(t, err)
-	return violations
-}
-
-type repairs struct {
-	*postgres.Repair
-	*fileRepair
-}
-
-type fileRepair = files.Repair
 
 // judge holds the run against its twin, and looks where secrets could be.
 func (s *scene) judge(t *testing.T) []string {

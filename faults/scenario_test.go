@@ -43,8 +43,9 @@ func (s scenario) wants(p fault.Point) bool { return s.only == nil || slices.Con
 
 // unreached are the points that no scenario reaches, each with a reason.
 var unreached = map[fault.Point]string{
-	fault.Begin:        "activities claim parts of phases (BeginPart); Begin is the same with the part \"\"",
-	fault.ForgetPacked: "only when stored bytes have rotted, which fails the run for good; activities and e2e have tests with rot",
+	fault.Begin:           "activities claim parts of phases (BeginPart); Begin is the same with the part \"\"",
+	fault.ForgetPacked:    "only when stored bytes have rotted, which fails the run for good; activities and e2e have tests with rot",
+	fault.EraseUnrecorded: "only an attempt that failed after it published takes back; late at staged.Publish, cancel, is one",
 }
 
 // succeeds: evidence, a request, a bundle.

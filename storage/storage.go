@@ -270,6 +270,10 @@ type Execution interface {
 	// takes back their marks. The marks stay locked meanwhile, so an attempt
 	// that wakes up late erases nothing that a later run has stored again.
 	EraseBlobs(ctx context.Context, ref export.Ref, digests []bundle.Digest, erase func(bundle.Digest) error) error
+	// EraseUnrecorded calls erase for a blob that has no row and that nothing refers
+	// to, and reports whether it did. Who pins the blob meanwhile waits, and stores
+	// it anew.
+	EraseUnrecorded(ctx context.Context, tenant string, digest bundle.Digest, erase func() error) (bool, error)
 }
 
 // Dispatch is what the dispatcher does across tenants: it sees which runs wait

@@ -31,6 +31,7 @@ const (
 	PinAll           Point = "execution.PinAll"
 	DropBlobs        Point = "execution.DropBlobs"
 	EraseBlobs       Point = "execution.EraseBlobs"
+	EraseUnrecorded  Point = "execution.EraseUnrecorded"
 
 	Stage   Point = "objects.Stage"
 	Delete  Point = "objects.Delete"
@@ -53,7 +54,7 @@ func Points() []Point {
 		SavePlaces, SavePlan, AddEvent, PinAll, SaveShards, ForgetPacked,
 		Stage, Write, Pin, Publish, Discard,
 		SaveFiles, SaveManifest, Sign, KeepSignature, SaveSigned, SaveDistribution,
-		Finish, DropBlobs, EraseBlobs, Delete,
+		Finish, DropBlobs, EraseBlobs, EraseUnrecorded, Delete,
 	}
 }
 

@@ -78,7 +78,7 @@ func (j *judgement) hash(namespace string, digest bundle.Digest) error {
 
 // divergences: fsck, as at an installation at rest, finds none.
 func (j *judgement) divergences() error {
-	check := fsck.Check{Records: Only{postgres.NewSurvey(j.DB), j.ref.Tenant}, Files: j.files, Clock: clock.System, Deep: true}
+	check := fsck.Check{Records: only{postgres.NewSurvey(j.DB), j.ref.Tenant}, Files: j.files, Clock: clock.System, Deep: true}
 	_, err := check.Run(j.ctx, func(d fsck.Divergence) error {
 		j.say("fsck: %s %s: %s", d.Kind, d.Subject, d.Message)
 		return nil
@@ -89,14 +89,13 @@ func (j *judgement) divergences() error {
 	return nil
 }
 
-// Only shows fsck one tenant of a database that others use.
-type Only struct {
+// only shows fsck one tenant of a database that others use.
+type only struct {
 	fsck.Records
-	Tenant string
+	tenant string
 }
 
-// Tenants is the one.
-func (o Only) Tenants(context.Context) ([]string, error) { return []string{o.Tenant}, nil }
+func (o only) Tenants(context.Context) ([]string, error) { return []string{o.tenant}, nil }
 
 // errNoBundle: a run without a bundle must have no entries.
 var errNoBundle = errors.New("the run has no bundle")

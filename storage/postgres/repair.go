@@ -29,8 +29,8 @@ const needed = `
 // EraseUnrecorded erases a blob without row while it holds a row in its place:
 // a run that pins the blob waits at the unique key until this has ended, then
 // records it, and stores it anew.
-func (r *Repair) EraseUnrecorded(ctx context.Context, tenant string, digest bundle.Digest, erase func() error) (done bool, err error) {
-	err = r.db.WithTenant(ctx, tenant, func(tx pgx.Tx) error {
+func (e *Execution) EraseUnrecorded(ctx context.Context, tenant string, digest bundle.Digest, erase func() error) (done bool, err error) {
+	err = e.db.WithTenant(ctx, tenant, func(tx pgx.Tx) error {
 		done = false
 		tag, err := tx.Exec(ctx, `
 			insert into blobs (tenant, project, sha256, size, state) values ($1, $2, $3, 0, 'live') on conflict do nothing`,
