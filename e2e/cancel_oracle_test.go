@@ -5,13 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"os/exec"
 	"slices"
 	"strings"
-	"testing"
 	"time"
 
-	"github.com/stretchr/testify/require"
 	enumspb "go.temporal.io/api/enums/v1"
 
 	"github.com/stella-ops/exportcenter/client"
@@ -165,13 +162,6 @@ func (l *lane) closed(ctx context.Context, runID string) (enumspb.WorkflowExecut
 		}
 	}
 	return 0, fmt.Errorf("stuck for %s: %s", cancelledWithin, state)
-}
-
-// fsckFindsNothing looks at a house that has come to rest.
-func (h *house) fsckFindsNothing(t testing.TB) {
-	t.Helper()
-	out, err := exec.Command(program(t, "exportcenter"), "fsck", "--data", h.dir, "--patience", "0s").CombinedOutput()
-	require.NoError(t, err, "fsck of a house at rest:\n%s", out)
 }
 
 // table lists what was hit and how the runs ended.

@@ -52,7 +52,7 @@ func openDisks(t *testing.T) *disks {
 	require.NoError(t, err)
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	require.NoError(t, os.Chmod(dir, 0o755), "PostgreSQL drops root and must get in")
-	d := &disks{house: &house{dir: filepath.Join(dir, "data")}, documents: sampleDocuments(t, diskDocuments)}
+	d := &disks{house: &house{dir: filepath.Join(dir, "data")}, documents: replicas(t, diskDocuments, "")}
 	for _, name := range []string{database, blobs, logs} {
 		mountDisk(t, filepath.Join(d.dir, name))
 	}

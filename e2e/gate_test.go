@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"testing"
@@ -12,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/sdk/client"
+	sdklog "go.temporal.io/sdk/log"
 
 	"github.com/stella-ops/exportcenter/internal/config"
 )
@@ -41,12 +43,22 @@ func (h *house) superuser(t testing.TB) *pgx.Conn {
 // temporal connects to the house's Temporal.
 func (h *house) temporal(t testing.TB) client.Client {
 	t.Helper()
-	cfg, err := config.Load(filepath.Join(h.dir, "config.yaml"))
-	require.NoError(t, err)
-	c, err := client.Dial(client.Options{HostPort: cfg.Temporal.Address, Namespace: cfg.Temporal.Namespace, Identity: "kim@e2e"})
+	c, err := h.dialTemporal(t.Context())
 	require.NoError(t, err)
 	t.Cleanup(c.Close)
 	return c
+}
+
+// dialTemporal connects to the house's Temporal as it is now: it may be away.
+func (h *house) dialTemporal(ctx context.Context) (client.Client, error) {
+	cfg, err := config.Load(filepath.Join(h.dir, "config.yaml"))
+	if err != nil {
+		return nil, err
+	}
+	ctx, stop := context.WithTimeout(ctx, 10*time.Second)
+	defer stop()
+	return client.DialContext(ctx, client.Options{HostPort: cfg.Temporal.Address, Namespace: cfg.Temporal.Namespace, Identity: "kim@e2e",
+		Logger: sdklog.NewStructuredLogger(slog.New(slog.DiscardHandler))})
 }
 
 // A gate stops a tenant's runs at one point: where a phase is claimed ("begin

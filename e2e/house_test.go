@@ -31,12 +31,6 @@ type house struct {
 // repository is the root of the project, seen from this package.
 const repository = ".."
 
-// corpus is the real evidence some tests read, beside the project.
-const corpus = "../../shared/data/osv"
-
-// corpusDocuments is how many documents it has.
-const corpusDocuments = 8993
-
 // program gives the path of a built program. Without it the test is skipped by
 // name, or fails where everything is required to be there.
 func program(t testing.TB, name string) string {
@@ -45,18 +39,6 @@ func program(t testing.TB, name string) string {
 	require.NoError(t, err)
 	if _, err := os.Stat(path); err != nil {
 		testkit.Missing(t, "bin/"+name+" (run `make build`)")
-	}
-	return path
-}
-
-// realCorpus gives the path of the real evidence; it is not part of the
-// project, so a checkout without it skips by name also in CI.
-func realCorpus(t testing.TB) string {
-	t.Helper()
-	path, err := filepath.Abs(corpus)
-	require.NoError(t, err)
-	if _, err := os.Stat(path); err != nil {
-		t.Skipf("missing: %s", corpus)
 	}
 	return path
 }

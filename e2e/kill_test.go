@@ -23,7 +23,7 @@ type runStatus struct {
 // its archive must download and verify. A kill that came before or after the
 // run does not count and is tried again.
 func TestKilledInTheMiddleOfARun(t *testing.T) {
-	documents := realCorpus(t)
+	documents := corpusOrReplicas(t)
 	h := openHouse(t)
 	var imported counts
 	h.must(t, &imported, "ledger", "import", documents)
@@ -95,7 +95,7 @@ func (h *house) disturbRun(t *testing.T, twin exported, wait time.Duration, dist
 	for try := range tries {
 		var run exported
 		h.must(t, &run, "export", "run", "json:raw")
-		h.waitStatus(t, run.RunID, "running")
+		h.waitBegun(t, run.RunID)
 		time.Sleep(wait - wait*time.Duration(try)/tries) // earlier each time it misses
 		did := disturb()
 		h.waitReady(t, time.Minute)
@@ -163,8 +163,8 @@ func requireAllGone(t testing.TB, pids []int, patience time.Duration) {
 	}
 }
 
-// waitStatus waits until the run has reached want or gone past it.
-func (h *house) waitStatus(t *testing.T, runID, want string) {
+// waitBegun waits until the run is at work, or has ended.
+func (h *house) waitBegun(t *testing.T, runID string) {
 	t.Helper()
 	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(2 * time.Millisecond) {
 		code, _, body := h.ask(t, h.env["STELLA_TOKEN"], "GET", "/api/export/runs/"+runID)
@@ -175,7 +175,7 @@ func (h *house) waitStatus(t *testing.T, runID, want string) {
 			return
 		}
 	}
-	t.Fatalf("run %s did not reach %s", runID, want)
+	t.Fatalf("run %s did not begin", runID)
 }
 
 // waitEnd waits for the run's end; the API may be coming back meanwhile.

@@ -18,6 +18,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
+	"github.com/stella-ops/exportcenter/bundle"
 	"github.com/stella-ops/exportcenter/client"
 	"github.com/stella-ops/exportcenter/internal/clock"
 )
@@ -124,7 +125,7 @@ const networkDocuments = 4000
 func openNetwork(t *testing.T) *network {
 	t.Helper()
 	n := &network{apart: openApart(t), twins: map[selection]client.Run{}}
-	documents := sampleDocuments(t, networkDocuments)
+	documents := replicas(t, networkDocuments, "")
 	var imported counts
 	n.must(t, &imported, "ledger", "import", documents)
 	require.Equal(t, networkDocuments, imported.Accepted)
@@ -135,6 +136,7 @@ func openNetwork(t *testing.T) *network {
 	for _, of := range []selection{"", "npm"} {
 		twin := n.endOf(t, *n.order(t, of), time.Minute)
 		require.Equal(t, client.RunStatusSucceeded, twin.Status, "the twin must succeed: %+v", twin.Error)
+		require.NotEmpty(t, twin.ArchiveDigest)
 		n.twins[of] = twin
 	}
 	return n
@@ -169,7 +171,7 @@ func (n *network) hit(t *testing.T, c networkCase) {
 	for range tries {
 		first := len(n.journal)
 		flying := n.order(t, "")
-		n.waitStatus(t, flying.run.RunID, "running")
+		n.waitBegun(t, flying.run.RunID)
 		began := time.Now()
 		heal := n.proxies.disturb(t, c.link, c.toxics)
 		asked := &promise{key: clock.NewID(), of: "npm"}
@@ -233,6 +235,7 @@ type question struct {
 	mediaType    string
 	key          string        // Idempotency-Key
 	within       time.Duration // when it has its answer, whatever happened; docs/torture.md
+	digest       string        // of the body of a good answer, "sha256:" and hex; "" = not compared
 }
 
 // overhead is what a busy machine and the client itself may add to a stated time.
@@ -253,7 +256,7 @@ func (n *network) questions(t *testing.T, asked *promise) []question {
 		{name: "manifest", method: "GET", path: run + "/manifest", within: 30 * time.Second},
 		{name: "stats", method: "GET", path: "/api/ledger/stats", within: 30 * time.Second},
 		{name: "documents", method: "GET", path: "/api/ledger/documents?limit=5", within: 30 * time.Second},
-		{name: "download", method: "GET", path: run + "/download", within: 40 * time.Second},
+		{name: "download", method: "GET", path: run + "/download", within: 40 * time.Second, digest: n.twins[""].ArchiveDigest},
 		{name: "import", method: "POST", path: "/api/ledger/documents", body: record.String(), mediaType: "application/x-ndjson", within: time.Minute},
 	}
 }
@@ -326,6 +329,9 @@ func (a *answers) wait(t *testing.T) string {
 	for _, h := range a.all {
 		require.NoError(t, h.err, "%s had no answer after %s; it is to have one within %s", h.name, h.took, h.within)
 		require.LessOrEqual(t, h.took, h.within+overhead, h.name)
+		if h.digest != "" && h.status == http.StatusOK {
+			require.Equal(t, h.digest, bundle.DigestOf([]byte(h.body)).String(), "%s gave %d other bytes", h.name, len(h.body))
+		}
 		if strings.Contains(h.body, `{"error":`) { // the last line of an import
 			require.Contains(t, h.body, "ERR_EXPORT_UNAVAILABLE", h.name)
 		}

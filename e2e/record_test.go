@@ -38,7 +38,7 @@ func TestRecordHistories(t *testing.T) {
 	r := &recorder{dir: filepath.Join(histories, release), storm: &storm{house: openHouse(t)}}
 	require.NoError(t, os.MkdirAll(r.dir, 0o755))
 	r.storm.temporal = r.storm.house.temporal(t)
-	r.storm.small, r.storm.wide = replicas(t, 5, canary), replicas(t, 2, strings.Repeat(canary+" ", 80_000))
+	r.storm.small, r.storm.wide = replicas(t, 60, canary), replicas(t, 24, strings.Repeat(canary+" ", 80_000))
 	r.gates = gate{db: r.storm.house.superuser(t)}
 	buildGates(t, r.gates.db)
 	for outcome, make := range r.outcomes() {

@@ -4,14 +4,12 @@ package e2e
 
 import (
 	"bytes"
-	"context"
 	"crypto/ecdsa"
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"encoding/pem"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"time"
@@ -21,9 +19,6 @@ import (
 	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/workflowservice/v1"
 	temporal "go.temporal.io/sdk/client"
-	sdklog "go.temporal.io/sdk/log"
-
-	"github.com/stella-ops/exportcenter/internal/config"
 )
 
 // canaries are texts that must be in no log and no history, by what they are.
@@ -97,7 +92,7 @@ func (w *torture) countCanaries() {
 		require.NoError(w.t, err)
 		w.search(canaries, filepath.Base(path), raw)
 	}
-	c, err := w.dialTemporal()
+	c, err := w.house.dialTemporal(w.t.Context())
 	require.NoError(w.t, err)
 	defer c.Close()
 	w.awaitClosed(c)
@@ -159,16 +154,4 @@ func (w *torture) awaitClosed(c temporal.Client) {
 			return
 		}
 	}
-}
-
-// dialTemporal makes a client of the house's Temporal as it is now.
-func (w *torture) dialTemporal() (temporal.Client, error) {
-	cfg, err := config.Load(filepath.Join(w.house.dir, "config.yaml"))
-	if err != nil {
-		return nil, err
-	}
-	ctx, stop := context.WithTimeout(w.t.Context(), 10*time.Second)
-	defer stop()
-	return temporal.DialContext(ctx, temporal.Options{HostPort: cfg.Temporal.Address, Namespace: cfg.Temporal.Namespace,
-		Logger: sdklog.NewStructuredLogger(slog.New(slog.DiscardHandler))})
 }

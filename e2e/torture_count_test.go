@@ -3,15 +3,12 @@
 package e2e
 
 import (
-	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"time"
 
@@ -25,28 +22,13 @@ import (
 // and on the disk. The database is asked as its superuser: the tables' owner
 // is held back by row level security like everybody else.
 func (w *torture) rest() {
-	db := w.superuser()
-	defer db.Close(context.Background()) //nolint:errcheck // only read
+	db := w.house.superuser(w.t)
 	w.countRuns(db)
 	w.countJournals(db)
 	w.countBlobs(db)
 	w.countStaged()
 	w.countCanaries()
 	w.countDivergences()
-}
-
-func (w *torture) superuser() *pgx.Conn {
-	raw, err := os.ReadFile(filepath.Join(w.house.dir, "state.json"))
-	require.NoError(w.t, err)
-	var state struct {
-		Passwords struct{ Superuser string }
-		Ports     struct{ Postgres int }
-	}
-	require.NoError(w.t, json.Unmarshal(raw, &state))
-	conn, err := pgx.Connect(w.t.Context(), fmt.Sprintf("postgres://postgres:%s@127.0.0.1:%d/exportcenter?sslmode=disable",
-		state.Passwords.Superuser, state.Ports.Postgres))
-	require.NoError(w.t, err)
-	return conn
 }
 
 // countRuns holds our journal against the API and the table: every run that
@@ -88,19 +70,12 @@ func (w *torture) countChanged(o ordered) {
 
 // countDivergences counts what `exportcenter fsck` names in a house at rest.
 func (w *torture) countDivergences() {
-	out, err := exec.Command(program(w.t, "exportcenter"), "fsck", "--data", w.house.dir, "--patience", "0s", "--format", "json").Output()
-	var report struct {
-		Status      string
-		Divergences []struct{ Kind, Tenant, Run, Subject, Message string }
-	}
-	require.NoError(w.t, json.Unmarshal(out, &report), "fsck: %v\n%s", err, out)
-	require.Contains(w.t, []string{"clean", "diverged"}, report.Status, "fsck looks at everything")
-	for _, d := range report.Divergences {
+	for _, d := range w.house.divergences(w.t) {
 		counter := &w.count.Corrupted
 		if left[d.Kind] {
 			counter = &w.count.Leaked
 		}
-		w.found(counter, "fsck: %s: %s %s %s: %s", d.Kind, d.Tenant, d.Run, d.Subject, d.Message)
+		w.found(counter, "fsck: %s", d)
 	}
 }
 
@@ -110,7 +85,7 @@ var left = map[string]bool{"blob-unrecorded": true, "blob-unneeded": true, "blob
 	"staged-left": true, "file-foreign": true, "namespace-unknown": true}
 
 // countJournals counts runs whose journal has gaps, repeats or not exactly one
-// end, transitions told twice, and transitions not told at all.
+// end, transitions told twice, and cancels and transitions not told at all.
 func (w *torture) countJournals(db *pgx.Conn) {
 	w.each(db, &w.count.Duplicated, "journal with gaps, repeats or not one end", `
 		select r.tenant || ' ' || r.id || ': ' || r.status || ', counter ' || r.event_seq || ', events ' || count(e.*)
@@ -135,6 +110,11 @@ func (w *torture) countJournals(db *pgx.Conn) {
 		select r.tenant || ' ' || r.id || ' ' || r.status from export_runs r
 		where r.status in ('aborted', 'failed') and not exists (select from export_outbox o
 			where o.tenant = r.tenant and o.run_id = r.id and o.event_type = 'export.failed')`)
+	w.each(db, &w.count.Lost, "cancel not in the journal", `
+		select r.tenant || ' ' || r.id || ': ' || r.cancel_by || ': ' || r.cancel_reason from export_runs r
+		where r.cancel_requested_at is not null and not exists (select from export_events e
+			where e.tenant = r.tenant and e.run_id = r.id and e.event_type = 'run.cancel_requested'
+				and e.message = 'cancel requested by ' || r.cancel_by || ': ' || r.cancel_reason)`)
 	w.each(db, &w.count.Duplicated, "run told to have succeeded and not to have", `
 		select tenant || ' ' || run_id from export_outbox where event_type in ('export.distributed', 'export.failed')
 		group by tenant, run_id having count(*) > 1`)

@@ -46,7 +46,7 @@ const atRest = "(at rest)"
 // kindRow is what a kind of fault did.
 type kindRow struct {
 	faults, invalid, hits, aborted, losses int
-	resumed                                []time.Duration // per fault
+	resumed                                []time.Duration // per fault that kept a run from its end until after everything was back
 }
 
 // ofKind is the row of the fault under way.
@@ -68,7 +68,9 @@ func (w *torture) counted(hits int, resumed time.Duration) {
 	w.count.Faults++
 	row.faults++
 	row.hits += hits
-	row.resumed = append(row.resumed, resumed)
+	if resumed > 0 { // else no run needed what was away: nothing has resumed
+		row.resumed = append(row.resumed, resumed)
+	}
 }
 
 // found counts a loss and names it.
@@ -163,9 +165,9 @@ func (l *lossLedger) finish(t *testing.T, want int) {
 // table has a row for each kind of fault, and one for all.
 func (l *lossLedger) table(all *kindRow) string {
 	var out strings.Builder
-	fmt.Fprintf(&out, "%-26s %6s %7s %5s %8s %9s %9s %9s %6s\n", "fault", "faults", "invalid", "hits", "aborted", "p50 s", "p95 s", "max s", "losses")
+	fmt.Fprintf(&out, "%-26s %6s %7s %5s %8s %8s %9s %9s %9s %6s\n", "fault", "faults", "invalid", "hits", "aborted", "resumed", "p50 s", "p95 s", "max s", "losses")
 	line := func(name string, r *kindRow) {
-		fmt.Fprintf(&out, "%-26s %6d %7d %5d %8d %9.2f %9.2f %9.2f %6d\n", name, r.faults, r.invalid, r.hits, r.aborted,
+		fmt.Fprintf(&out, "%-26s %6d %7d %5d %8d %8d %9.2f %9.2f %9.2f %6d\n", name, r.faults, r.invalid, r.hits, r.aborted, len(r.resumed),
 			percentile(r.resumed, 50).Seconds(), percentile(r.resumed, 95).Seconds(), percentile(r.resumed, 100).Seconds(), r.losses)
 	}
 	for _, f := range deck {

@@ -47,10 +47,12 @@ type ordered struct {
 	cancel      string        // who cancels it
 	pause       time.Duration // from the acknowledgement to the cancel
 
-	asked   time.Time
-	run     client.Run // the last answer; without id it was never acknowledged
-	err     error
-	refused error // why a cancel was refused, other than that the run had ended
+	asked    time.Time
+	run      client.Run // the last answer; without id it was never acknowledged
+	err      error
+	promised bool  // the API has acknowledged the cancel
+	refused  error // why a cancel was refused, other than that the run had ended
+	unheard  error // why a cancel was not acknowledged in all the time it had
 }
 
 // requests makes a round: the selections, two runs that are cancelled, and one
@@ -98,7 +100,7 @@ func (w *torture) order(round []*ordered) <-chan []ordered {
 		for _, o := range round {
 			o.ask(w.t.Context(), clients[o.tenant])
 			if o.err == nil && o.cancel != nobody {
-				cancels.Go(func() { w.cancelRun(o, clients[o.tenant]) })
+				cancels.Go(func() { w.cancelRun(o, clients[o.tenant], askWithin) })
 			}
 		}
 		cancels.Wait()
@@ -129,19 +131,24 @@ const askWithin = 2*time.Minute + restWithin
 // reasonOf names the run, so that no other run's reason can pass for it.
 func reasonOf(o *ordered) string { return "torture " + o.key }
 
-// cancelRun cancels until that is acknowledged or the run has ended.
-func (w *torture) cancelRun(o *ordered, c *client.Client) {
+// cancelRun cancels until that is acknowledged or the run has ended, with so much
+// patience.
+func (w *torture) cancelRun(o *ordered, c *client.Client, patience time.Duration) {
 	time.Sleep(o.pause)
-	for begin := time.Now(); time.Since(begin) < askWithin; time.Sleep(100 * time.Millisecond) {
-		var err error
+	var err error
+	for begin := time.Now(); time.Since(begin) < patience; time.Sleep(100 * time.Millisecond) {
 		if o.cancel == byAPI {
 			_, err = c.CancelRun(w.t.Context(), o.run.RunID, reasonOf(o))
 		} else {
 			err = w.cancelWorkflow(o)
 		}
+		if err == nil {
+			o.promised = o.cancel == byAPI
+			return
+		}
 		var problem *client.Problem
-		if err == nil || errors.As(err, &problem) && problem.Status == http.StatusConflict {
-			return // acknowledged, or the run has ended
+		if errors.As(err, &problem) && problem.Status == http.StatusConflict {
+			return // the run has ended
 		}
 		if problem != nil && !problem.Temporary() {
 			o.refused = err
@@ -151,12 +158,13 @@ func (w *torture) cancelRun(o *ordered, c *client.Client) {
 			return
 		}
 	}
+	o.unheard = err
 }
 
 // cancelWorkflow cancels as the Temporal UI does. A run that waits for its
 // turn has no workflow yet.
 func (w *torture) cancelWorkflow(o *ordered) error {
-	c, err := w.dialTemporal()
+	c, err := w.house.dialTemporal(w.t.Context())
 	if err != nil {
 		return err
 	}
@@ -166,18 +174,21 @@ func (w *torture) cancelWorkflow(o *ordered) error {
 	return c.CancelWorkflow(ctx, export.RunWorkflowID(export.Ref{Tenant: o.tenant, RunID: o.run.RunID}), "")
 }
 
-// await waits for the end of a run, at most a minute: everything is back.
+// await waits for the end of a run, at most a minute: everything is back. What
+// the API should not have answered is counted once, and asked for again: the run
+// is still held to its twin.
 func (w *torture) await(o *ordered) {
 	if o.err != nil {
 		w.found(&w.count.Stuck, "a run of %s was never acknowledged: %v", o.tenant, o.err)
 		return
 	}
-	c := w.client(o.tenant)
+	c, denied := w.client(o.tenant), false
 	for deadline := time.Now().Add(restWithin); !o.run.Ended(); time.Sleep(25 * time.Millisecond) {
 		if run, err := c.GetRun(w.t.Context(), o.run.RunID); err == nil {
 			o.run = run
-		} else if !client.Temporary(err) {
-			return // counted as lost at the end
+		} else if !client.Temporary(err) && !denied {
+			denied = true
+			w.found(&w.count.Lost, "run %s of %s was acknowledged, and the API denied it: %v", o.run.RunID, o.tenant, err)
 		}
 		if time.Now().After(deadline) {
 			w.found(&w.count.Stuck, "run %s of %s is %s a minute after everything was back", o.run.RunID, o.tenant, o.run.Status)
@@ -191,9 +202,7 @@ func (w *torture) await(o *ordered) {
 // aborted instead; then it says by whom and why, and gives no archive.
 func (w *torture) compare(orders []ordered) {
 	for _, o := range orders {
-		if o.refused != nil {
-			w.found(&w.count.Lost, "run %s of %s: a cancel was refused: %v", o.run.RunID, o.tenant, o.refused)
-		}
+		w.compareCancel(o)
 		switch {
 		case !o.run.Ended(): // counted as stuck or lost
 		case o.run.Status == client.RunStatusAborted && o.cancel != nobody:
@@ -217,15 +226,31 @@ func (w *torture) compareArchive(o ordered) {
 	}
 }
 
-func (w *torture) compareAborted(o ordered) {
-	w.ofKind().aborted++
+// compareCancel holds a cancel to its answer, and a run to who cancelled it and
+// why. An aborted run says so; one that succeeded all the same says so when the
+// API has acknowledged the cancel. The journal says it too: countJournals.
+func (w *torture) compareCancel(o ordered) {
+	if o.refused != nil {
+		w.found(&w.count.Lost, "run %s of %s: a cancel was refused: %v", o.run.RunID, o.tenant, o.refused)
+	}
+	if o.unheard != nil {
+		w.found(&w.count.Stuck, "run %s of %s: a cancel by the %s was never acknowledged: %v", o.run.RunID, o.tenant, o.cancel, o.unheard)
+	}
+	if o.cancel == nobody || !o.run.Ended() || o.run.Status != client.RunStatusAborted && !o.promised {
+		return
+	}
 	by, reason := "temporal", "cancelled in Temporal"
 	if o.cancel == byAPI {
 		by, reason = o.run.RequestedBy, reasonOf(&o)
 	}
 	if said := o.run.Cancellation; said == nil || said.By != by || said.Reason != reason {
-		w.found(&w.count.Lost, "run %s of %s was cancelled by %s because of %q; it says %+v", o.run.RunID, o.tenant, by, reason, said)
+		w.found(&w.count.Lost, "run %s of %s ended %s and was cancelled by %s because of %q; it says %+v",
+			o.run.RunID, o.tenant, o.run.Status, by, reason, said)
 	}
+}
+
+func (w *torture) compareAborted(o ordered) {
+	w.ofKind().aborted++
 	if status, _ := w.get(o.tenant, "/api/export/runs/"+o.run.RunID+"/download"); status/100 == 2 {
 		w.found(&w.count.Corrupted, "run %s of %s was aborted, and its download answers %d", o.run.RunID, o.tenant, status)
 	}

@@ -44,7 +44,7 @@ func TestWorkersOfTwoReleases(t *testing.T) {
 	u.replaceAll(t, previous)
 	u.replaceAll(t, ours)
 	razeGates(t, u.house.superuser(t))
-	u.house.fsckFindsNothing(t)
+	u.house.fsck(t, 0)
 	t.Logf("the previous release ended %d runs and ours %d; %d were begun by the one and ended by the other",
 		u.ended[previous], u.ended[ours], u.handed)
 	require.Positive(t, u.ended[previous])
