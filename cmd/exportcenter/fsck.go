@@ -28,7 +28,8 @@ func fsckCommand() *cobra.Command {
 		Use:   "fsck",
 		Short: "Compare database and blob store, name what diverges and say what to do",
 		Long: "Compares rows, blobs and events of all tenants, and names each divergence with what to do about it. It changes nothing, unless --repair " +
-			"is given: then what can be mended without losing anything is mended. Both may run at any time. " +
+			"is given: then what can be mended without losing anything is mended. Both may run at any time; " +
+			"after the database was restored from a backup, look without --repair first. " +
 			"Exit code 0: nothing is left to do, 2: something is, 1: it could not look at everything. Kinds: docs/formats/fsck.md.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
