@@ -2,7 +2,6 @@ package activities
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 
@@ -75,17 +74,13 @@ func (e *Export) takeOver(ctx context.Context, claim storage.Claim, packed []sto
 	}
 	var there []storage.Shard
 	for _, s := range packed {
-		blob, err := storage.OpenExact(ctx, e.Objects, claim.Ref.Tenant, s.Result.Digest, s.Result.Size)
-		if errors.Is(err, storage.ErrNotFound) || errors.Is(err, storage.ErrCorrupt) {
-			continue // it is packed again
-		}
+		stored, err := e.Objects.Stored(ctx, claim.Ref.Tenant, s.Result.Digest, s.Result.Size)
 		if err != nil {
-			return nil, fmt.Errorf("open %s, packed before: %w", s.Name, err)
+			return nil, fmt.Errorf("look for %s, packed before: %w", s.Name, err)
 		}
-		if err := blob.Close(); err != nil {
-			return nil, fmt.Errorf("close %s: %w", s.Name, err)
+		if stored { // else it is packed again
+			there = append(there, s)
 		}
-		there = append(there, s)
 	}
 	return there, nil
 }

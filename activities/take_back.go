@@ -19,7 +19,9 @@ func (e *Export) takeBack(ctx context.Context, tenant string, digests ...bundle.
 	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), takeBackWithin)
 	defer stop()
 	for _, digest := range digests {
-		erased, err := e.Execution.EraseUnrecorded(ctx, tenant, digest, func() error { return e.Objects.Delete(ctx, tenant, digest) })
+		erased, err := e.Execution.EraseUnrecorded(ctx, tenant, digest, func(still storage.Still) error {
+			return e.Objects.DeleteUnmarked(ctx, tenant, digest, still)
+		})
 		if err != nil {
 			e.Log.Warn("cannot see whether a blob is still wanted; fsck will", "tenant", tenant, "digest", digest.String(), "error", err.Error())
 			return

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/stella-ops/exportcenter/bundle"
@@ -133,21 +132,7 @@ func (e *Export) Discard(ctx context.Context, in PhaseInput) (PhaseResult, error
 	return result, e.fail(ctx, in.Ref, export.PhaseEmitTimeline, err)
 }
 
-// eraseAtOnce bounds how long one transaction keeps others from the blobs.
-const eraseAtOnce = 100
-
 func (e *Export) discard(ctx context.Context, ref export.Ref) (PhaseResult, error) {
-	digests, err := e.Execution.DropBlobs(ctx, ref)
-	if err != nil {
-		return PhaseResult{}, fmt.Errorf("drop blobs: %w", err)
-	}
-	for some := range slices.Chunk(digests, eraseAtOnce) {
-		err := e.Execution.EraseBlobs(ctx, ref, some, func(d bundle.Digest) error {
-			return e.Objects.Delete(ctx, ref.Tenant, d)
-		})
-		if err != nil {
-			return PhaseResult{}, err
-		}
-	}
-	return PhaseResult{Records: int64(len(digests))}, nil
+	digests, err := storage.Destroy(ctx, e.Execution, ref, e.Objects.Delete)
+	return PhaseResult{Records: int64(len(digests))}, err
 }

@@ -19,13 +19,12 @@ import (
 type Repairs interface {
 	// EraseUnrecorded calls erase for a blob without row that nothing refers to,
 	// while no run can record it.
-	EraseUnrecorded(ctx context.Context, tenant string, digest bundle.Digest, erase func() error) (bool, error)
+	EraseUnrecorded(ctx context.Context, tenant string, digest bundle.Digest, erase func(storage.Still) error) (bool, error)
 	// EraseUnneeded calls erase for a blob that no run keeps and nothing refers
 	// to, and forgets its row, while no run can take it.
-	EraseUnneeded(ctx context.Context, tenant string, digest bundle.Digest, erase func() error) (bool, error)
+	EraseUnneeded(ctx context.Context, tenant string, digest bundle.Digest, erase func(storage.Still) error) (bool, error)
 	// DropBlobs and EraseBlobs are those of storage.Execution.
-	DropBlobs(ctx context.Context, ref export.Ref) ([]bundle.Digest, error)
-	EraseBlobs(ctx context.Context, ref export.Ref, digests []bundle.Digest, erase func(bundle.Digest) error) error
+	storage.Dropper
 	// RaiseCounter gives a run that has not ended the number of its last event.
 	RaiseCounter(ctx context.Context, ref export.Ref) (bool, error)
 	// RaiseQueue gives a queue the greatest number of its tenant's runs.
@@ -36,9 +35,10 @@ type Repairs interface {
 	// its blob.
 	ForgetPacked(ctx context.Context, tenant string, packed storage.PackedRecord) (bool, error)
 
-	// Delete removes a blob's file, RemoveStaged a file that nobody writes and
-	// nobody touched since.
-	Delete(ctx context.Context, tenant string, digest bundle.Digest) error
+	// Delete removes the file of a blob that is marked, DeleteUnmarked that of
+	// another; RemoveStaged a file that nobody writes and nobody touched since.
+	Delete(ctx context.Context, tenant string, digest bundle.Digest, still storage.Still) error
+	DeleteUnmarked(ctx context.Context, tenant string, digest bundle.Digest, still storage.Still) error
 	RemoveStaged(ctx context.Context, path string, since time.Time) (bool, error)
 }
 
@@ -61,22 +61,10 @@ func (l *look) tellAndMend(ctx context.Context, k Kind, d Divergence, mend func(
 	return l.tell(k, d, "%s", d.Message)
 }
 
-// eraseAtOnce bounds how long one transaction keeps others from the blobs.
-const eraseAtOnce = 100
-
-// destroy does what a run's workflow does at the end of a run without a bundle.
-func (l *look) destroy(ctx context.Context, ref export.Ref) (bool, error) {
-	digests, err := l.Repairs.DropBlobs(ctx, ref)
-	if err != nil {
-		return false, err
-	}
-	for some := range slices.Chunk(digests, eraseAtOnce) {
-		err := l.Repairs.EraseBlobs(ctx, ref, some, func(d bundle.Digest) error { return l.Repairs.Delete(ctx, ref.Tenant, d) })
-		if err != nil {
-			return false, err
-		}
-	}
-	return true, nil
+// destroy does what a run's workflow does at the end of a run without a bundle,
+// and gives the blobs that are gone.
+func (l *look) destroy(ctx context.Context, ref export.Ref) ([]bundle.Digest, error) {
+	return storage.Destroy(ctx, l.Repairs, ref, l.Repairs.Delete)
 }
 
 // note remembers the last sign of life in the tenant's journals.
@@ -90,12 +78,15 @@ func (l *look) note(r storage.RunRecord) {
 
 // mendBlob repairs what is wrong with a blob; nil is a way to repair nothing.
 func (m *merge) mendBlob(ctx context.Context, k Kind, row *storage.BlobRecord, f *storage.BlobFile, digest bundle.Digest) func() (bool, error) {
-	erase := func() error { return m.Repairs.Delete(ctx, m.tenant, digest) }
+	erase := func(still storage.Still) error { return m.Repairs.DeleteUnmarked(ctx, m.tenant, digest, still) }
 	switch k.Code {
 	case blobUnneeded.Code:
 		return func() (bool, error) { return m.Repairs.EraseUnneeded(ctx, m.tenant, digest, erase) }
 	case blobDeleting.Code:
-		return func() (bool, error) { return m.destroy(ctx, export.Ref{Tenant: m.tenant, RunID: row.Run}) }
+		return func() (bool, error) {
+			gone, err := m.destroy(ctx, export.Ref{Tenant: m.tenant, RunID: row.Run})
+			return slices.Contains(gone, digest), err
+		}
 	case blobUnrecorded.Code:
 		return func() (bool, error) {
 			switch {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -179,7 +180,7 @@ func TestRepairAndARunWantTheSameBlob(t *testing.T) {
 	digest := bundle.DigestOf([]byte("wanted"))
 	for name, c := range map[string]struct {
 		recorded bool
-		erase    func(r *postgres.Repair, ctx context.Context, tenant string, d bundle.Digest, erase func() error) (bool, error)
+		erase    func(r *postgres.Repair, ctx context.Context, tenant string, d bundle.Digest, erase func(storage.Still) error) (bool, error)
 	}{
 		"without row":   {false, (*postgres.Repair).EraseUnrecorded},
 		"that is alone": {true, (*postgres.Repair).EraseUnneeded},
@@ -193,7 +194,7 @@ func TestRepairAndARunWantTheSameBlob(t *testing.T) {
 			claim := w.begin(t, w.started(t, acme, 31), export.PhaseAdapt)
 			pinned := make(chan error, 1)
 			repair := postgres.NewRepair(w.DB)
-			done, err := c.erase(repair, t.Context(), acme, digest, func() error {
+			done, err := c.erase(repair, t.Context(), acme, digest, func(storage.Still) error {
 				go func() { pinned <- w.exec.Pin(t.Context(), claim, digest, 6) }()
 				require.Eventually(t, func() bool {
 					var waiting int
@@ -206,7 +207,7 @@ func TestRepairAndARunWantTheSameBlob(t *testing.T) {
 			require.NoError(t, err)
 			require.True(t, done)
 			require.NoError(t, <-pinned)
-			done, err = c.erase(repair, t.Context(), acme, digest, func() error { return errors.New("a run keeps it") })
+			done, err = c.erase(repair, t.Context(), acme, digest, func(storage.Still) error { return errors.New("a run keeps it") })
 			require.NoError(t, err)
 			require.False(t, done)
 			w.store(t, acme, "wanted")
@@ -226,6 +227,116 @@ func (w *world) store(t *testing.T, tenant, content string) {
 	require.NoError(t, staged.Publish(t.Context()))
 }
 
+// While a blob is erased, fsck is stopped for so long that the database ends its
+// transaction. A run that pins the blob, and would take it as it is, relies on
+// nothing that goes when fsck goes on.
+func TestRepairThatIsStoppedTakesNothingFromARun(t *testing.T) {
+	for name, recorded := range map[string]bool{"without row": false, "that is alone": true} {
+		for _, stop := range []string{"before it comes to the blob", "before it asks", "after it has asked"} {
+			t.Run(name+", "+stop, func(t *testing.T) { t.Parallel(); stoppedRepair(t, recorded, stop) })
+		}
+	}
+}
+
+func stoppedRepair(t *testing.T, recorded bool, stop string) {
+	w := newWorld(t)
+	digest := bundle.DigestOf([]byte("wanted"))
+	w.write(t, w.path(acme, digest), "wanted")
+	mend, err := files.OpenRepair(w.dir)
+	require.NoError(t, err)
+	defer mend.Close() //nolint:errcheck // test
+	config := w.Config
+	config.Silence = 50 * time.Millisecond
+	impatient, err := postgres.Open(t.Context(), config)
+	require.NoError(t, err)
+	defer impatient.Close()
+	repair := postgres.NewRepair(impatient)
+	with := repair.EraseUnrecorded
+	if recorded {
+		w.sql(t, "insert into blobs values ('acme', '_', $1, 6, 'live')", digest[:])
+		with = repair.EraseUnneeded
+	}
+
+	reached, wake, late := make(chan bool), make(chan bool), make(chan error, 1)
+	pass := func(place string) {
+		if place == stop {
+			close(reached)
+			<-wake
+		}
+	}
+	go func() {
+		_, err := with(t.Context(), acme, digest, func(still storage.Still) error {
+			pass("before it comes to the blob")
+			return mend.DeleteUnmarked(t.Context(), acme, digest, func(ctx context.Context) error {
+				pass("before it asks")
+				defer pass("after it has asked")
+				return still(ctx)
+			})
+		})
+		late <- err
+	}()
+	<-reached
+	ref := w.started(t, acme, 31)
+	// This waits until the database has ended the transaction.
+	require.NoError(t, w.exec.Pin(t.Context(), w.begin(t, ref, export.PhaseAdapt), digest, 6))
+
+	there := make(chan bool, 1)
+	go func() {
+		taken, err := w.objects.Stored(t.Context(), acme, digest, 6)
+		if err != nil {
+			t.Error(err)
+		}
+		there <- taken
+	}()
+	var taken, answered bool
+	select {
+	case taken = <-there:
+		answered = true
+	case <-time.After(200 * time.Millisecond): // it waits
+	}
+	close(wake)
+	require.Error(t, <-late)
+	if !answered {
+		taken = <-there
+	}
+	size, err := os.Stat(w.path(acme, digest))
+	require.Equal(t, taken, err == nil && size.Size() == 6, "what the run was told")
+	require.Equal(t, stop != "after it has asked", taken)
+	w.store(t, acme, "wanted")
+	require.FileExists(t, w.path(acme, digest))
+}
+
+// A blob that is marked on behalf of one run and pinned by another, which cannot
+// come about in the product, is neither destroyed nor called repaired. When nobody
+// keeps it any more, it goes.
+func TestRepairLeavesAMarkedBlobThatIsKept(t *testing.T) {
+	for name, keeper := range map[string]string{"a run with a bundle": runID(1), "a run under way": runID(32)} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.started(t, acme, 32)
+			marked := bundle.DigestOf([]byte("marked"))
+			w.store(t, acme, "marked")
+			w.sql(t, "insert into blobs values ('acme', '_', $1, 6, 'deleting', $2)", marked[:], runID(11))
+			w.sql(t, "insert into blob_pins values ('acme', '_', $1, $2)", marked[:], keeper)
+			mend := func() fsck.Divergence {
+				found := w.repair(t)
+				i := slices.IndexFunc(found, func(d fsck.Divergence) bool { return d.Kind == "blob-deleting" })
+				require.GreaterOrEqual(t, i, 0, "%+v", found)
+				require.Equal(t, runID(11), found[i].Run, "whose the mark is")
+				return found[i]
+			}
+			d := mend()
+			require.False(t, d.Repaired)
+			require.Contains(t, d.Message, "something needs it")
+			require.FileExists(t, w.path(acme, marked))
+			w.sql(t, "delete from blob_pins where sha256 = $1 and run_id = $2", marked[:], keeper)
+			require.True(t, mend().Repaired)
+			require.NoFileExists(t, w.path(acme, marked))
+		})
+	}
+}
+
 // An erase that fails, as by a crash, leaves rows and marks as they were.
 func TestRepairThatFailsChangesNothing(t *testing.T) {
 	w := newWorld(t)
@@ -236,9 +347,9 @@ func TestRepairThatFailsChangesNothing(t *testing.T) {
 	w.write(t, w.path(acme, stray), "stray")
 	rows := w.rows(t)
 	repair, crash := postgres.NewRepair(w.DB), errors.New("crash")
-	_, err := repair.EraseUnneeded(t.Context(), acme, digest, func() error { return crash })
+	_, err := repair.EraseUnneeded(t.Context(), acme, digest, func(storage.Still) error { return crash })
 	require.ErrorIs(t, err, crash)
-	_, err = repair.EraseUnrecorded(t.Context(), acme, stray, func() error { return crash })
+	_, err = repair.EraseUnrecorded(t.Context(), acme, stray, func(storage.Still) error { return crash })
 	require.ErrorIs(t, err, crash)
 	require.Equal(t, rows, w.rows(t))
 
@@ -258,7 +369,7 @@ func TestRepairThatFailsChangesNothing(t *testing.T) {
 // failing cannot remove files.
 type failing struct{ repairs }
 
-func (failing) Delete(context.Context, string, bundle.Digest) error {
+func (failing) DeleteUnmarked(context.Context, string, bundle.Digest, storage.Still) error {
 	return errors.New("the disk is read only")
 }
 

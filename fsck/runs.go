@@ -131,7 +131,10 @@ func (l *look) onItsWay(ctx context.Context, of Divergence, r storage.RunRecord)
 		}
 	case export.StateFailed, export.StateAborted:
 		if r.Pins > 0 && l.longAgo(r.CompletedAt) {
-			destroy := func() (bool, error) { return l.destroy(ctx, of.ref()) }
+			destroy := func() (bool, error) {
+				_, err := l.destroy(ctx, of.ref())
+				return err == nil, err
+			}
 			return l.tellAndMend(ctx, pinLeft, of, destroy, "the run is %s since %s and still keeps %d blobs", r.State, r.CompletedAt.Format(time.RFC3339), r.Pins)
 		}
 	}

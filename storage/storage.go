@@ -37,8 +37,20 @@ type Objects interface {
 	Stage(ctx context.Context, tenant string) (Staged, error)
 	// Open opens a published blob for reading at any offset.
 	Open(ctx context.Context, tenant string, digest bundle.Digest) (Blob, error)
-	// Delete removes a blob; absent is not an error.
-	Delete(ctx context.Context, tenant string, digest bundle.Digest) error
+	// Stored reports whether a blob of that size is there. Of a blob that was
+	// pinned before, the answer holds: nobody is about to erase it.
+	Stored(ctx context.Context, tenant string, digest bundle.Digest, size int64) (bool, error)
+	// Delete removes a blob that DropBlobs has marked; absent is not an error. It
+	// asks still right before, and removes nothing after an error. From then until
+	// it has removed the blob, however long that takes, every other Delete of the
+	// blob waits, and fails, worth a retry, when that takes long: so an eraser
+	// that wakes up late removes nothing that was stored again.
+	Delete(ctx context.Context, tenant string, digest bundle.Digest, still Still) error
+	// DeleteUnmarked removes a blob that has no mark, and that a run may therefore
+	// pin as soon as the transaction behind still has ended. As Delete, but those
+	// wait who are about to rely on a blob they have pinned: Publish and Stored, of
+	// any blob of the tenant, and every other DeleteUnmarked.
+	DeleteUnmarked(ctx context.Context, tenant string, digest bundle.Digest, still Still) error
 	// Check proves the store can be written and read; for readiness.
 	Check(ctx context.Context) error
 }
@@ -267,13 +279,15 @@ type Execution interface {
 	// still marked. ErrConflict while the run is under way or when it has a bundle.
 	DropBlobs(ctx context.Context, ref export.Ref) ([]bundle.Digest, error)
 	// EraseBlobs calls erase for those of digests that are still marked, and
-	// takes back their marks. The marks stay locked meanwhile, so an attempt
-	// that wakes up late erases nothing that a later run has stored again.
-	EraseBlobs(ctx context.Context, ref export.Ref, digests []bundle.Digest, erase func(bundle.Digest) error) error
+	// takes back their marks. The marks stay locked as long as the transaction
+	// lives, of which an attempt that is stopped cannot be sure: erase asks still
+	// right before it destroys (Objects.Delete), and so an attempt that wakes up
+	// late erases nothing that a later run has stored again.
+	EraseBlobs(ctx context.Context, ref export.Ref, digests []bundle.Digest, erase func(bundle.Digest, Still) error) error
 	// EraseUnrecorded calls erase for a blob that has no row and that nothing refers
 	// to, and reports whether it did. Who pins the blob meanwhile waits, and stores
-	// it anew.
-	EraseUnrecorded(ctx context.Context, tenant string, digest bundle.Digest, erase func() error) (bool, error)
+	// it anew; erase asks still right before it destroys (Objects.DeleteUnmarked).
+	EraseUnrecorded(ctx context.Context, tenant string, digest bundle.Digest, erase func(Still) error) (bool, error)
 }
 
 // Dispatch is what the dispatcher does across tenants: it sees which runs wait

@@ -105,8 +105,8 @@ type BlobRecord struct {
 	Digest   bundle.Digest
 	Size     int64
 	Deleting bool
-	// Run is one of the runs that keep it, one with a bundle if there is any,
-	// or the run on whose behalf it is being deleted.
+	// Run is the run on whose behalf it is being deleted; else one of the runs
+	// that keep it, one with a bundle if there is any.
 	Run string
 	// Pins counts the runs that keep it, Bundles those among them whose bundle
 	// can be downloaded, UnderWay those that have not ended.

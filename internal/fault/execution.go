@@ -140,13 +140,13 @@ func (e *execution) DropBlobs(ctx context.Context, ref export.Ref) ([]bundle.Dig
 }
 
 // EraseUnrecorded is a point, as EraseBlobs is.
-func (e *execution) EraseUnrecorded(ctx context.Context, tenant string, digest bundle.Digest, erase func() error) (bool, error) {
+func (e *execution) EraseUnrecorded(ctx context.Context, tenant string, digest bundle.Digest, erase func(storage.Still) error) (bool, error) {
 	return answer(ctx, e.injector, EraseUnrecorded, func(ctx context.Context) (bool, error) {
 		return e.inner.EraseUnrecorded(ctx, tenant, digest, erase)
 	})
 }
 
 // EraseBlobs is a point, and what erase does is one of its own.
-func (e *execution) EraseBlobs(ctx context.Context, ref export.Ref, digests []bundle.Digest, erase func(bundle.Digest) error) error {
+func (e *execution) EraseBlobs(ctx context.Context, ref export.Ref, digests []bundle.Digest, erase func(bundle.Digest, storage.Still) error) error {
 	return e.injector.At(ctx, EraseBlobs, func(ctx context.Context) error { return e.inner.EraseBlobs(ctx, ref, digests, erase) })
 }

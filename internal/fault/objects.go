@@ -31,8 +31,16 @@ func (o *objects) Open(ctx context.Context, tenant string, digest bundle.Digest)
 	return &blob{o.injector, inner}, nil
 }
 
-func (o *objects) Delete(ctx context.Context, tenant string, digest bundle.Digest) error {
-	return o.injector.At(ctx, Delete, func(ctx context.Context) error { return o.inner.Delete(ctx, tenant, digest) })
+func (o *objects) Stored(ctx context.Context, tenant string, digest bundle.Digest, size int64) (bool, error) {
+	return read(o.injector, func() (bool, error) { return o.inner.Stored(ctx, tenant, digest, size) })
+}
+
+func (o *objects) Delete(ctx context.Context, tenant string, digest bundle.Digest, still storage.Still) error {
+	return o.injector.At(ctx, Delete, func(ctx context.Context) error { return o.inner.Delete(ctx, tenant, digest, still) })
+}
+
+func (o *objects) DeleteUnmarked(ctx context.Context, tenant string, digest bundle.Digest, still storage.Still) error {
+	return o.injector.At(ctx, Delete, func(ctx context.Context) error { return o.inner.DeleteUnmarked(ctx, tenant, digest, still) })
 }
 
 // Check leaves nothing behind, so it counts as a read.

@@ -9,6 +9,9 @@
 // cut, and a crash leaves nothing but files in staging. A writer holds a lock
 // on its file; Open removes those that nobody holds.
 //
+// A file is removed behind a lock on its directory, under which its eraser proves
+// that it still may (fence.go). That lock needs no file and no space.
+//
 // All access goes through os.Root, so no name and no symbolic link leads out
 // of the root.
 package files

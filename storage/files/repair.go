@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/stella-ops/exportcenter/bundle"
+	"github.com/stella-ops/exportcenter/storage"
 )
 
 // Repair removes files of a store. Unlike Open it makes nothing, and removes
@@ -29,9 +30,14 @@ func OpenRepair(dir string) (*Repair, error) {
 // Close releases the directory.
 func (r *Repair) Close() error { return r.store.Close() }
 
-// Delete removes a blob; absent is not an error.
-func (r *Repair) Delete(ctx context.Context, tenant string, digest bundle.Digest) error {
-	return r.store.Delete(ctx, tenant, digest)
+// Delete removes a blob that is marked; absent is not an error.
+func (r *Repair) Delete(ctx context.Context, tenant string, digest bundle.Digest, still storage.Still) error {
+	return r.store.Delete(ctx, tenant, digest, still)
+}
+
+// DeleteUnmarked removes a blob that has no mark; absent is not an error.
+func (r *Repair) DeleteUnmarked(ctx context.Context, tenant string, digest bundle.Digest, still storage.Still) error {
+	return r.store.DeleteUnmarked(ctx, tenant, digest, still)
 }
 
 // RemoveStaged removes a staged file that nobody writes and nobody touched

@@ -52,16 +52,19 @@ func (b *staged) Publish(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("publish blob %s: %w", digest, err)
 	}
-	if err := b.publish(digest); err != nil {
+	if err := b.publish(ctx, digest); err != nil {
 		return fmt.Errorf("publish blob %s: %w", digest, inWords(err))
 	}
 	return b.close()
 }
 
-func (b *staged) publish(digest bundle.Digest) error {
+func (b *staged) publish(ctx context.Context, digest bundle.Digest) error {
 	target := blobPath(b.namespace, digest)
 	dir := path.Dir(target)
 	if err := b.store.ensureDir(dir); err != nil {
+		return err
+	}
+	if err := b.store.passErasers(ctx, b.namespace); err != nil {
 		return err
 	}
 	there, err := b.store.has(target, digest, b.size)

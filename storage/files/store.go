@@ -100,19 +100,6 @@ func openBlob(root *os.Root, namespace string, digest bundle.Digest) (storage.Bl
 	return blob{file: file, size: info.Size()}, nil
 }
 
-// Delete removes a blob. The removal is not forced to disk: a blob that comes
-// back after a power cut is garbage, which does no harm and which fsck finds.
-func (s *Store) Delete(ctx context.Context, tenant string, digest bundle.Digest) error {
-	if err := begin(ctx, tenant); err != nil {
-		return fmt.Errorf("delete blob %s: %w", digest, err)
-	}
-	err := s.root.Remove(blobPath(storage.Namespace(tenant), digest))
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("delete blob %s: %w", digest, err)
-	}
-	return nil
-}
-
 // create makes a new file with a random name in dir and holds its lock until
 // the file is closed.
 func (s *Store) create(dir string) (*os.File, string, error) {

@@ -155,7 +155,7 @@ func TestNothingLeadsOutOfTheRoot(t *testing.T) {
 	info, err := os.Lstat(link)
 	require.NoError(t, err)
 	require.True(t, info.Mode().IsRegular(), "the link is replaced, not followed")
-	require.NoError(t, s.Delete(t.Context(), "acme", digest))
+	require.NoError(t, s.Delete(t.Context(), "acme", digest, mayErase))
 	require.FileExists(t, elsewhere)
 
 	require.NoError(t, os.Symlink(outside, filepath.Join(dir, storage.Namespace("globex"))))

@@ -16,6 +16,8 @@ import (
 	"github.com/stella-ops/exportcenter/bundle"
 	"github.com/stella-ops/exportcenter/export"
 	"github.com/stella-ops/exportcenter/storage"
+	"github.com/stella-ops/exportcenter/storage/postgres"
+	"github.com/stella-ops/exportcenter/storage/storagetest"
 )
 
 func sorted(digests ...bundle.Digest) []bundle.Digest {
@@ -55,9 +57,9 @@ func TestDropBlobsLeavesWhatOthersNeed(t *testing.T) {
 	require.Len(t, mustFiles(t, w, other.Ref()), 1)
 
 	var erased []bundle.Digest
-	erase := func(d bundle.Digest) error { erased = append(erased, d); return nil }
+	erase := func(d bundle.Digest, _ storage.Still) error { erased = append(erased, d); return nil }
 	full := errors.New("disk trouble")
-	require.ErrorIs(t, w.exec.EraseBlobs(ctx, doomed.Ref(), marked, func(bundle.Digest) error { return full }), full)
+	require.ErrorIs(t, w.exec.EraseBlobs(ctx, doomed.Ref(), marked, func(bundle.Digest, storage.Still) error { return full }), full)
 	require.NoError(t, w.exec.EraseBlobs(ctx, doomed.Ref(), append(slices.Clone(marked), digest("pinned by both")), erase))
 	require.NoError(t, w.exec.EraseBlobs(ctx, doomed.Ref(), marked, erase))
 	require.Equal(t, marked, erased, "once each, and nothing that is not marked")
@@ -100,7 +102,7 @@ func TestPinWaitsForADeletion(t *testing.T) {
 		t.Fatalf("pinned a blob that is being deleted: %v", err)
 	case <-time.After(150 * time.Millisecond):
 	}
-	require.NoError(t, w.exec.EraseBlobs(t.Context(), doomed.Ref(), marked, func(bundle.Digest) error { return nil }))
+	require.NoError(t, w.exec.EraseBlobs(t.Context(), doomed.Ref(), marked, func(bundle.Digest, storage.Still) error { return nil }))
 	require.NoError(t, <-pinned)
 	require.Equal(t, "live", value[string](t, w, "acme", "select state from blobs"))
 }
@@ -123,59 +125,80 @@ func TestPinAllPinsEachOnce(t *testing.T) {
 		t.Fatalf("pinned a blob that is being deleted: %v", err)
 	case <-time.After(150 * time.Millisecond):
 	}
-	require.NoError(t, w.exec.EraseBlobs(t.Context(), doomed.Ref(), marked, func(bundle.Digest) error { return nil }))
+	require.NoError(t, w.exec.EraseBlobs(t.Context(), doomed.Ref(), marked, func(bundle.Digest, storage.Still) error { return nil }))
 	require.NoError(t, <-pinned)
 	require.EqualValues(t, 3, value[int64](t, w, "acme", "select count(*) from blob_pins"))
 	require.EqualValues(t, 6, value[int64](t, w, "acme", "select sum(size)::bigint from blobs where state = 'live'"))
 	require.NoError(t, w.exec.PinAll(t.Context(), claim, nil), "none")
 }
 
-// An attempt at erasing stalls before the blob is gone, and wakes up late: the
-// attempt after it and the run that wants the blob again wait for it, so what
-// it erases is never what that run has stored.
+// An attempt at erasing is stopped for so long that the database ends its
+// transaction. It goes on when another attempt, and a run that wants the blob, have
+// come as far as they can: what it erases is never what that run has stored.
 func TestALateEraseFindsNothingStoredAgain(t *testing.T) {
-	w := newWorld(t)
+	for _, stop := range []string{"before it comes to the blob", "before it asks", "after it has asked"} {
+		t.Run(stop, func(t *testing.T) { lateErase(t, stop) })
+	}
+}
+
+func lateErase(t *testing.T, stop string) {
+	w, objects := newWorld(t), storagetest.NewObjects()
 	doomed, next := w.started(t, "acme", 1), w.started(t, "acme", 2)
 	require.NoError(t, w.exec.Pin(t.Context(), w.begin(t, doomed.Ref(), export.PhaseAdapt, 1), digest("b"), 1))
+	storagetest.Put(t, objects, "acme", []byte("b"))
 	w.finish(t, doomed.Ref(), aborted(doomed))
-	marked, err := w.exec.DropBlobs(t.Context(), doomed.Ref())
-	require.NoError(t, err)
 
-	stalled, wake := make(chan bool), make(chan bool)
-	steps := make(chan string, 3)
-	results := make(chan error, 3)
-	go func() {
-		results <- w.exec.EraseBlobs(t.Context(), doomed.Ref(), marked, func(bundle.Digest) error {
-			close(stalled)
+	config := w.Config
+	config.Silence = 50 * time.Millisecond
+	impatient, err := postgres.Open(t.Context(), config)
+	require.NoError(t, err)
+	defer impatient.Close()
+	reached, wake, late := make(chan bool), make(chan bool), make(chan error, 1)
+	pass := func(place string) {
+		if place == stop {
+			close(reached)
 			<-wake
-			steps <- "erased by the first"
-			return nil
-		})
-	}()
-	<-stalled
+		}
+	}
 	go func() {
-		results <- w.exec.EraseBlobs(t.Context(), doomed.Ref(), marked, func(bundle.Digest) error {
-			steps <- "erased by the second"
-			return nil
-		})
+		_, err := storage.Destroy(t.Context(), postgres.NewExecution(impatient), doomed.Ref(),
+			func(ctx context.Context, tenant string, d bundle.Digest, still storage.Still) error {
+				pass("before it comes to the blob")
+				return objects.Delete(ctx, tenant, d, func(ctx context.Context) error {
+					pass("before it asks")
+					defer pass("after it has asked")
+					return still(ctx)
+				})
+			})
+		late <- err
+	}()
+	<-reached
+	silent := func(since string) int {
+		return value[int](t, w, "acme", `select count(*) from pg_stat_activity
+			where datname = current_database() and state like 'idle in transaction%' and clock_timestamp() - state_change > '`+since+`'`)
+	}
+	require.Eventually(t, func() bool { return silent("0") == 0 }, 10*time.Second, 5*time.Millisecond, "its transaction has ended")
+
+	destroyed, stored := make(chan error, 1), make(chan error, 1)
+	go func() {
+		_, err := storage.Destroy(t.Context(), w.exec, doomed.Ref(), objects.Delete)
+		destroyed <- err
 	}()
 	claim := w.begin(t, next.Ref(), export.PhaseAdapt, 1)
 	go func() {
 		err := w.exec.Pin(t.Context(), claim, digest("b"), 1)
-		steps <- "pinned again"
-		results <- err
+		if err == nil {
+			storagetest.Put(t, objects, "acme", []byte("b"))
+		}
+		stored <- err
 	}()
-	time.Sleep(200 * time.Millisecond) // the others would be done by now
+	require.Eventually(t, func() bool { return len(stored) == 1 || silent("200ms") == 1 }, 10*time.Second, 5*time.Millisecond,
+		"the run has the blob, or the second attempt stands still")
 	close(wake)
-	for range 3 {
-		require.NoError(t, <-results)
-	}
-	close(steps)
-	var order []string
-	for step := range steps {
-		order = append(order, step)
-	}
-	require.Equal(t, []string{"erased by the first", "pinned again"}, order)
+	require.Error(t, <-late)
+	require.NoError(t, <-destroyed)
+	require.NoError(t, <-stored)
+	require.Equal(t, []bundle.Digest{digest("b")}, objects.Digests("acme"), "what the run has stored")
 	require.Equal(t, "live", value[string](t, w, "acme", "select state from blobs"))
 }
 
@@ -232,7 +255,7 @@ func (s *shelf) life(ctx context.Context, n int) error {
 		return err
 	}
 	s.dropped.Add(int64(len(marked)))
-	return s.exec.EraseBlobs(ctx, run.Ref(), marked, func(d bundle.Digest) error {
+	return s.exec.EraseBlobs(ctx, run.Ref(), marked, func(d bundle.Digest, _ storage.Still) error {
 		time.Sleep(time.Millisecond) // a late delete
 		s.set(d, false)
 		return nil

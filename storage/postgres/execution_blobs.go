@@ -86,6 +86,11 @@ func (e *Execution) tryPin(ctx context.Context, c storage.Claim, blobs []storage
 	return pinned, err
 }
 
+// unkept: no run pins blob b, and no bundle has it. Nobody can pin what is
+// marked; it is asked of marked blobs too, as the rows may come from elsewhere.
+const unkept = `not exists (select from blob_pins p where p.tenant = b.tenant and p.sha256 = b.sha256)
+	and not exists (select from export_files f where f.tenant = b.tenant and f.digest = b.sha256)`
+
 // DropBlobs forgets plan, pins and files of a run that ended without a bundle
 // and marks the blobs that nobody else needs.
 func (e *Execution) DropBlobs(ctx context.Context, ref export.Ref) (marked []bundle.Digest, err error) {
@@ -94,7 +99,8 @@ func (e *Execution) DropBlobs(ctx context.Context, ref export.Ref) (marked []bun
 			return err
 		}
 		marked, err = collectDigests(tx.Query(ctx, `
-			select sha256 from blobs where tenant = $1 and deleting_for = $2 and state = 'deleting' order by sha256`,
+			select sha256 from blobs b where tenant = $1 and deleting_for = $2 and state = 'deleting' and `+unkept+`
+			order by sha256`,
 			ref.Tenant, ref.RunID))
 		return err
 	})
@@ -133,35 +139,32 @@ func dropRows(ctx context.Context, tx pgx.Tx, ref export.Ref) error {
 	}
 	_, err = tx.Exec(ctx, `
 		update blobs b set state = 'deleting', deleting_for = $2
-		where b.tenant = $1 and b.sha256 = any($3) and b.state = 'live'
-			and not exists (select from blob_pins p where p.tenant = b.tenant and p.sha256 = b.sha256)
-			and not exists (select from export_files f where f.tenant = b.tenant and f.digest = b.sha256)`,
+		where b.tenant = $1 and b.sha256 = any($3) and b.state = 'live' and `+unkept,
 		ref.Tenant, ref.RunID, candidates)
 	return err
 }
 
 // EraseBlobs erases blobs while it holds their marks. An attempt that stalls in
-// the middle keeps them locked: the next attempt and every pin wait for it, and
-// when the server has ended its transaction, it notices before the next blob.
-func (e *Execution) EraseBlobs(ctx context.Context, ref export.Ref, digests []bundle.Digest, erase func(bundle.Digest) error) error {
-	raw := rawDigests(digests)
+// the middle keeps them locked until the server ends its transaction (silent).
+// The marks stay, so a pin waits on; the next attempt goes on, and meets the
+// stalled one where blobs are removed: there, either it waits for that one's
+// removal, or that one asks whether its transaction lives, and removes nothing.
+func (e *Execution) EraseBlobs(ctx context.Context, ref export.Ref, digests []bundle.Digest, erase func(bundle.Digest, storage.Still) error) error {
 	err := e.afterEnd(ctx, ref, func(tx pgx.Tx) error {
 		marked, err := collectDigests(tx.Query(ctx, `
-			select sha256 from blobs
-			where tenant = $1 and deleting_for = $2 and state = 'deleting' and sha256 = any($3)
-			order by sha256 for update`, ref.Tenant, ref.RunID, raw))
+			select sha256 from blobs b
+			where tenant = $1 and deleting_for = $2 and state = 'deleting' and sha256 = any($3) and `+unkept+`
+			order by sha256 for update`, ref.Tenant, ref.RunID, rawDigests(digests)))
 		if err != nil {
 			return err
 		}
 		for _, d := range marked {
-			if _, err := tx.Exec(ctx, "select"); err != nil { // the locks are gone
-				return err
-			}
-			if err := erase(d); err != nil {
+			if err := erase(d, stillIn(tx)); err != nil {
 				return err
 			}
 		}
-		if err := forgetPackedIn(ctx, tx, ref.Tenant, rawDigests(marked)); err != nil {
+		raw := rawDigests(marked)
+		if err := forgetPackedIn(ctx, tx, ref.Tenant, raw); err != nil {
 			return err
 		}
 		_, err = tx.Exec(ctx, `
@@ -173,6 +176,14 @@ func (e *Execution) EraseBlobs(ctx context.Context, ref export.Ref, digests []bu
 		return fmt.Errorf("erase blobs: %w", err)
 	}
 	return nil
+}
+
+// stillIn asks the server whether a transaction lives, and with it its locks.
+func stillIn(tx pgx.Tx) storage.Still {
+	return func(ctx context.Context) error {
+		_, err := tx.Exec(ctx, "select")
+		return err
+	}
 }
 
 func rawDigests(digests []bundle.Digest) [][]byte {

@@ -11,9 +11,10 @@ import (
 	"github.com/stella-ops/exportcenter/storage"
 )
 
-// blobRecords is a list of blobs with who keeps them; a condition follows.
+// blobRecords is a list of blobs with who keeps them; a condition follows. Of a
+// blob that is marked only the run that marked it can destroy it.
 const blobRecords = `
-select b.sha256, b.size, b.state = 'deleting', coalesce(k.with_bundle, k.any_run, b.deleting_for, ''),
+select b.sha256, b.size, b.state = 'deleting', coalesce(b.deleting_for, k.with_bundle, k.any_run, ''),
   k.pins, k.bundles, k.under_way, greatest(k.ended, d.completed_at)
 from blobs b
 left join export_runs d on d.tenant = b.tenant and d.id = b.deleting_for

@@ -29,10 +29,12 @@ type Config struct {
 
 // silent: a process that is stopped, swapped out or cut off in the middle of a
 // transaction goes on holding the locks on a run's rows, and keeps whoever does
-// its work by now waiting. We never wait for anything in the middle of a
-// transaction that writes, so that this is as long as a worker may be without a
-// heartbeat. Transactions that only read hold nobody up; they stream to others,
-// who may be slow, and get longer (patientTenant).
+// its work by now waiting. In the middle of a transaction that writes we wait for
+// nothing but, while it erases, the blob store; so this is as long as a worker may
+// be without a heartbeat. One that erases may end while the blob store is at work,
+// which is why that asks once more before each blob (storage.Still). Transactions
+// that only read hold nobody up; they stream to others, who may be slow, and get
+// longer (patientTenant).
 const silent = 10 * time.Second
 
 // DB is the database as the service sees it. Its pools are not exported:

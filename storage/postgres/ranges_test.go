@@ -116,7 +116,7 @@ func TestReuseBesideADiscard(t *testing.T) {
 			if err != nil {
 				return err
 			}
-			return w.exec.EraseBlobs(t.Context(), ref1, marked, func(d bundle.Digest) error { erased = append(erased, d); return nil })
+			return w.exec.EraseBlobs(t.Context(), ref1, marked, func(d bundle.Digest, _ storage.Still) error { erased = append(erased, d); return nil })
 		})
 		require.NoError(t, g.Wait())
 		if len(erased) != 0 && len(erased) != 20 {
@@ -130,7 +130,7 @@ func TestReuseBesideADiscard(t *testing.T) {
 		w.finish(t, ref2, aborted(w.get(t, ref2)))
 		marked, err := w.exec.DropBlobs(t.Context(), ref2)
 		require.NoError(t, err)
-		require.NoError(t, w.exec.EraseBlobs(t.Context(), ref2, marked, func(bundle.Digest) error { return nil }))
+		require.NoError(t, w.exec.EraseBlobs(t.Context(), ref2, marked, func(bundle.Digest, storage.Still) error { return nil }))
 	}
 }
 

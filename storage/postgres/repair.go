@@ -28,8 +28,9 @@ const needed = `
 
 // EraseUnrecorded erases a blob without row while it holds a row in its place:
 // a run that pins the blob waits at the unique key until this has ended, then
-// records it, and stores it anew.
-func (e *Execution) EraseUnrecorded(ctx context.Context, tenant string, digest bundle.Digest, erase func() error) (done bool, err error) {
+// records it, and stores it anew. Should the transaction end before the erasing
+// does, the run waits for that where it stores it (Objects.DeleteUnmarked).
+func (e *Execution) EraseUnrecorded(ctx context.Context, tenant string, digest bundle.Digest, erase func(storage.Still) error) (done bool, err error) {
 	err = e.db.WithTenant(ctx, tenant, func(tx pgx.Tx) error {
 		done = false
 		tag, err := tx.Exec(ctx, `
@@ -51,7 +52,7 @@ func (e *Execution) EraseUnrecorded(ctx context.Context, tenant string, digest b
 
 // EraseUnneeded erases a blob that nobody keeps while it holds its row: a run
 // that pins the blob waits, finds that the row is gone, and records it again.
-func (r *Repair) EraseUnneeded(ctx context.Context, tenant string, digest bundle.Digest, erase func() error) (done bool, err error) {
+func (r *Repair) EraseUnneeded(ctx context.Context, tenant string, digest bundle.Digest, erase func(storage.Still) error) (done bool, err error) {
 	err = r.db.WithTenant(ctx, tenant, func(tx pgx.Tx) error {
 		done = false
 		// Two statements: the second sees the pins of whom the first waited for.
@@ -76,7 +77,7 @@ func (r *Repair) EraseUnneeded(ctx context.Context, tenant string, digest bundle
 
 // eraseHeld erases a blob whose row the transaction holds, and forgets the row,
 // unless something refers to it.
-func eraseHeld(ctx context.Context, tx pgx.Tx, tenant string, digest bundle.Digest, erase func() error) (bool, error) {
+func eraseHeld(ctx context.Context, tx pgx.Tx, tenant string, digest bundle.Digest, erase func(storage.Still) error) (bool, error) {
 	var keep bool
 	if err := tx.QueryRow(ctx, "select "+needed, tenant, digest[:]).Scan(&keep); err != nil {
 		return false, err
@@ -84,7 +85,7 @@ func eraseHeld(ctx context.Context, tx pgx.Tx, tenant string, digest bundle.Dige
 	if keep {
 		return false, nil
 	}
-	if err := erase(); err != nil {
+	if err := erase(stillIn(tx)); err != nil {
 		return false, err
 	}
 	if err := forgetPackedIn(ctx, tx, tenant, [][]byte{digest[:]}); err != nil {

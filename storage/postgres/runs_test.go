@@ -170,7 +170,7 @@ func callEverything(t *testing.T, w world, ref export.Ref) map[string]error {
 	_, _, errs["Plan"] = w.exec.Plan(ctx, ref)
 	_, errs["BundleFiles"] = w.exec.BundleFiles(ctx, ref)
 	_, errs["DropBlobs"] = w.exec.DropBlobs(ctx, ref)
-	errs["EraseBlobs"] = w.exec.EraseBlobs(ctx, ref, []bundle.Digest{digest("x")}, func(bundle.Digest) error { return nil })
+	errs["EraseBlobs"] = w.exec.EraseBlobs(ctx, ref, []bundle.Digest{digest("x")}, func(bundle.Digest, storage.Still) error { return nil })
 	_, errs["Finish"] = w.exec.Finish(ctx, storage.Claim{Ref: ref, Phase: export.PhasePlan, Attempt: 1}, succeeded(export.Run{Tenant: ref.Tenant, ID: ref.RunID}))
 	return errs
 }

@@ -20,6 +20,8 @@ type Memory struct {
 	mu     sync.Mutex
 	blobs  map[memoryKey][]byte
 	staged int
+	// Each holds an element while a blob is erased that has a mark, or has none.
+	marked, unmarked fence
 }
 
 type memoryKey struct {
@@ -30,7 +32,9 @@ type memoryKey struct {
 var _ storage.Objects = (*Memory)(nil)
 
 // NewObjects makes an empty store in memory.
-func NewObjects() *Memory { return &Memory{blobs: map[memoryKey][]byte{}} }
+func NewObjects() *Memory {
+	return &Memory{blobs: map[memoryKey][]byte{}, marked: make(fence, 1), unmarked: make(fence, 1)}
+}
 
 // Stage begins a blob.
 func (m *Memory) Stage(ctx context.Context, tenant string) (storage.Staged, error) {
@@ -57,14 +61,72 @@ func (m *Memory) Open(ctx context.Context, tenant string, digest bundle.Digest) 
 	return memoryBlob{bytes.NewReader(content)}, nil
 }
 
-// Delete removes a blob.
-func (m *Memory) Delete(ctx context.Context, tenant string, digest bundle.Digest) error {
-	if err := begin(ctx, tenant); err != nil {
+// Stored reports whether a blob of that size is there.
+func (m *Memory) Stored(ctx context.Context, tenant string, digest bundle.Digest, size int64) (bool, error) {
+	err := begin(ctx, tenant)
+	if err == nil {
+		err = m.unmarked.pass(ctx)
+	}
+	if err != nil {
+		return false, fmt.Errorf("look for blob %s: %w", digest, err)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	content, ok := m.blobs[memoryKey{storage.Namespace(tenant), digest}]
+	return ok && int64(len(content)) == size, nil
+}
+
+// Delete removes a blob that is marked.
+func (m *Memory) Delete(ctx context.Context, tenant string, digest bundle.Digest, still storage.Still) error {
+	return m.erase(ctx, tenant, digest, m.marked, still)
+}
+
+// DeleteUnmarked removes a blob that has no mark.
+func (m *Memory) DeleteUnmarked(ctx context.Context, tenant string, digest bundle.Digest, still storage.Still) error {
+	return m.erase(ctx, tenant, digest, m.unmarked, still)
+}
+
+func (m *Memory) erase(ctx context.Context, tenant string, digest bundle.Digest, f fence, still storage.Still) error {
+	err := begin(ctx, tenant)
+	if err == nil {
+		err = f.enter(ctx)
+	}
+	if err != nil {
+		return fmt.Errorf("delete blob %s: %w", digest, err)
+	}
+	defer f.leave()
+	if err := still(ctx); err != nil {
 		return fmt.Errorf("delete blob %s: %w", digest, err)
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	delete(m.blobs, memoryKey{storage.Namespace(tenant), digest})
+	return nil
+}
+
+// fence lets one in at a time.
+type fence chan struct{}
+
+func (f fence) enter(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	select {
+	case f <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (f fence) leave() { <-f }
+
+// pass returns once nobody is inside.
+func (f fence) pass(ctx context.Context) error {
+	if err := f.enter(ctx); err != nil {
+		return err
+	}
+	f.leave()
 	return nil
 }
 
@@ -126,7 +188,7 @@ func (b *memoryStaged) Publish(ctx context.Context) error {
 	if b.ended {
 		return fmt.Errorf("publish blob %s: %w", digest, errEnded)
 	}
-	if err := ctx.Err(); err != nil {
+	if err := b.store.unmarked.pass(ctx); err != nil {
 		return fmt.Errorf("publish blob %s: %w", digest, err)
 	}
 	b.store.mu.Lock()

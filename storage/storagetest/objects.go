@@ -7,6 +7,7 @@ import (
 	"io"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -32,6 +33,10 @@ func Objects(t *testing.T, open func(t *testing.T) storage.Objects) {
 		{"a cancelled publish publishes nothing", cancelledPublish},
 		{"an absent blob is not found", absent},
 		{"deleting", deleting},
+		{"what is stored", stored},
+		{"an eraser that may not erases nothing", refusedErase},
+		{"an eraser that is stopped holds up the next, and nobody else", stoppedErase},
+		{"who relies on an unmarked blob waits for its eraser", stoppedUnmarked},
 		{"an open blob outlives its deletion", openOutlivesDelete},
 		{"a tenant is a wall", tenantWall},
 		{"names that are no tenant are refused", badTenants},
@@ -184,12 +189,113 @@ func absent(t *testing.T, s storage.Objects) {
 func deleting(t *testing.T, s storage.Objects) {
 	gone := Put(t, s, "acme", []byte("gone"))
 	stays := Put(t, s, "acme", []byte("stays"))
-	require.NoError(t, s.Delete(t.Context(), "acme", gone))
+	require.NoError(t, s.Delete(t.Context(), "acme", gone, mayErase))
 	requireAbsent(t, s, "acme", gone)
-	require.NoError(t, s.Delete(t.Context(), "acme", gone), "absent is not an error")
+	require.NoError(t, s.Delete(t.Context(), "acme", gone, mayErase), "absent is not an error")
 	require.Equal(t, "stays", string(Get(t, s, "acme", stays)))
 	require.Equal(t, gone, Put(t, s, "acme", []byte("gone")), "it can come back")
 	require.Equal(t, "gone", string(Get(t, s, "acme", gone)))
+}
+
+// mayErase is the answer to an eraser that holds the blob.
+func mayErase(context.Context) error { return nil }
+
+func stored(t *testing.T, s storage.Objects) {
+	digest := Put(t, s, "acme", []byte("here"))
+	for _, c := range []struct {
+		tenant string
+		digest bundle.Digest
+		size   int64
+		want   bool
+	}{
+		{"acme", digest, 4, true}, {"acme", digest, 5, false}, {"globex", digest, 4, false},
+		{"acme", bundle.DigestOf([]byte("not")), 3, false}, {"acme", bundle.DigestOf(nil), 0, false},
+	} {
+		got, err := s.Stored(t.Context(), c.tenant, c.digest, c.size)
+		require.NoError(t, err)
+		require.Equal(t, c.want, got, "%+v", c)
+	}
+	require.NoError(t, s.Delete(t.Context(), "acme", digest, mayErase))
+	got, err := s.Stored(t.Context(), "acme", digest, 4)
+	require.NoError(t, err)
+	require.False(t, got)
+}
+
+func refusedErase(t *testing.T, s storage.Objects) {
+	digest := Put(t, s, "acme", []byte("another's"))
+	gone := errors.New("the transaction has ended")
+	refuse := func(context.Context) error { return gone }
+	require.ErrorIs(t, s.Delete(t.Context(), "acme", digest, refuse), gone)
+	require.ErrorIs(t, s.DeleteUnmarked(t.Context(), "acme", digest, refuse), gone)
+	require.Equal(t, "another's", string(Get(t, s, "acme", digest)))
+	require.NoError(t, s.DeleteUnmarked(t.Context(), "acme", digest, mayErase), "it holds nobody up")
+	requireAbsent(t, s, "acme", digest)
+	require.NoError(t, s.Delete(t.Context(), "acme", digest, mayErase))
+	require.NoError(t, s.DeleteUnmarked(t.Context(), "stranger", digest, mayErase), "where no blob has ever been")
+}
+
+// Stopped starts an eraser that stops when it has its proof; goOn lets it
+// remove the blob, and waits for that.
+func Stopped(t testing.TB, erase func(context.Context, string, bundle.Digest, storage.Still) error, tenant string, digest bundle.Digest) (goOn func() error) {
+	t.Helper()
+	reached, wake, ended := make(chan bool), make(chan bool), make(chan error, 1)
+	go func() {
+		ended <- erase(t.Context(), tenant, digest, func(context.Context) error { close(reached); <-wake; return nil })
+	}()
+	select {
+	case <-reached:
+	case err := <-ended:
+		require.Fail(t, "it has not asked whether it may", "%v", err)
+	}
+	return func() error { close(wake); return <-ended }
+}
+
+// requireWait sees that something waits for an eraser that is stopped.
+func requireWait(t *testing.T, something func(ctx context.Context) error) {
+	t.Helper()
+	short, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	require.ErrorIs(t, something(short), context.DeadlineExceeded)
+}
+
+func stoppedErase(t *testing.T, s storage.Objects) {
+	digest := Put(t, s, "acme", []byte("doomed"))
+	goOn := Stopped(t, s.Delete, "acme", digest)
+	asked := false
+	requireWait(t, func(ctx context.Context) error {
+		return s.Delete(ctx, "acme", digest, func(context.Context) error { asked = true; return nil })
+	})
+	require.False(t, asked)
+	require.Equal(t, digest, Put(t, s, "acme", []byte("doomed")), "who publishes waits for nobody")
+	there, err := s.Stored(t.Context(), "acme", digest, 6)
+	require.NoError(t, err)
+	require.True(t, there)
+	require.Equal(t, "doomed", string(Get(t, s, "acme", digest)))
+
+	second := make(chan error, 1)
+	go func() { second <- s.Delete(t.Context(), "acme", digest, mayErase) }()
+	require.NoError(t, errors.Join(goOn(), <-second))
+	requireAbsent(t, s, "acme", digest)
+}
+
+func stoppedUnmarked(t *testing.T, s storage.Objects) {
+	digest := Put(t, s, "acme", []byte("left over"))
+	goOn := Stopped(t, s.DeleteUnmarked, "acme", digest)
+	requireWait(t, func(ctx context.Context) error { return s.DeleteUnmarked(ctx, "acme", digest, mayErase) })
+	requireWait(t, func(ctx context.Context) error { _, err := s.Stored(ctx, "acme", digest, 9); return err })
+	staged, err := s.Stage(t.Context(), "acme")
+	require.NoError(t, err)
+	_, err = io.WriteString(staged, "left over")
+	require.NoError(t, err)
+	requireWait(t, staged.Publish)
+	require.Equal(t, "left over", string(Get(t, s, "acme", digest)), "readers wait for nobody")
+
+	published := make(chan error, 1)
+	go func() { published <- staged.Publish(t.Context()) }()
+	require.NoError(t, errors.Join(goOn(), <-published))
+	there, err := s.Stored(t.Context(), "acme", digest, 9)
+	require.NoError(t, err)
+	require.True(t, there, "stored anew")
 }
 
 func openOutlivesDelete(t *testing.T, s storage.Objects) {
@@ -197,7 +303,7 @@ func openOutlivesDelete(t *testing.T, s storage.Objects) {
 	blob, err := s.Open(t.Context(), "acme", digest)
 	require.NoError(t, err)
 	defer blob.Close() //nolint:errcheck // read only
-	require.NoError(t, s.Delete(t.Context(), "acme", digest))
+	require.NoError(t, s.Delete(t.Context(), "acme", digest, mayErase))
 	content, err := io.ReadAll(io.NewSectionReader(blob, 0, blob.Size()))
 	require.NoError(t, err)
 	require.Equal(t, "still read", string(content))
@@ -206,10 +312,10 @@ func openOutlivesDelete(t *testing.T, s storage.Objects) {
 func tenantWall(t *testing.T, s storage.Objects) {
 	digest := Put(t, s, "acme", []byte("of acme"))
 	requireAbsent(t, s, "globex", digest)
-	require.NoError(t, s.Delete(t.Context(), "globex", digest))
+	require.NoError(t, s.Delete(t.Context(), "globex", digest, mayErase))
 	require.Equal(t, "of acme", string(Get(t, s, "acme", digest)), "another tenant's delete reaches nothing")
 	Put(t, s, "globex", []byte("of acme"))
-	require.NoError(t, s.Delete(t.Context(), "acme", digest))
+	require.NoError(t, s.Delete(t.Context(), "acme", digest, mayErase))
 	require.Equal(t, "of acme", string(Get(t, s, "globex", digest)), "equal bytes are kept once per tenant")
 }
 
@@ -219,7 +325,10 @@ func badTenants(t *testing.T, s storage.Objects) {
 		require.Equal(t, export.CodeTenantRequired, export.CodeOf(err), "%q", tenant)
 		_, err = s.Open(t.Context(), tenant, bundle.Digest{})
 		require.Equal(t, export.CodeTenantRequired, export.CodeOf(err), "%q", tenant)
-		require.Equal(t, export.CodeTenantRequired, export.CodeOf(s.Delete(t.Context(), tenant, bundle.Digest{})), "%q", tenant)
+		require.Equal(t, export.CodeTenantRequired, export.CodeOf(s.Delete(t.Context(), tenant, bundle.Digest{}, mayErase)), "%q", tenant)
+		require.Equal(t, export.CodeTenantRequired, export.CodeOf(s.DeleteUnmarked(t.Context(), tenant, bundle.Digest{}, mayErase)), "%q", tenant)
+		_, err = s.Stored(t.Context(), tenant, bundle.Digest{}, 0)
+		require.Equal(t, export.CodeTenantRequired, export.CodeOf(err), "%q", tenant)
 	}
 }
 
