@@ -9,16 +9,25 @@ import (
 	"github.com/stella-ops/exportcenter/internal/fault"
 )
 
+// kind is what is done to a scenario, at whichever hit.
+type kind struct {
+	scenario string
+	point    fault.Point
+	mode     fault.Mode
+}
+
+func (c testCase) kind() kind { return kind{c.scenario.name, c.fault.Point, c.fault.Mode} }
+
 // coverage is what was reached, and what was done there.
 type coverage struct {
 	mu    sync.Mutex
 	hits  map[string]map[fault.Point]int // by scenario
-	cases map[fault.Point]map[fault.Mode]int
+	cases map[kind]int
 	gone  []testCase // whose fault never happened
 }
 
 func newCoverage() *coverage {
-	return &coverage{hits: map[string]map[fault.Point]int{}, cases: map[fault.Point]map[fault.Mode]int{}}
+	return &coverage{hits: map[string]map[fault.Point]int{}, cases: map[kind]int{}}
 }
 
 func (c *coverage) reached(of scenario, hits map[fault.Point]int) {
@@ -30,12 +39,7 @@ func (c *coverage) reached(of scenario, hits map[fault.Point]int) {
 func (c *coverage) covered(played testCase) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	modes := c.cases[played.fault.Point]
-	if modes == nil {
-		modes = map[fault.Mode]int{}
-		c.cases[played.fault.Point] = modes
-	}
-	modes[played.fault.Mode]++
+	c.cases[played.kind()]++
 }
 
 func (c *coverage) missed(played testCase) {
@@ -64,7 +68,7 @@ func (c *coverage) table() string {
 		for _, mode := range fault.Modes {
 			word := "-"
 			if slices.Contains(p.Modes(), mode) {
-				word = fmt.Sprint(c.cases[p][mode])
+				word = fmt.Sprint(c.of(p, mode))
 			}
 			fmt.Fprintf(&out, "%14s", word)
 		}
@@ -79,27 +83,35 @@ func (c *coverage) table() string {
 	return out.String()
 }
 
-// gaps names points that are in no scenario without a reason, or were not
-// covered in every mode.
+// of counts the cases of all scenarios.
+func (c *coverage) of(p fault.Point, mode fault.Mode) (cases int) {
+	for _, s := range scenarios() {
+		cases += c.cases[kind{s.name, p, mode}]
+	}
+	return cases
+}
+
+// gaps names points that are in no scenario without a reason, and points of a
+// scenario that were not covered in it in every mode.
 func (c *coverage) gaps() (gaps []string) {
+	stated := map[fault.Point]bool{}
+	for _, of := range scenarios() {
+		for _, p := range of.points {
+			stated[p] = true
+			for _, mode := range p.Modes() {
+				if c.cases[kind{of.name, p, mode}] == 0 {
+					gaps = append(gaps, fmt.Sprintf("%s was not covered in mode %q of %s", p, mode, of.name))
+				}
+			}
+		}
+	}
 	for _, p := range fault.Points() {
-		reached := false
-		for _, hits := range c.hits {
-			reached = reached || hits[p] > 0
+		if unreached[p] == "" && !stated[p] {
+			gaps = append(gaps, fmt.Sprintf("%s is a point of no scenario, and unreached does not say why", p))
 		}
-		switch {
-		case unreached[p] != "" && reached:
-			gaps = append(gaps, fmt.Sprintf("%s is said to be reached by no scenario, but is", p))
-			continue
-		case unreached[p] != "":
-			continue
-		case !reached:
-			gaps = append(gaps, fmt.Sprintf("%s is reached by no scenario, and unreached does not say why", p))
-			continue
-		}
-		for _, mode := range p.Modes() {
-			if c.cases[p][mode] == 0 {
-				gaps = append(gaps, fmt.Sprintf("%s was not covered in mode %q", p, mode))
+		for _, of := range scenarios() {
+			if unreached[p] != "" && c.hits[of.name][p] > 0 {
+				gaps = append(gaps, fmt.Sprintf("%s is said to be reached by no scenario, but %s does", p, of.name))
 			}
 		}
 	}

@@ -63,13 +63,10 @@ func seedOf(t *testing.T) uint64 {
 	return seed
 }
 
-// casesOf gives a scenario's cases: each point it reaches, each mode, at the
-// first hit, and at a later one where there is one.
+// casesOf gives a scenario's cases: each of its points, each mode, at the first
+// hit, and at a later one where there is one.
 func casesOf(of scenario, hits map[fault.Point]int, random *rand.Rand) (cases []testCase) {
-	for _, p := range fault.Points() {
-		if hits[p] == 0 || !of.wants(p) {
-			continue
-		}
+	for _, p := range slices.Concat(of.points, of.chance) {
 		for _, mode := range p.Modes() {
 			cases = append(cases, testCase{scenario: of, fault: fault.Fault{Point: p, Hit: 1, Mode: mode}})
 			if hits[p] > 1 {
@@ -84,15 +81,10 @@ func casesOf(of scenario, hits map[fault.Point]int, random *rand.Rand) (cases []
 // share keeps each scenario's points in each mode once, at the first hit, and of
 // those at later hits some by chance.
 func share(all []testCase, random *rand.Rand) []testCase {
-	type kind struct {
-		scenario string
-		point    fault.Point
-		mode     fault.Mode
-	}
 	by := map[kind][]testCase{}
 	var order []kind
 	for _, c := range all {
-		k := kind{c.scenario.name, c.fault.Point, c.fault.Mode}
+		k := c.kind()
 		if by[k] == nil {
 			order = append(order, k)
 		}
@@ -122,6 +114,7 @@ func (r *round) undisturbed(t *testing.T, of scenario) map[fault.Point]int {
 	c := testCase{scenario: of, number: int(r.number.Add(1))}
 	violations, hits, took := c.run(t, r.world)
 	require.Empty(t, violations, "undisturbed, %s", of.name)
+	require.Empty(t, of.lost(hits), "points of %s that an undisturbed run of it does not reach", of.name)
 	t.Logf("undisturbed, %s: %.1f s", of.name, took.Seconds())
 	r.ledger.reached(of, hits)
 	return hits
@@ -179,17 +172,23 @@ func (r *round) one(t *testing.T, c testCase) {
 			return
 		}
 	}
-	if c.fault.Hit == 1 || !c.dependsOnTheMoment() {
+	if !c.dependsOnTheMoment() {
 		t.Errorf("the fault did not happen in %d tries", tries)
 		return
 	}
 	r.ledger.missed(c)
 }
 
-// dependsOnTheMoment reports whether a run reaches the point more or less often as
+// dependsOnTheMoment reports whether a run reaches the point that often, or not, as
 // things fall out: a cancel comes when more or less is packed, and the dispatcher
 // tells Temporal again what it does not know to have arrived.
 func (c testCase) dependsOnTheMoment() bool {
+	if slices.Contains(c.scenario.chance, c.fault.Point) {
+		return true
+	}
+	if c.fault.Hit == 1 {
+		return false
+	}
 	delivery := strings.HasPrefix(string(c.fault.Point), "temporal.") || strings.HasPrefix(string(c.fault.Point), "dispatch.")
 	return c.scenario.duringAdapt || delivery
 }

@@ -20,26 +20,44 @@ type scenario struct {
 	ends        export.State
 	limits      storage.Limits
 	duringAdapt bool // adapt waits until the story goes on
-	// only are the points that are of interest; nil = all. The others are those
-	// of a story told before.
-	only []fault.Point
+	// points are those whose faults belong to the scenario: an undisturbed run
+	// reaches each of them.
+	points []fault.Point
+	// chance are points that a run reaches or not, as the moment falls.
+	chance []fault.Point
 }
 
 // scenarios: the first two have every point they reach, the others those that
 // the first two cannot reach.
 func scenarios() []scenario {
 	return []scenario{
-		{name: "success", ends: export.StateSucceeded, play: succeeds},
-		{name: "cancel", ends: export.StateAborted, play: isCancelled, duringAdapt: true},
+		{name: "success", ends: export.StateSucceeded, play: succeeds, points: slices.Concat(
+			[]fault.Point{fault.Import, fault.CreateRun, fault.StartWorkflow}, packing, []fault.Point{fault.PinAll, fault.SaveShards,
+				fault.SaveFiles, fault.SaveManifest, fault.Sign, fault.KeepSignature, fault.SaveSigned, fault.SaveDistribution, fault.Finish})},
+		{name: "cancel", ends: export.StateAborted, play: isCancelled, duringAdapt: true, points: slices.Concat(
+			[]fault.Point{fault.Import, fault.CreateRun, fault.StartWorkflow}, packing, []fault.Point{fault.RequestCancel, fault.SignalCancel,
+				fault.Finish, fault.DropBlobs, fault.EraseBlobs, fault.Delete}),
+			chance: []fault.Point{fault.PinAll, fault.SaveShards}},
 		{name: "queued", ends: export.StateSucceeded, play: waitsForASlot, limits: storage.Limits{Active: 1},
-			only: []fault.Point{fault.ClaimTurn, fault.StartWorkflow}},
+			points: []fault.Point{fault.ClaimTurn, fault.StartWorkflow}},
 		{name: "terminated", ends: export.StateAborted, play: losesItsWorkflow, duringAdapt: true,
-			only: []fault.Point{fault.SignalCancel, fault.SignalWithStart}},
+			points: []fault.Point{fault.SignalCancel, fault.SignalWithStart}},
 	}
 }
 
-// wants reports whether faults at p belong to the scenario.
-func (s scenario) wants(p fault.Point) bool { return s.only == nil || slices.Contains(s.only, p) }
+// packing are the points from the first claim to the first shard.
+var packing = []fault.Point{fault.BeginPart, fault.Start, fault.SavePlaces, fault.SavePlan, fault.AddEvent,
+	fault.Stage, fault.Write, fault.Pin, fault.Publish, fault.Discard}
+
+// lost are the scenario's points that an undisturbed run did not reach.
+func (s scenario) lost(hits map[fault.Point]int) (lost []fault.Point) {
+	for _, p := range s.points {
+		if hits[p] == 0 {
+			lost = append(lost, p)
+		}
+	}
+	return lost
+}
 
 // unreached are the points that no scenario reaches, each with a reason.
 var unreached = map[fault.Point]string{

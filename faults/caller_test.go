@@ -1,0 +1,114 @@
+package faults
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/stella-ops/exportcenter/bundle"
+	"github.com/stella-ops/exportcenter/export"
+	"github.com/stella-ops/exportcenter/internal/clock"
+	"github.com/stella-ops/exportcenter/internal/fault"
+	"github.com/stella-ops/exportcenter/storage"
+)
+
+// insist is a client of the API: it asks until it is answered, each time for a
+// while, in whatever life there is.
+func (s *scene) insist(ctx context.Context, what string, ask func(context.Context, *life) error) error {
+	var last error
+	for ctx.Err() == nil {
+		l, err := s.now(ctx)
+		if err != nil {
+			return fmt.Errorf("%s: %w", what, err)
+		}
+		if last = once(ctx, l, ask); last == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+	return fmt.Errorf("%s: %w: %w", what, ctx.Err(), last)
+}
+
+// once does not wait for an answer that a dead process owes.
+func once(ctx context.Context, l *life, ask func(context.Context, *life) error) error {
+	ctx, cancel := context.WithTimeout(ctx, callTakes)
+	defer cancel()
+	answered := make(chan error, 1)
+	go func() { answered <- ask(ctx, l) }()
+	select {
+	case err := <-answered:
+		return err
+	case <-l.injector.Dead():
+		return fault.ErrDead // the connection has ended
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// imports brings the evidence.
+func (s *scene) imports(ctx context.Context) error {
+	return s.insist(ctx, "import", func(ctx context.Context, l *life) error {
+		_, err := l.book.Import(ctx, s.ref.Tenant, s.world.evidence)
+		return err
+	})
+}
+
+// asks requests the run as frontend does: each try under a run id of its own,
+// all under one idempotency key. What is acknowledged is the run.
+func (s *scene) asks(ctx context.Context) error {
+	acknowledged := make(chan export.Run, 100)
+	err := s.insist(ctx, "request the run", func(ctx context.Context, l *life) error {
+		run, _, err := l.runs.CreateRun(ctx, s.request(clock.NewID()), storage.Idempotency{Key: "one", RequestHash: bundle.DigestOf([]byte("the request"))})
+		if err != nil {
+			return err
+		}
+		if run.State == export.StatePending && !run.DispatchedAt.IsZero() {
+			s.deliver(ctx, func(ctx context.Context) error { return l.dispatcher.StartRun(ctx, run) })
+		}
+		acknowledged <- run
+		return nil
+	})
+	if err == nil {
+		s.ref = (<-acknowledged).Ref()
+	}
+	return err
+}
+
+func (s *scene) request(id string) export.Run {
+	return requestOf(export.Ref{Tenant: s.ref.Tenant, RunID: id})
+}
+
+func requestOf(ref export.Ref) export.Run {
+	profile, _ := export.BuiltinProfile("json:raw")
+	return export.Run{Tenant: ref.Tenant, ID: ref.RunID,
+		ProfileID: profile.ID, ProfileRevision: profile.Revision, ProfileName: profile.Name, Kind: profile.Kind, Variant: profile.Variant,
+		RequestedBy: "kim", RequestedAt: moment, State: export.StatePending}
+}
+
+// cancels asks for the end of the run as frontend does.
+func (s *scene) cancels(ctx context.Context) error {
+	return s.insist(ctx, "cancel", func(ctx context.Context, l *life) error {
+		_, err := l.runs.RequestCancel(ctx, s.ref, export.Cancellation{By: "kim", Reason: "wrong selectors", At: moment})
+		if errors.Is(err, storage.ErrConflict) {
+			return nil // asked before, without hearing the answer, and the run has ended since
+		}
+		if err != nil {
+			return err
+		}
+		s.deliver(ctx, func(ctx context.Context) error { return l.dispatcher.CancelRun(ctx, s.ref) })
+		return nil
+	})
+}
+
+// deliver is frontend's: what fails is the dispatcher's to deliver.
+func (s *scene) deliver(ctx context.Context, call func(context.Context) error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 3*time.Second)
+	defer cancel()
+	if err := call(ctx); err != nil {
+		s.log.Warn("left to the dispatcher", "error", err.Error())
+	}
+}
