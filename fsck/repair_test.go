@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -258,21 +259,26 @@ func stoppedRepair(t *testing.T, recorded bool, stop string) {
 	}
 
 	reached, wake, late := make(chan bool), make(chan bool), make(chan error, 1)
+	var stopped atomic.Bool
 	pass := func(place string) {
-		if place == stop {
+		if place == stop && !stopped.Swap(true) {
 			close(reached)
 			<-wake
 		}
 	}
-	go func() {
-		_, err := with(t.Context(), acme, digest, func(still storage.Still) error {
-			pass("before it comes to the blob")
-			return mend.DeleteUnmarked(t.Context(), acme, digest, func(ctx context.Context) error {
-				pass("before it asks")
-				defer pass("after it has asked")
-				return still(ctx)
-			})
+	erase := func(still storage.Still) error {
+		pass("before it comes to the blob")
+		return mend.DeleteUnmarked(t.Context(), acme, digest, func(ctx context.Context) error {
+			pass("before it asks")
+			defer pass("after it has asked")
+			return still(ctx)
 		})
+	}
+	go func() {
+		var err error
+		for !stopped.Load() { // on a busy machine it loses its transaction earlier, too
+			_, err = with(t.Context(), acme, digest, erase)
+		}
 		late <- err
 	}()
 	<-reached

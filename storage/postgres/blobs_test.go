@@ -107,6 +107,33 @@ func TestPinWaitsForADeletion(t *testing.T) {
 	require.Equal(t, "live", value[string](t, w, "acme", "select state from blobs"))
 }
 
+// A blob that is published between the removal of its file and that of its row
+// has none when its publisher looks whether somebody still wants it.
+func TestWhatIsStoredWhileItIsErasedIsTakenBack(t *testing.T) {
+	w := newWorld(t)
+	doomed := w.started(t, "acme", 1)
+	require.NoError(t, w.exec.Pin(t.Context(), w.begin(t, doomed.Ref(), export.PhaseAdapt, 1), digest("b"), 1))
+	w.finish(t, doomed.Ref(), aborted(doomed))
+	marked, err := w.exec.DropBlobs(t.Context(), doomed.Ref())
+	require.NoError(t, err)
+
+	erased := make(chan bool, 1)
+	require.NoError(t, w.exec.EraseBlobs(t.Context(), doomed.Ref(), marked, func(bundle.Digest, storage.Still) error {
+		go func() {
+			done, err := w.exec.EraseUnrecorded(t.Context(), "acme", digest("b"), func(storage.Still) error { return nil })
+			erased <- done && err == nil
+		}()
+		select {
+		case <-erased:
+			return errors.New("it did not wait")
+		case <-time.After(150 * time.Millisecond):
+			return nil
+		}
+	}))
+	require.True(t, <-erased)
+	require.Zero(t, value[int](t, w, "acme", "select count(*) from blobs"))
+}
+
 // Several blobs are pinned together; one that is being deleted holds up all.
 func TestPinAllPinsEachOnce(t *testing.T) {
 	w := newWorld(t)
@@ -154,22 +181,26 @@ func lateErase(t *testing.T, stop string) {
 	require.NoError(t, err)
 	defer impatient.Close()
 	reached, wake, late := make(chan bool), make(chan bool), make(chan error, 1)
+	var stopped atomic.Bool
 	pass := func(place string) {
-		if place == stop {
+		if place == stop && !stopped.Swap(true) {
 			close(reached)
 			<-wake
 		}
 	}
+	erase := func(ctx context.Context, tenant string, d bundle.Digest, still storage.Still) error {
+		pass("before it comes to the blob")
+		return objects.Delete(ctx, tenant, d, func(ctx context.Context) error {
+			pass("before it asks")
+			defer pass("after it has asked")
+			return still(ctx)
+		})
+	}
 	go func() {
-		_, err := storage.Destroy(t.Context(), postgres.NewExecution(impatient), doomed.Ref(),
-			func(ctx context.Context, tenant string, d bundle.Digest, still storage.Still) error {
-				pass("before it comes to the blob")
-				return objects.Delete(ctx, tenant, d, func(ctx context.Context) error {
-					pass("before it asks")
-					defer pass("after it has asked")
-					return still(ctx)
-				})
-			})
+		var err error
+		for !stopped.Load() { // on a busy machine it loses its transaction earlier, too
+			_, err = storage.Destroy(t.Context(), postgres.NewExecution(impatient), doomed.Ref(), erase)
+		}
 		late <- err
 	}()
 	<-reached

@@ -29,11 +29,17 @@ const needed = `
 // EraseUnrecorded erases a blob without row while it holds a row in its place:
 // a run that pins the blob waits at the unique key until this has ended, then
 // records it, and stores it anew. Should the transaction end before the erasing
-// does, the run waits for that where it stores it (Objects.DeleteUnmarked).
+// does, the run waits for that where it stores it (Objects.DeleteUnmarked). It
+// waits for whoever is erasing the blob just now: the file may be younger than
+// what that one has removed.
 func (e *Execution) EraseUnrecorded(ctx context.Context, tenant string, digest bundle.Digest, erase func(storage.Still) error) (done bool, err error) {
 	err = e.db.WithTenant(ctx, tenant, func(tx pgx.Tx) error {
 		done = false
-		tag, err := tx.Exec(ctx, `
+		tag, err := tx.Exec(ctx, "select from blobs where tenant = $1 and sha256 = $2 for share", tenant, digest[:])
+		if err != nil || tag.RowsAffected() > 0 { // it is recorded
+			return err
+		}
+		tag, err = tx.Exec(ctx, `
 			insert into blobs (tenant, project, sha256, size, state) values ($1, $2, $3, 0, 'live') on conflict do nothing`,
 			tenant, noProject, digest[:])
 		if err != nil || tag.RowsAffected() == 0 { // it has been recorded meanwhile
