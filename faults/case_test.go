@@ -40,6 +40,9 @@ func (c testCase) run(t *testing.T, w *world) (violations []string, hits map[fau
 	if err != nil {
 		violations = append(violations, err.Error())
 	}
+	if c.leavesStaged() {
+		s.sweep(t)
+	}
 	if len(violations) == 0 {
 		violations = append(violations, s.judge(t)...)
 	}
