@@ -2,6 +2,7 @@ package postgres_test
 
 import (
 	"os"
+	"sync"
 	"testing"
 	"time"
 
@@ -47,6 +48,8 @@ func TestAStoppedProcessGivesItsLocksBack(t *testing.T) {
 		return err
 	}
 	holds, others := make(chan struct{}), make(chan struct{})
+	goOn := sync.OnceFunc(func() { close(others) })
+	defer goOn()
 	first := make(chan error, 1)
 	go func() {
 		first <- stopped.WithTenant(ctx, "acme", func(tx pgx.Tx) error {
@@ -62,7 +65,7 @@ func TestAStoppedProcessGivesItsLocksBack(t *testing.T) {
 	begin := time.Now()
 	require.NoError(t, db.WithTenant(ctx, "acme", lock))
 	require.Less(t, time.Since(begin), 5*time.Second)
-	close(others)
+	goOn()
 	err = <-first
 	require.Error(t, err, "its locks are gone: what it did is not kept")
 	require.Equal(t, export.ClassTransient, export.ClassOf(err), "%v", err)
