@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/stella-ops/exportcenter/internal/testkit"
 )
 
 func TestParseStatWithAnyProgramName(t *testing.T) {
@@ -24,7 +26,7 @@ func TestParseStatWithAnyProgramName(t *testing.T) {
 func TestTimeOfChildrenThatEndedIsCounted(t *testing.T) {
 	sh, err := exec.LookPath("sh")
 	if err != nil {
-		t.Skip("missing: sh")
+		testkit.Missing(t, "sh")
 	}
 	cmd := exec.Command(sh, "-c", `sh -c 'i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done'; echo; exec sleep 60`)
 	out, err := cmd.StdoutPipe()
@@ -59,7 +61,7 @@ func TestPeakForgetsWhatWasBefore(t *testing.T) {
 func TestPipelineTellsWhoFailed(t *testing.T) {
 	for _, name := range []string{"printf", "cat", "false"} {
 		if _, err := exec.LookPath(name); err != nil {
-			t.Skipf("missing: %s", name)
+			testkit.Missing(t, name)
 		}
 	}
 	require.NoError(t, pipeline(exec.Command("printf", "x"), exec.Command("cat"), exec.Command("cat")))

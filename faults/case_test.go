@@ -47,7 +47,7 @@ func (c testCase) run(t *testing.T, w *world) (violations []string, hits map[fau
 		violations = append(violations, s.judge(t)...)
 	}
 	if len(violations) > 0 {
-		t.Logf("the log:\n%s", s.said.bytes())
+		t.Logf("the log:\n%s", s.said.String())
 	}
 	return violations, hits, took
 }
@@ -67,7 +67,7 @@ func (s *scene) judge(t *testing.T) []string {
 	if err != nil {
 		found = append(found, err.Error())
 	}
-	for name, text := range map[string][]byte{"Temporal's history": history, "the log": s.said.bytes()} {
+	for name, text := range map[string][]byte{"Temporal's history": history, "the log": []byte(s.said.String())} {
 		for _, secret := range append([][]byte{[]byte(canary), []byte("EXC-FAULT-"), []byte("pkg:")}, s.world.forbidden...) {
 			if bytes.Contains(text, secret) {
 				found = append(found, fmt.Sprintf("%s holds %q", name, secret))

@@ -13,6 +13,7 @@ import (
 
 	"github.com/stella-ops/exportcenter/export"
 	"github.com/stella-ops/exportcenter/internal/fault"
+	"github.com/stella-ops/exportcenter/internal/testkit"
 	"github.com/stella-ops/exportcenter/storage"
 	"github.com/stella-ops/exportcenter/storage/postgres"
 )
@@ -29,7 +30,7 @@ type scene struct {
 	blobs    string
 	limits   storage.Limits
 	log      *slog.Logger
-	said     *lockedBuffer
+	said     *testkit.Output
 
 	began chan struct{}   // closed when both ranges of adapt have begun
 	parts map[string]bool // that have
@@ -45,7 +46,7 @@ type scene struct {
 func newScene(t *testing.T, w *world, of scenario, number int) *scene {
 	s := &scene{world: w, scenario: of, limits: of.limits,
 		ref: export.Ref{Tenant: fmt.Sprintf("fault-%05dx", number)}, queue: fmt.Sprintf("faults-%d", number),
-		blobs: t.TempDir(), said: &lockedBuffer{},
+		blobs: t.TempDir(), said: &testkit.Output{},
 		began: make(chan struct{}), parts: map[string]bool{}, asked: make(chan struct{}), born: make(chan struct{})}
 	s.log = slog.New(slog.NewJSONHandler(s.said, nil))
 	return s

@@ -18,6 +18,7 @@ import (
 
 	"github.com/stella-ops/exportcenter/frontend"
 	"github.com/stella-ops/exportcenter/frontend/frontendtest"
+	"github.com/stella-ops/exportcenter/internal/testkit"
 	"github.com/stella-ops/exportcenter/ledger"
 	"github.com/stella-ops/exportcenter/ledger/detect"
 	"github.com/stella-ops/exportcenter/ledger/osv"
@@ -75,7 +76,7 @@ func TestMemoryOfLargeDocuments(t *testing.T) {
 		t.Skip("documents of 64 MiB are left out with -short")
 	}
 	if _, err := os.Stat("/proc/self/clear_refs"); err != nil {
-		t.Skip("missing: /proc/self/clear_refs, to measure memory with")
+		testkit.Missing(t, "/proc/self/clear_refs, to measure memory with")
 	}
 	w := frontendtest.New(t, func(c *frontend.Config) {
 		c.Ledger, c.Log = checkingLedger{}, slog.New(slog.DiscardHandler)

@@ -264,7 +264,8 @@ type Execution interface {
 	// Finish ends the run: compare-and-set to the outcome's state, with its
 	// event and outbox rows. A run that ended before keeps its end, and that
 	// end is returned. ErrConflict when it is to succeed without an archive
-	// digest and a delivery of that archive (ARCHITECTURE D13).
+	// digest and a delivery of that archive (ARCHITECTURE D13), and when it is to
+	// fail although a cancel was accepted; the run that is returned names it then.
 	Finish(ctx context.Context, c Claim, o Outcome) (export.Run, error)
 
 	// Pin keeps a blob from the collector on behalf of a run. Pin before

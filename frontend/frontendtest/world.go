@@ -18,6 +18,7 @@ import (
 	"github.com/stella-ops/exportcenter/bundle"
 	"github.com/stella-ops/exportcenter/export"
 	"github.com/stella-ops/exportcenter/frontend"
+	"github.com/stella-ops/exportcenter/internal/testkit"
 	"github.com/stella-ops/exportcenter/storage"
 )
 
@@ -31,7 +32,7 @@ type World struct {
 	Issuer  *Issuer
 	Starter *Starter
 	// Log is everything the server wrote to its log.
-	Log *SafeBuffer
+	Log *testkit.Output
 
 	now atomic.Pointer[time.Time]
 	ids atomic.Int64
@@ -43,7 +44,7 @@ var Start = time.Date(2026, 11, 21, 8, 0, 0, 123456789, time.UTC)
 // New starts a World; it ends with the test.
 func New(t testing.TB, change ...func(*frontend.Config)) *World {
 	t.Helper()
-	w := &World{Runs: NewRuns(), Objects: NewObjects(), Ledger: NewLedger(), Starter: &Starter{}, Log: &SafeBuffer{}}
+	w := &World{Runs: NewRuns(), Objects: NewObjects(), Ledger: NewLedger(), Starter: &Starter{}, Log: &testkit.Output{}}
 	w.SetTime(Start)
 	w.Ledger.Now = w.Now
 	w.Issuer = NewIssuer(t, w.Now)
@@ -177,24 +178,4 @@ func (s *Starter) CancelRun(_ context.Context, ref export.Ref) error {
 	defer s.mu.Unlock()
 	s.Stopped = append(s.Stopped, ref)
 	return s.Fail
-}
-
-// SafeBuffer is a buffer for concurrent writers.
-type SafeBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-// Write implements io.Writer.
-func (s *SafeBuffer) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.Write(p)
-}
-
-// String gives everything written so far.
-func (s *SafeBuffer) String() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.String()
 }

@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -27,17 +26,9 @@ func built(t *testing.T, name string) string {
 	t.Helper()
 	path := filepath.Join(testkit.Root(t), "bin", name)
 	if _, err := os.Stat(path); err != nil {
-		absent(t, "bin/"+name+" is missing: run `make build`")
+		testkit.Missing(t, "bin/"+name+" (run `make build`)")
 	}
 	return path
-}
-
-func absent(t *testing.T, what string) {
-	t.Helper()
-	if os.Getenv(testkit.RequireTools) == "1" {
-		t.Fatal(what)
-	}
-	t.Skip(what)
 }
 
 // up is a running `exportcenter up`.
@@ -45,27 +36,9 @@ type up struct {
 	t    *testing.T
 	dir  string
 	cmd  *exec.Cmd
-	out  *output
+	out  *testkit.Output
 	done chan struct{} // closed when it has ended
 	code int           // then
-}
-
-// output collects what a process says while it runs.
-type output struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.text.Write(p)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.text.String()
 }
 
 func newData(t *testing.T) string {
@@ -73,7 +46,7 @@ func newData(t *testing.T) string {
 	built(t, "exportcenter")
 	built(t, "exportcenter-temporal")
 	if _, err := pgchild.FindBinaries(""); err != nil {
-		absent(t, err.Error())
+		testkit.Missing(t, err.Error())
 	}
 	// Not t.TempDir: its long name leaves no room for PostgreSQL's socket.
 	dir, err := os.MkdirTemp("", "exportcenter-box-")
@@ -85,7 +58,7 @@ func newData(t *testing.T) string {
 // launch starts `up` without waiting; it ends with the test.
 func launch(t *testing.T, dir string) *up {
 	t.Helper()
-	u := &up{t: t, dir: dir, out: &output{}, done: make(chan struct{})}
+	u := &up{t: t, dir: dir, out: &testkit.Output{}, done: make(chan struct{})}
 	u.cmd = exec.Command(built(t, "exportcenter"), "up", "--data", dir, "--listen", "127.0.0.1:0")
 	u.cmd.Stdout, u.cmd.Stderr = u.out, u.out
 	require.NoError(t, u.cmd.Start())

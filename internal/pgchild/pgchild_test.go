@@ -19,6 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/stella-ops/exportcenter/internal/pgchild"
+	"github.com/stella-ops/exportcenter/internal/testkit"
 )
 
 // childConfig in the environment makes the test binary a parent that starts
@@ -49,10 +50,7 @@ func beParent(raw string) {
 func config(t *testing.T) pgchild.Config {
 	t.Helper()
 	if _, err := pgchild.FindBinaries(os.Getenv("PG_BIN")); err != nil {
-		if os.Getenv("REQUIRE_TOOLS") == "1" {
-			t.Fatal(err)
-		}
-		t.Skipf("PostgreSQL is missing: %v", err)
+		testkit.Missing(t, "PostgreSQL: "+err.Error())
 	}
 	dir, err := os.MkdirTemp("", "exportcenter-pgchild-")
 	require.NoError(t, err)

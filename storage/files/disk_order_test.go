@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/stella-ops/exportcenter/internal/clock"
+	"github.com/stella-ops/exportcenter/internal/testkit"
 	"github.com/stella-ops/exportcenter/storage/files"
 )
 
@@ -28,10 +29,7 @@ func TestDiskHasTheBlobBeforePublishReturns(t *testing.T) {
 	}
 	strace, err := exec.LookPath("strace")
 	if err != nil {
-		if os.Getenv("REQUIRE_TOOLS") == "1" {
-			t.Fatal("missing: strace (Debian package strace)")
-		}
-		t.Skip("missing: strace (Debian package strace)")
+		testkit.Missing(t, "strace (Debian package strace)")
 	}
 	dir, trace := filepath.Join(t.TempDir(), "blobs"), filepath.Join(t.TempDir(), "trace")
 	cmd := exec.Command(strace, "-f", "-y", "-e", "trace=fsync,fdatasync,rename,renameat,renameat2,mkdirat", "-o", trace,

@@ -116,7 +116,14 @@ func (s *Store) fence(ctx context.Context, dir string, how int) (release func(),
 	}
 	patience := time.NewTimer(fencePatience)
 	defer patience.Stop()
-	for errors.Is(lock(d, how|syscall.LOCK_NB), syscall.EWOULDBLOCK) {
+	for {
+		err := lock(d, how|syscall.LOCK_NB)
+		if err == nil || cannotLock(err) {
+			return func() { d.Close() }, nil
+		}
+		if !errors.Is(err, syscall.EWOULDBLOCK) {
+			return nil, errors.Join(fmt.Errorf("lock %s: %w", dir, err), d.Close())
+		}
 		select {
 		case <-time.After(fencePause):
 		case <-ctx.Done():
@@ -125,7 +132,13 @@ func (s *Store) fence(ctx context.Context, dir string, how int) (release func(),
 			return nil, errors.Join(errHeld(dir), d.Close())
 		}
 	}
-	return func() { d.Close() }, nil
+}
+
+// cannotLock reports whether a filesystem says that it has no locks on
+// directories. NFS turns flock into a lock on bytes, for which a directory cannot
+// be opened (EBADF); see flock(2).
+func cannotLock(err error) bool {
+	return errors.Is(err, syscall.EBADF) || errors.Is(err, syscall.EOPNOTSUPP) || errors.Is(err, syscall.EINVAL)
 }
 
 func errHeld(dir string) error {
