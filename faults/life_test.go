@@ -59,6 +59,7 @@ type life struct {
 	temporal *lifeline
 	db       *postgres.DB
 	objects  *files.Store
+	stages   *stages
 	client   client.Client
 	log      *slog.Logger
 
@@ -88,6 +89,7 @@ func (s *scene) begin(ctx context.Context, injector *fault.Injector) (*life, err
 	if l.objects, err = files.Open(s.blobs, clock.System, rand.Reader); err != nil {
 		return nil, err
 	}
+	l.stages = &stages{Objects: l.objects}
 	l.client, err = client.DialContext(ctx, client.Options{HostPort: l.temporal.address(), Namespace: s.world.temporal.Namespace,
 		Logger: sdklog.NewStructuredLogger(slog.New(errorsOnly{s.log.Handler()}))})
 	if err != nil {
@@ -106,7 +108,7 @@ func (l *life) work(s *scene) error {
 		Client: l.injector.Temporal(hasty{l.client}), TaskQueue: s.queue, Clock: clock.Fixed(moment), Log: s.log,
 		Waiting: l.injector.Dispatch(mine{postgres.NewDispatch(l.db).Within(s.limits), s.ref.Tenant}),
 	}
-	exporting := &activities.Export{Ledger: l.book, Execution: execution, Objects: l.injector.Objects(l.objects),
+	exporting := &activities.Export{Ledger: l.book, Execution: execution, Objects: l.injector.Objects(l.stages),
 		Signer: l.injector.Signer(s.world.signer), Adapters: s.world.registry, Clock: clock.Fixed(moment), Log: s.log, Version: "twin"}
 	ctx, stop := context.WithCancel(context.Background())
 	l.stop = stop
@@ -123,12 +125,13 @@ func (l *life) work(s *scene) error {
 	}
 }
 
-// cut is what the kernel does to a process that is gone: its connections end,
-// and so do the locks of its files.
+// cut is what the kernel does to a process that is gone: its connections end, it
+// makes no more files, and the locks of those it has made end.
 func (l *life) cut(blobs string) {
 	l.stop()
 	l.database.sever()
 	l.temporal.sever()
+	l.stages.end()
 	unlock(blobs)
 }
 
