@@ -37,7 +37,7 @@ func (b *bench) notePhases(ctx context.Context, run exported) error {
 	defer conn.Close(ctx) //nolint:errcheck // only read
 	rows, err := conn.Query(ctx, `
 		select event_type, extract(epoch from at - lag(at) over (order by seq))::float8 from export_events
-		where run_id = $1 and event_type not in ('run.pending', 'adapter.chunk') order by seq`, run.id)
+		where run_id = $1 and event_type not in ('run.pending', 'adapter.chunk', 'run.progress') order by seq`, run.id)
 	if err != nil {
 		return fmt.Errorf("read the phases: %w", err)
 	}

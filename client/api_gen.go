@@ -258,6 +258,7 @@ type LedgerStats struct {
 type Links struct {
 	Cancel     string `json:"cancel"`
 	Download   string `json:"download"`
+	Events     string `json:"events"`
 	Manifest   string `json:"manifest"`
 	Provenance string `json:"provenance"`
 	Self       string `json:"self"`
@@ -371,6 +372,22 @@ type RunError struct {
 	Code    string `json:"code"`
 	Message string `json:"message"`
 	Phase   string `json:"phase"`
+}
+
+// RunEvent An entry of a run's journal, the data of a server-sent event.
+type RunEvent struct {
+	At time.Time `json:"at"`
+
+	// EventType run.pending, run.started, run.planned, run.progress, run.cancel_requested, adapter.start, adapter.chunk, adapter.complete, adapter.error, manifest.written, signing.started, signing.completed, distribution.started, distribution.completed, artifact_ready, run.succeeded, run.failed, run.aborted. Bear others.
+	EventType string `json:"eventType"`
+
+	// Message For people.
+	Message string           `json:"message"`
+	Metrics map[string]int64 `json:"metrics"`
+	RunID   string           `json:"runId"`
+
+	// Seq Its number in the run's journal.
+	Seq int64 `json:"seq"`
 }
 
 // RunOptions defines model for RunOptions.
@@ -566,6 +583,24 @@ type DownloadRunParams struct {
 	Range       *string `json:"Range,omitempty"`
 	IfRange     *string `json:"If-Range,omitempty"`
 	IfNoneMatch *string `json:"If-None-Match,omitempty"`
+
+	// XStellaTenant When present it must equal the token's tenant.
+	XStellaTenant *TenantHeader `json:"X-Stella-Tenant,omitempty"`
+
+	// XStellaOpsTenant Older name of X-Stella-Tenant.
+	XStellaOpsTenant *TenantHeaderAlias `json:"X-StellaOps-Tenant,omitempty"`
+}
+
+// StreamEventsParams defines parameters for StreamEvents.
+type StreamEventsParams struct {
+	// After Number of the last event the client has.
+	After *int64 `form:"after,omitempty" json:"after,omitempty"`
+
+	// Follow false ends the stream after the events that are there.
+	Follow *bool `form:"follow,omitempty" json:"follow,omitempty"`
+
+	// LastEventID Number of the last event the client has; it wins over `after`.
+	LastEventID *string `json:"Last-Event-ID,omitempty"`
 
 	// XStellaTenant When present it must equal the token's tenant.
 	XStellaTenant *TenantHeader `json:"X-Stella-Tenant,omitempty"`
@@ -823,6 +858,22 @@ type ClientInterface interface {
 	// Corresponds with GET /api/export/runs/{id}/download (the `DownloadRun` operationId).
 	DownloadRun(ctx context.Context, id RunID, params *DownloadRunParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// StreamEvents The journal of a run, as it grows
+	//
+	// Server-sent events as the WHATWG HTML standard has them (section 9.2). Each has the
+	// number of the event as `id`, its type as `event` and a RunEvent in JSON as `data`.
+	// Numbers begin at 1 and have no gaps. A stream begins behind `Last-Event-ID`, else behind
+	// `after`, else with the first event; it ends after the event with which the run ends.
+	// A client that asks for what follows that gets 204, on which an EventSource stops.
+	//
+	// A comment is sent every 15 seconds. A stream also ends when its token expires, when the
+	// server is about to stop, and when its reader does not take what is sent for 15 seconds:
+	// go on behind the last event with a new request. A tenant may have 500 streams open on
+	// a server (the installation may say otherwise); one more is 429.
+	//
+	// Corresponds with GET /api/export/runs/{id}/events (the `StreamEvents` operationId).
+	StreamEvents(ctx context.Context, id RunID, params *StreamEventsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// GetManifest The signed manifest, byte for byte as in the bundle
 	//
 	// Corresponds with GET /api/export/runs/{id}/manifest (the `GetManifest` operationId).
@@ -1021,6 +1072,32 @@ func (c *api) CancelRun(ctx context.Context, id RunID, params *CancelRunParams, 
 // Corresponds with GET /api/export/runs/{id}/download (the `DownloadRun` operationId).
 func (c *api) DownloadRun(ctx context.Context, id RunID, params *DownloadRunParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewDownloadRunRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// StreamEvents The journal of a run, as it grows
+//
+// Server-sent events as the WHATWG HTML standard has them (section 9.2). Each has the
+// number of the event as `id`, its type as `event` and a RunEvent in JSON as `data`.
+// Numbers begin at 1 and have no gaps. A stream begins behind `Last-Event-ID`, else behind
+// `after`, else with the first event; it ends after the event with which the run ends.
+// A client that asks for what follows that gets 204, on which an EventSource stops.
+//
+// A comment is sent every 15 seconds. A stream also ends when its token expires, when the
+// server is about to stop, and when its reader does not take what is sent for 15 seconds:
+// go on behind the last event with a new request. A tenant may have 500 streams open on
+// a server (the installation may say otherwise); one more is 429.
+//
+// Corresponds with GET /api/export/runs/{id}/events (the `StreamEvents` operationId).
+func (c *api) StreamEvents(ctx context.Context, id RunID, params *StreamEventsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewStreamEventsRequest(c.Server, id, params)
 	if err != nil {
 		return nil, err
 	}
@@ -1598,6 +1675,116 @@ func NewDownloadRunRequest(server string, id RunID, params *DownloadRunParams) (
 			}
 
 			req.Header.Set("X-StellaOps-Tenant", headerParam4)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewStreamEventsRequest constructs an http.Request for the StreamEvents method
+func NewStreamEventsRequest(server string, id RunID, params *StreamEventsParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/export/runs/%s/events", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.After != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "after", *params.After, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int64"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Follow != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "follow", *params.Follow, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.LastEventID != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Last-Event-ID", *params.LastEventID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Last-Event-ID", headerParam0)
+		}
+
+		if params.XStellaTenant != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "X-Stella-Tenant", *params.XStellaTenant, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("X-Stella-Tenant", headerParam1)
+		}
+
+		if params.XStellaOpsTenant != nil {
+			var headerParam2 string
+
+			headerParam2, err = runtime.StyleParamWithOptions("simple", false, "X-StellaOps-Tenant", *params.XStellaOpsTenant, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("X-StellaOps-Tenant", headerParam2)
 		}
 
 	}
@@ -2324,6 +2511,24 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /api/export/runs/{id}/download (the `DownloadRun` operationId).
 	DownloadRunWithResponse(ctx context.Context, id RunID, params *DownloadRunParams, reqEditors ...RequestEditorFn) (*DownloadRunResponse, error)
 
+	// StreamEventsWithResponse The journal of a run, as it grows
+	//
+	// Server-sent events as the WHATWG HTML standard has them (section 9.2). Each has the
+	// number of the event as `id`, its type as `event` and a RunEvent in JSON as `data`.
+	// Numbers begin at 1 and have no gaps. A stream begins behind `Last-Event-ID`, else behind
+	// `after`, else with the first event; it ends after the event with which the run ends.
+	// A client that asks for what follows that gets 204, on which an EventSource stops.
+	//
+	// A comment is sent every 15 seconds. A stream also ends when its token expires, when the
+	// server is about to stop, and when its reader does not take what is sent for 15 seconds:
+	// go on behind the last event with a new request. A tenant may have 500 streams open on
+	// a server (the installation may say otherwise); one more is 429.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/export/runs/{id}/events (the `StreamEvents` operationId).
+	StreamEventsWithResponse(ctx context.Context, id RunID, params *StreamEventsParams, reqEditors ...RequestEditorFn) (*StreamEventsResponse, error)
+
 	// GetManifestWithResponse The signed manifest, byte for byte as in the bundle
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -2927,6 +3132,99 @@ func (r DownloadRunResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r DownloadRunResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// StreamEventsResponse429Headers the declared response headers of an HTTP 429 response for StreamEvents
+type StreamEventsResponse429Headers struct {
+	RetryAfter            string
+	XStellaQuotaLimit     string
+	XStellaQuotaRemaining string
+	XStellaQuotaReset     string
+}
+
+type StreamEventsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *BadRequest
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *Unauthorized
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *Forbidden
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *NotFound
+	// ApplicationProblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationProblemJSON429 *TooManyRequests
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *Internal
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *Unavailable
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *StreamEventsResponse429Headers
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r StreamEventsResponse) GetApplicationProblemJSON400() *BadRequest {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r StreamEventsResponse) GetApplicationProblemJSON401() *Unauthorized {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r StreamEventsResponse) GetApplicationProblemJSON403() *Forbidden {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r StreamEventsResponse) GetApplicationProblemJSON404() *NotFound {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r StreamEventsResponse) GetApplicationProblemJSON429() *TooManyRequests {
+	return r.ApplicationProblemJSON429
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r StreamEventsResponse) GetApplicationProblemJSON500() *Internal {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r StreamEventsResponse) GetApplicationProblemJSON503() *Unavailable {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r StreamEventsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r StreamEventsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r StreamEventsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r StreamEventsResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -3689,6 +3987,30 @@ func (c *ClientWithResponses) DownloadRunWithResponse(ctx context.Context, id Ru
 	return ParseDownloadRunResponse(rsp)
 }
 
+// StreamEventsWithResponse The journal of a run, as it grows
+//
+// Server-sent events as the WHATWG HTML standard has them (section 9.2). Each has the
+// number of the event as `id`, its type as `event` and a RunEvent in JSON as `data`.
+// Numbers begin at 1 and have no gaps. A stream begins behind `Last-Event-ID`, else behind
+// `after`, else with the first event; it ends after the event with which the run ends.
+// A client that asks for what follows that gets 204, on which an EventSource stops.
+//
+// A comment is sent every 15 seconds. A stream also ends when its token expires, when the
+// server is about to stop, and when its reader does not take what is sent for 15 seconds:
+// go on behind the last event with a new request. A tenant may have 500 streams open on
+// a server (the installation may say otherwise); one more is 429.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/export/runs/{id}/events (the `StreamEvents` operationId).
+func (c *ClientWithResponses) StreamEventsWithResponse(ctx context.Context, id RunID, params *StreamEventsParams, reqEditors ...RequestEditorFn) (*StreamEventsResponse, error) {
+	rsp, err := c.StreamEvents(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseStreamEventsResponse(rsp)
+}
+
 // GetManifestWithResponse The signed manifest, byte for byte as in the bundle
 //
 // Returns a wrapper object for the known response body format(s).
@@ -4388,6 +4710,111 @@ func ParseDownloadRunResponse(rsp *http.Response) (*DownloadRunResponse, error) 
 			headers.XStellaImmutability = value
 		}
 		response.Headers206 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseStreamEventsResponse parses an HTTP response from a StreamEventsWithResponse call
+func ParseStreamEventsResponse(rsp *http.Response) (*StreamEventsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &StreamEventsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest BadRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthorized
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest NotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest TooManyRequests
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Internal
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Unavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 429:
+		var headers StreamEventsResponse429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("X-Stella-Quota-Limit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Stella-Quota-Limit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XStellaQuotaLimit = value
+		}
+		if values := rsp.Header.Values("X-Stella-Quota-Remaining"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Stella-Quota-Remaining", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XStellaQuotaRemaining = value
+		}
+		if values := rsp.Header.Values("X-Stella-Quota-Reset"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Stella-Quota-Reset", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XStellaQuotaReset = value
+		}
+		response.Headers429 = &headers
 	}
 
 	return response, nil

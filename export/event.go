@@ -25,6 +25,7 @@ const (
 	EventPending         EventType = "run.pending"
 	EventStarted         EventType = "run.started"
 	EventPlanned         EventType = "run.planned"
+	EventProgress        EventType = "run.progress"
 	EventCancelRequested EventType = "run.cancel_requested"
 	EventAdapterStart    EventType = "adapter.start"
 	EventAdapterChunk    EventType = "adapter.chunk"
@@ -33,12 +34,22 @@ const (
 	EventManifestWritten EventType = "manifest.written"
 	EventSigningStarted  EventType = "signing.started"
 	EventSigned          EventType = "signing.completed"
+	EventDistributing    EventType = "distribution.started"
 	EventDistributed     EventType = "distribution.completed"
 	EventArtifactReady   EventType = "artifact_ready"
 	EventSucceeded       EventType = "run.succeeded"
 	EventFailed          EventType = "run.failed"
 	EventAborted         EventType = "run.aborted"
 )
+
+// Terminal reports whether a journal ends with t.
+func (t EventType) Terminal() bool {
+	switch t {
+	case EventSucceeded, EventFailed, EventAborted:
+		return true
+	}
+	return false
+}
 
 // Transition is what the rest of the platform hears of a run: its timeline
 // events, published through the outbox.

@@ -33,6 +33,7 @@ func operations(runID string) []operation {
 		{"ListRuns", "GET", runs, "", "", []string{"export:read"}},
 		{"GetRun", "GET", runs + "/" + runID, "", "", []string{"export:read"}},
 		{"CancelRun", "POST", runs + "/" + runID + "/cancel", "{}", "application/json", []string{"export:run"}},
+		{"StreamEvents", "GET", runs + "/" + runID + "/events?follow=false", "", "", []string{"export:read"}},
 		{"DownloadRun", "GET", runs + "/" + runID + "/download", "", "", []string{"export:download"}},
 		{"GetManifest", "GET", runs + "/" + runID + "/manifest", "", "", []string{"export:read", "export:download"}},
 		{"GetProvenance", "GET", runs + "/" + runID + "/provenance", "", "", []string{"export:read", "export:download"}},

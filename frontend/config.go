@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"time"
 
 	"github.com/stella-ops/exportcenter/bundle"
 	"github.com/stella-ops/exportcenter/export"
@@ -47,6 +48,7 @@ type Principal struct {
 	Tenant  string
 	Project string // "" = none
 	Scopes  []string
+	Expires time.Time // when the token does; streams end then. Zero = never
 }
 
 // Check is one reason why the process could not serve; see /health/ready.
@@ -55,9 +57,10 @@ type Check struct {
 	Run  func(ctx context.Context) error
 }
 
-// Config is everything the frontend needs, all of it required except Ready.
+// Config is everything the frontend needs, all of it required except Ready and Streams.
 type Config struct {
 	Runs     storage.Runs
+	Journal  storage.Journal
 	Objects  Objects
 	Ledger   Ledger
 	Catalog  ledger.Catalog
@@ -65,6 +68,7 @@ type Config struct {
 	Starter  Starter
 	Verifier Verifier
 	Ready    []Check
+	Streams  StreamLimits
 	Clock    clock.Clock
 	IDs      clock.IDs
 	Log      *slog.Logger
@@ -74,6 +78,8 @@ func (c Config) validate() error {
 	switch {
 	case c.Runs == nil:
 		return errors.New("frontend: Runs is not set")
+	case c.Journal == nil:
+		return errors.New("frontend: Journal is not set")
 	case c.Objects == nil:
 		return errors.New("frontend: Objects is not set")
 	case c.Ledger == nil:

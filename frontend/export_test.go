@@ -5,3 +5,10 @@ func HeldByImports(s *Server) int64 { return s.imports.held.Load() }
 
 // AcceptedTokens is how many tokens v remembers.
 func AcceptedTokens(v *JWTVerifier) int { return len(v.accepted.recent.places) }
+
+// OpenStreams is how many event streams are open.
+func OpenStreams(s *Server) int {
+	s.events.mu.Lock()
+	defer s.events.mu.Unlock()
+	return s.events.open
+}

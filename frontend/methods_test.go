@@ -53,7 +53,7 @@ func TestHead(t *testing.T) {
 	run, _ := w.Finish(t, w.Run("acme", export.StateRunning))
 	waiting := w.Run("acme", export.StateRunning)
 	base := runsPath + "/" + run.ID
-	for _, path := range []string{runsPath, base, base + "/download", base + "/manifest", base + "/provenance",
+	for _, path := range []string{runsPath, base, base + "/download", base + "/manifest", base + "/provenance", base + "/events",
 		runsPath + "/" + waiting.ID + "/download", "/api/nothing", "/health/live", "/health/ready"} {
 		get, head := c.send("GET", path, ""), c.send("HEAD", path, "")
 		require.Equal(t, get.Status, head.Status, path)

@@ -27,6 +27,7 @@ const (
 // those that bound their steps themselves: they last as long as bytes move.
 var patienceOf = map[string]time.Duration{
 	"DownloadRun":     0,
+	"StreamEvents":    0,
 	"ImportDocuments": 0,
 	"CreateRun":       0, // a dry run counts for pricePatience
 	"GetManifest":     readPatience,

@@ -41,6 +41,8 @@ func TestARequestEndsWhenTheDatabaseFallsSilent(t *testing.T) {
 		"cancel":              {"POST", run + "/cancel", "{}", "RequestCancel", 10 * time.Second},
 		"manifest":            {"GET", run + "/manifest", "", "Files", 30 * time.Second},
 		"provenance":          {"GET", run + "/provenance", "", "GetRun", 30 * time.Second},
+		"events, its run":     {"GET", run + "/events", "", "GetRun", 10 * time.Second},
+		"events, their head":  {"GET", run + "/events", "", "Heads", 10 * time.Second},
 		"download, its run":   {"GET", run + "/download", "", "GetRun", 10 * time.Second},
 		"download, its files": {"GET", run + "/download", "", "Files", 30 * time.Second},
 		"documents":           {"GET", "/api/ledger/documents", "", "Documents", 30 * time.Second},
@@ -54,6 +56,7 @@ func TestARequestEndsWhenTheDatabaseFallsSilent(t *testing.T) {
 			q := quiet{c.silent}
 			silent := frontendtest.New(t, func(cfg *frontend.Config) {
 				cfg.Runs, cfg.Ledger, cfg.Catalog = quietRuns{w.Runs, q}, quietLedger{w.Ledger, q}, quietCatalog{cfg.Catalog, q}
+				cfg.Journal = quietJournal{w.Runs, q}
 				cfg.Objects = w.Objects
 			})
 			token := silent.Token(t, "acme")
@@ -89,6 +92,18 @@ func (q quiet) at(ctx context.Context, question string) error {
 type quietRuns struct {
 	storage.Runs
 	quiet
+}
+
+type quietJournal struct {
+	storage.Journal
+	quiet
+}
+
+func (j quietJournal) Heads(ctx context.Context, tenant string, runs []string) (map[string]storage.Head, error) {
+	if err := j.at(ctx, "Heads"); err != nil {
+		return nil, err
+	}
+	return j.Journal.Heads(ctx, tenant, runs)
 }
 
 func (r quietRuns) CreateRun(ctx context.Context, run export.Run, idem storage.Idempotency) (export.Run, bool, error) {

@@ -37,6 +37,7 @@ type Server struct {
 	log      *slog.Logger
 	outlines *outlines
 	imports  *importGate
+	events   *eventHub
 	prices   chan struct{} // a token per dry run
 	corrupt  atomic.Int64  // reads that were refused since the start: stored bytes were wrong
 	stopping atomic.Bool
@@ -61,6 +62,7 @@ func New(cfg Config) (*Server, error) {
 	s := &Server{cfg: cfg, verifier: cfg.Verifier, clock: cfg.Clock, ids: cfg.IDs, log: cfg.Log,
 		outlines: newOutlines(outlineFiles, cfg.Runs.Files),
 		imports:  newImportGate(),
+		events:   newEventHub(cfg.Journal, cfg.Streams, cfg.Log),
 		prices:   make(chan struct{}, pricesAtOnce)}
 	s.echo = s.routes(scopes)
 	return s, nil
@@ -89,7 +91,8 @@ func (s *Server) routes(scopes scopeTable) *echo.Echo {
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.echo.ServeHTTP(w, headAsGet(r)) }
 
 // Serve answers requests on ln until ctx ends. Then it reports not ready,
-// takes no new connections, and lets what is under way finish for 20 seconds.
+// takes no new connections, ends the event streams, and lets what else is under
+// way finish for 20 seconds.
 func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	base, abandon := context.WithCancel(context.WithoutCancel(ctx))
 	defer abandon()
@@ -107,6 +110,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 		},
 		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
+	defer s.events.start(ctx)()
 	ended := make(chan error, 1)
 	go func() { ended <- server.Serve(ln) }()
 	select {
@@ -115,6 +119,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	case <-ctx.Done():
 	}
 	s.stopping.Store(true)
+	s.events.drain()
 	drain, cancel := context.WithTimeout(base, drainTimeout)
 	defer cancel()
 	if err := server.Shutdown(drain); err != nil {

@@ -17,16 +17,17 @@ const streamPatience = 60 * time.Second
 // only, hence clock.System.
 type patientWriter struct {
 	http.ResponseWriter
-	control *http.ResponseController
+	control  *http.ResponseController
+	patience time.Duration
 }
 
 func newPatientWriter(w http.ResponseWriter) *patientWriter {
-	return &patientWriter{ResponseWriter: w, control: http.NewResponseController(w)}
+	return &patientWriter{ResponseWriter: w, control: http.NewResponseController(w), patience: streamPatience}
 }
 
 func (p *patientWriter) Write(b []byte) (int, error) {
 	// Not every writer has a deadline (tests); then there is none to move.
-	_ = p.control.SetWriteDeadline(clock.System().Add(streamPatience))
+	_ = p.control.SetWriteDeadline(clock.System().Add(p.patience))
 	return p.ResponseWriter.Write(b)
 }
 

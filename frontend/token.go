@@ -89,6 +89,7 @@ func (v *JWTVerifier) Verify(ctx context.Context, token string) (Principal, erro
 		return Principal{}, err
 	}
 	expires, _ := parsed.Expiration()
+	principal.Expires = expires
 	v.accepted.keep(token, acceptedToken{principal: principal, keys: keys, from: now, until: expires})
 	return principal, nil
 }

@@ -8,6 +8,7 @@ package storage
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"io"
 	"time"
@@ -116,6 +117,43 @@ type Runs interface {
 	Events(ctx context.Context, ref export.Ref, after int64, limit int) ([]export.Event, error)
 	// Files lists the entries of a run's bundle in archive order.
 	Files(ctx context.Context, ref export.Ref) ([]File, error)
+}
+
+// Journal is what the event streams need: what a run's journal says, how far
+// it is, and when it is worth looking again.
+type Journal interface {
+	// Events is Runs.Events.
+	Events(ctx context.Context, ref export.Ref, after int64, limit int) ([]export.Event, error)
+	// Heads says how far the journals of these runs of tenant are; absent runs
+	// are left out.
+	Heads(ctx context.Context, tenant string, runs []string) (map[string]Head, error)
+	// Hear calls heard after events were written, by whatever process, until ctx
+	// ends or what it listens to breaks; its error is never nil. It may hear
+	// nothing of an event: look once in a while all the same.
+	Hear(ctx context.Context, heard func(Notice)) error
+}
+
+// Head is how far a journal is.
+type Head struct {
+	Seq   int64 // of the last event
+	Ended bool  // nothing follows it: the run has ended
+}
+
+// Notice says that journals have grown.
+type Notice struct {
+	// Topics are those of the runs; when All is set also of others.
+	Topics []Topic
+	All    bool
+}
+
+// Topic stands for a run where its tenant must not be named.
+type Topic [8]byte
+
+// TopicOf is the first 8 bytes of SHA-256("events LF tenant LF run"). Two runs
+// with the same topic are looked at together, which is harmless.
+func TopicOf(ref export.Ref) Topic {
+	sum := sha256.Sum256([]byte("events\n" + ref.Tenant + "\n" + ref.RunID))
+	return Topic(sum[:8])
 }
 
 // Idempotency is a client's key for a request. The zero value means none.
@@ -237,7 +275,8 @@ type Execution interface {
 	// ForgetPacked keeps later runs from taking over what this one's shards are.
 	ForgetPacked(ctx context.Context, c Claim) error
 	// SaveShards records packed shards, for this run and, under recipe, for
-	// later ones; events adapter.chunk, and adapter.complete with the last.
+	// later ones; events adapter.chunk and run.progress, and adapter.complete
+	// with the last.
 	SaveShards(ctx context.Context, c Claim, recipe bundle.Digest, shards []Shard, at time.Time) error
 	// AddEvent records an event of the phase, once per (phase, type, subject).
 	AddEvent(ctx context.Context, c Claim, subject string, e export.Event) error
@@ -262,7 +301,8 @@ type Execution interface {
 	// SaveDistribution records a delivery; event distribution.completed.
 	SaveDistribution(ctx context.Context, c Claim, d Distribution, at time.Time) error
 	// Finish ends the run: compare-and-set to the outcome's state, with its
-	// event and outbox rows. A run that ended before keeps its end, and that
+	// event and outbox rows, and artifact_ready before a success, adapter.error
+	// before a failure of the adapter. A run that ended before keeps its end, and that
 	// end is returned. ErrConflict when it is to succeed without an archive
 	// digest and a delivery of that archive (ARCHITECTURE D13), and when it is to
 	// fail although a cancel was accepted; the run that is returned names it then.

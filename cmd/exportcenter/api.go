@@ -45,6 +45,7 @@ func runAPI(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 	defer client.Close()
 	server, err := frontend.New(frontend.Config{
 		Runs:     postgres.NewRuns(stores.db).Within(runLimits(cfg)),
+		Journal:  postgres.NewRuns(stores.db),
 		Objects:  stores.objects,
 		Ledger:   postgres.NewLedger(stores.db),
 		Catalog:  postgres.NewCatalog(stores.db),
@@ -57,9 +58,10 @@ func runAPI(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 			{Name: "keys", Run: keys.Check},
 			{Name: "temporal", Run: func(ctx context.Context) error { return worker.Check(ctx, client) }},
 		},
-		Clock: clock.System,
-		IDs:   clock.NewID,
-		Log:   log,
+		Streams: frontend.StreamLimits{PerTenant: cfg.Exports.EventStreams},
+		Clock:   clock.System,
+		IDs:     clock.NewID,
+		Log:     log,
 	})
 	if err != nil {
 		return err

@@ -20,6 +20,10 @@ type Runs struct {
 	runs  map[export.Ref]export.Run
 	files map[export.Ref][]storage.File
 	keys  map[[2]string]idempotent
+
+	journals map[export.Ref][]export.Event
+	hearers  map[int]func(storage.Notice)
+	hearings int
 }
 
 type idempotent struct {
@@ -31,7 +35,8 @@ var _ storage.Runs = (*Runs)(nil)
 
 // NewRuns makes an empty store.
 func NewRuns() *Runs {
-	return &Runs{runs: map[export.Ref]export.Run{}, files: map[export.Ref][]storage.File{}, keys: map[[2]string]idempotent{}}
+	return &Runs{runs: map[export.Ref]export.Run{}, files: map[export.Ref][]storage.File{}, keys: map[[2]string]idempotent{},
+		journals: map[export.Ref][]export.Event{}, hearers: map[int]func(storage.Notice){}}
 }
 
 // Put sets a run and its files, whatever they were.
@@ -145,11 +150,6 @@ func (r *Runs) RequestCancel(_ context.Context, ref export.Ref, c export.Cancell
 		r.runs[ref] = run
 	}
 	return run, nil
-}
-
-// Events implements storage.Runs.
-func (r *Runs) Events(context.Context, export.Ref, int64, int) ([]export.Event, error) {
-	return nil, nil
 }
 
 // Files implements storage.Runs.

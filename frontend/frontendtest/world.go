@@ -53,7 +53,7 @@ func New(t testing.TB, change ...func(*frontend.Config)) *World {
 	verifier, err := frontend.NewJWTVerifier(frontend.JWTConfig{Issuer: IssuerName, Audience: Audience, Keys: keys, Clock: w.Now})
 	require.NoError(t, err)
 	cfg := frontend.Config{
-		Runs: w.Runs, Objects: w.Objects, Ledger: w.Ledger, Catalog: Catalog{w.Ledger}, Parse: ParseAnything, Starter: w.Starter, Verifier: verifier,
+		Runs: w.Runs, Journal: w.Runs, Objects: w.Objects, Ledger: w.Ledger, Catalog: Catalog{w.Ledger}, Parse: ParseAnything, Starter: w.Starter, Verifier: verifier,
 		Ready: []frontend.Check{{Name: "keys", Run: keys.Check}},
 		Clock: w.Now, IDs: w.nextID,
 		Log: slog.New(slog.NewJSONHandler(w.Log, &slog.HandlerOptions{Level: slog.LevelDebug})),

@@ -70,6 +70,8 @@ type Auth struct {
 type Exports struct {
 	ActiveRuns  int `yaml:"activeRuns,omitempty"`  // at work at once, default 4
 	PendingRuns int `yaml:"pendingRuns,omitempty"` // waiting for their turn, default 100
+	// EventStreams may be open at once on one API process, default 500.
+	EventStreams int `yaml:"eventStreams,omitempty"`
 }
 
 // Load reads and checks the file at path. Unknown fields are errors: a
@@ -114,8 +116,8 @@ func (c Config) Validate() error {
 			return fmt.Errorf("%s is not set", r.name)
 		}
 	}
-	if c.Exports.ActiveRuns < 0 || c.Exports.PendingRuns < 0 {
-		return errors.New("exports.activeRuns and exports.pendingRuns must be positive, or 0 for the default")
+	if c.Exports.ActiveRuns < 0 || c.Exports.PendingRuns < 0 || c.Exports.EventStreams < 0 {
+		return errors.New("exports.activeRuns, exports.pendingRuns and exports.eventStreams must be positive, or 0 for the default")
 	}
 	return nil
 }

@@ -39,7 +39,8 @@ func (e *Execution) Finish(ctx context.Context, c storage.Claim, o storage.Outco
 				return err
 			}
 		}
-		if err := addEvents(ctx, tx, run, entry{kind: kind, phase: c.Phase, message: o.Message, at: o.At}); err != nil {
+		last := entry{kind: kind, phase: c.Phase, message: o.Message, at: o.At}
+		if err := addEvents(ctx, tx, run, append(beforeEnd(run, o, c.Phase), last)...); err != nil {
 			return err
 		}
 		if err := addTimeline(ctx, tx, run, o.At, o.Timeline...); err != nil {
@@ -89,6 +90,21 @@ func checkOutcome(o storage.Outcome) (export.EventType, error) {
 		return export.EventAborted, nil
 	}
 	return "", fmt.Errorf("a run cannot end %q", string(o.State))
+}
+
+// beforeEnd are the events that belong to an end: with a success the bundle can
+// be had, and a failure of the adapter is told with its code.
+func beforeEnd(run export.Run, o storage.Outcome, phase export.Phase) []entry {
+	switch {
+	case o.State == export.StateSucceeded:
+		return []entry{{kind: export.EventArtifactReady, phase: phase, at: o.At,
+			message: fmt.Sprintf("%s at /api/export/runs/%s/download", run.Result.ArchiveDigest, run.ID),
+			metrics: map[string]int64{"bytes": run.Result.ArchiveBytes}}}
+	case o.State == export.StateFailed && o.Failure.Phase == export.PhaseAdapt:
+		return []entry{{kind: export.EventAdapterError, phase: phase, at: o.At,
+			message: string(o.Failure.Code) + ": " + o.Failure.Message}}
+	}
+	return nil
 }
 
 func endRun(ctx context.Context, tx pgx.Tx, run export.Run, o storage.Outcome) (export.Run, error) {

@@ -38,7 +38,10 @@ func (e *Execution) SaveShards(ctx context.Context, c storage.Claim, recipe bund
 		events := []entry{{kind: export.EventAdapterChunk, phase: c.Phase, subject: fresh.first, at: at,
 			message: fmt.Sprintf("%d of %d shards packed", done, all),
 			metrics: map[string]int64{"shards": fresh.shards, "records": fresh.records, "bytes": fresh.bytes,
-				"shardsDone": done, "shardsTotal": all}}}
+				"shardsDone": done, "shardsTotal": all}},
+			{kind: export.EventProgress, phase: c.Phase, subject: fresh.first, at: at,
+				message: fmt.Sprintf("%d documents are packed", records),
+				metrics: map[string]int64{"shards": all, "shardsDone": done, "recordsDone": records, "bytesDone": bytes}}}
 		if done == all {
 			events = append(events, entry{kind: export.EventAdapterComplete, phase: c.Phase, at: at, message: "all shards are packed",
 				metrics: map[string]int64{"shards": all, "records": records, "bytes": bytes}})

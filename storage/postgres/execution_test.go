@@ -75,8 +75,9 @@ func TestPlanAndShards(t *testing.T) {
 	require.Equal(t, append(done[:4:4], plan[4]), rows)
 
 	events := w.journal(t, ref)
-	require.Len(t, events, 5, "one event for what a call packed first: %v", events)
-	require.Equal(t, map[string]int64{"shards": 2, "records": 20, "bytes": 2000, "shardsDone": 4, "shardsTotal": 5}, events[4].Metrics)
+	require.Len(t, events, 7, "two events for what a call packed first: %v", events)
+	require.Equal(t, map[string]int64{"shards": 2, "records": 20, "bytes": 2000, "shardsDone": 4, "shardsTotal": 5}, events[5].Metrics)
+	require.Equal(t, map[string]int64{"shards": 5, "shardsDone": 4, "recordsDone": 40, "bytesDone": 4000}, events[6].Metrics)
 
 	stranger := packed(shards(6))[5:]
 	require.ErrorIs(t, w.exec.SaveShards(t.Context(), adapt, digest("recipe"), stranger, at(107)), storage.ErrConflict)

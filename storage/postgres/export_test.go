@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/pressly/goose/v3"
@@ -72,4 +73,17 @@ func (db *DB) SaidTenant(ctx context.Context) (said string, err error) {
 // ReadTenant is readTenant.
 func (db *DB) ReadTenant(ctx context.Context, tenant string, fn func(pgx.Tx) error) error {
 	return db.readTenant(ctx, tenant, fn)
+}
+
+// NoticeText and ParseNotice write and read notifications.
+var (
+	NoticeText  = noticeText
+	ParseNotice = parseNotice
+)
+
+// ListenSilence shortens how long a listener bears silence, for a test.
+func ListenSilence(t interface{ Cleanup(func()) }, d time.Duration) {
+	before := listenSilence
+	listenSilence = d
+	t.Cleanup(func() { listenSilence = before })
 }

@@ -42,6 +42,7 @@ const silent = 10 * time.Second
 type DB struct {
 	app      *pgxpool.Pool
 	dispatch *pgxpool.Pool // nil without Config.Dispatch
+	notifier *notifier
 }
 
 // Open connects and proves that the database answers.
@@ -59,7 +60,7 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open database as the service: %w", err)
 	}
-	db := &DB{app: app}
+	db := &DB{app: app, notifier: newNotifier(app)}
 	if cfg.Dispatch != "" {
 		if db.dispatch, err = newPool(ctx, cfg.Dispatch, "exportcenter-dispatch", 2, cfg.Silence); err != nil {
 			db.Close()
@@ -71,6 +72,7 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 
 // Close ends all connections, after their transactions have ended.
 func (db *DB) Close() {
+	db.notifier.close()
 	db.app.Close()
 	if db.dispatch != nil {
 		db.dispatch.Close()

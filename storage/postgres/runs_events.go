@@ -64,6 +64,7 @@ func addEvents(ctx context.Context, tx pgx.Tx, run export.Run, entries ...entry)
 	if err != nil {
 		return fmt.Errorf("write events: %w", err)
 	}
+	wrote(tx, run.Ref())
 	return nil
 }
 

@@ -54,7 +54,11 @@ func (db *DB) inTenant(ctx context.Context, tenant, begin string, fn func(tx pgx
 	if err := fn(tx); err != nil {
 		return errors.Join(err, tx.end(ctx))
 	}
-	return tx.Commit(ctx)
+	if err := tx.Commit(ctx); err != nil {
+		return err
+	}
+	db.notifier.note(tx.topics)
+	return nil
 }
 
 func checkTenant(tenant string) error {

@@ -7,6 +7,9 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/stella-ops/exportcenter/export"
+	"github.com/stella-ops/exportcenter/storage"
 )
 
 // The two ways a tenant's transaction begins. READ COMMITTED is part of the
@@ -30,6 +33,16 @@ const patientTenant = "select set_config('app.current_tenant', $1, true), set_co
 type transaction struct {
 	conn *pgx.Conn
 	open bool
+	// topics are those of the runs whose journals it has written to.
+	topics []storage.Topic
+}
+
+// wrote notes, if tx is a tenant's transaction, that the journal of ref grows
+// when it commits.
+func wrote(tx pgx.Tx, ref export.Ref) {
+	if t, ok := tx.(*transaction); ok {
+		t.topics = append(t.topics, storage.TopicOf(ref))
+	}
 }
 
 func beginTenant(ctx context.Context, conn *pgx.Conn, begin, tenant string) (*transaction, error) {
