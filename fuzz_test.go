@@ -58,6 +58,7 @@ var readers = map[string]string{
 	"ledger/attribution.Parse": "- reads our own rows",
 
 	// Requests and answers.
+	"profiles.Check":               "FuzzCheck",
 	"export.ParseFieldPath":        "FuzzParseFieldPath",
 	"export.ParseRunWorkflowID":    "- reads ids that this program gave; no tenant reaches Temporal",
 	"adapters/jsonraw.allowed":     "FuzzRedact",
@@ -73,6 +74,7 @@ var readers = map[string]string{
 	"storage/postgres.parseNotice": "- hex words that our own processes send; what is odd means: look at all",
 	"client.decode":                "- encoding/json, of bounded size; what is decided by is read by the two below",
 	"client.expect":                "FuzzDownloadAnswer",
+	"client.ReadProfileFile":       "FuzzReadProfileFile",
 	"client.importProblem":         "FuzzImportAnswer",
 	"client.newEventReader":        "FuzzEventReader",
 	"storage/postgres.openBlock":   "FuzzBlock",

@@ -57,6 +57,7 @@ var house = map[string]room{
 	"signing/sigstore":        {3, "our signers behind sigstore's interface and theirs behind ours"},
 	"storage":                 {2, "what a store must do"},
 	"adapters":                {2, "what a profile kind must do"},
+	"profiles":                {1, "what the configuration of a profile may be, a schema per kind"},
 	"ledger":                  {1, "the evidence ledger's words and readers"},
 	"export":                  {0, "the vocabulary; standard library only"},
 	"bundle":                  {0, "the format"},

@@ -32,13 +32,17 @@ const (
 	CodeDocNotFound     Code = "ERR_EXPORT_019"
 	CodeTooLarge        Code = "ERR_EXPORT_020"
 	CodeIdempotency     Code = "ERR_EXPORT_021"
-	CodeQuota           Code = "ERR_EXPORT_QUOTA"
-	CodeAuth            Code = "ERR_EXPORT_AUTH"
-	CodeScope           Code = "ERR_EXPORT_SCOPE"
-	CodeTenantRequired  Code = "TENANT_REQUIRED"
-	CodeUnavailable     Code = "ERR_EXPORT_UNAVAILABLE"
-	CodeCancelled       Code = "ERR_EXPORT_CANCELLED"
-	CodeInternal        Code = "ERR_EXPORT_INTERNAL"
+	// CodeIfMatch: the request must say which state it changes (RFC 6585 section 3).
+	CodeIfMatch Code = "ERR_EXPORT_022"
+	// CodeChanged: the state it names is not the one that is there (RFC 9110 section 15.5.13).
+	CodeChanged        Code = "ERR_EXPORT_023"
+	CodeQuota          Code = "ERR_EXPORT_QUOTA"
+	CodeAuth           Code = "ERR_EXPORT_AUTH"
+	CodeScope          Code = "ERR_EXPORT_SCOPE"
+	CodeTenantRequired Code = "TENANT_REQUIRED"
+	CodeUnavailable    Code = "ERR_EXPORT_UNAVAILABLE"
+	CodeCancelled      Code = "ERR_EXPORT_CANCELLED"
+	CodeInternal       Code = "ERR_EXPORT_INTERNAL"
 )
 
 // Class says what to do about a failure.

@@ -1,41 +1,96 @@
 package export
 
-import "time"
+import (
+	"regexp"
+	"strings"
+	"time"
+)
 
 // Profile says what kind of bundle a run makes. Its configuration never
-// changes: an edit makes a new revision.
+// changes: an edit makes a new revision. What it is called and how it is
+// described may change, and does so in place.
 type Profile struct {
-	Tenant    string
-	Project   string
-	ID        string
-	Revision  int
-	Name      string
-	Kind      string
-	Variant   string
-	Config    map[string]any
+	Tenant   string
+	Project  string // "" when the tenant has no projects
+	ID       string // lower-case UUID, or prof-<kind>-<variant> of a built-in one
+	Revision int    // of the configuration, from 1
+	Name     string // unique per tenant, for ever: it is never changed or given out again
+	Kind     string
+	Variant  string
+	Config   ProfileConfig
+	// CreatedBy and CreatedAt are of the revision.
 	CreatedBy string
 	CreatedAt time.Time
+
+	// Version counts all changes, from 1: it tells two states of a profile apart.
+	// 0 of a built-in one, which never changes.
+	Version     int64
+	Description string
+	Labels      map[string]string
+	UpdatedBy   string
+	UpdatedAt   time.Time
+	// ArchivedBy and ArchivedAt are set once: an archived profile makes no new
+	// runs. Runs that were asked for before go on.
+	ArchivedBy string
+	ArchivedAt time.Time
 }
 
 // Label is the profile's catalogue name, "kind:variant".
 func (p Profile) Label() string { return p.Kind + ":" + p.Variant }
+
+// Archived reports whether p makes no new runs any more.
+func (p Profile) Archived() bool { return !p.ArchivedAt.IsZero() }
+
+// BuiltIn reports whether p came with the program.
+func (p Profile) BuiltIn() bool { return strings.HasPrefix(p.ID, builtinPrefix) }
+
+const builtinPrefix = "prof-"
 
 // BuiltinProfiles are the profiles every tenant has without making them. Their
 // ids are prof-<kind>-<variant>, their revision is 1 and changes only with a
 // release that changes what they mean.
 func BuiltinProfiles() []Profile {
 	return []Profile{
-		{ID: "prof-json-raw", Revision: 1, Name: "json-raw", Kind: "json", Variant: "raw", CreatedBy: "exportcenter"},
+		{ID: "prof-json-raw", Revision: 1, Name: "json-raw", Kind: "json", Variant: "raw", CreatedBy: "exportcenter",
+			Description: "All evidence as canonical JSON lines", Config: ProfileConfig{Distribution: []string{"http"}}},
 	}
 }
 
-// BuiltinProfile finds a built-in profile by id ("prof-json-raw") or by
-// catalogue name ("json:raw").
+// BuiltinProfile finds a built-in profile by id ("prof-json-raw"), by name
+// ("json-raw") or by catalogue name ("json:raw").
 func BuiltinProfile(ref string) (Profile, bool) {
 	for _, p := range BuiltinProfiles() {
-		if p.ID == ref || p.Label() == ref {
+		if p.ID == ref || p.Name == ref || p.Label() == ref {
 			return p, true
 		}
 	}
 	return Profile{}, false
+}
+
+var profileName = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?$`)
+
+// Bounds of a profile's name, in bytes.
+const (
+	minProfileName = 3
+	maxProfileName = 64
+)
+
+// CheckProfileName says why a new profile cannot have that name. One that reads
+// like an id is refused: a run asks for a profile by either.
+func CheckProfileName(name string) error {
+	refused := func(format string, args ...any) error {
+		err := Errorf(CodeValidation, "name: "+format, args...)
+		err.Field = "name"
+		return err
+	}
+	switch {
+	case len(name) < minProfileName || len(name) > maxProfileName || !profileName.MatchString(name):
+		return refused("%.80q is not %d to %d lower-case letters, digits and inner hyphens", name, minProfileName, maxProfileName)
+	case strings.HasPrefix(name, builtinPrefix) || ValidRunID(name):
+		return refused("%s reads like the id of a profile; choose another name", name)
+	}
+	if _, taken := BuiltinProfile(name); taken {
+		return refused("%s is the name of a built-in profile; choose another name", name)
+	}
+	return nil
 }

@@ -45,7 +45,14 @@ type Run struct {
 func (r Run) Ref() Ref { return Ref{Tenant: r.Tenant, RunID: r.ID} }
 
 // Selectors narrow what a run takes from the ledger. The zero value takes all.
+// Values of a member are alternatives, members narrow each other;
+// docs/selectors.md has the rules. What a document's fate depends on is the
+// document alone: runs of one selection differ in nothing but their moment.
 type Selectors struct {
+	// Tenants are whose evidence is read: the run's own, and those that an approval covers.
+	Tenants  []string `json:"tenants,omitempty"`
+	Projects []string `json:"projects,omitempty"` // of the run's tenant; "_" is none
+
 	Kinds      []string `json:"kinds,omitempty"`      // advisory, vex, sbom ...
 	Sources    []string `json:"sources,omitempty"`    // as given at import
 	Ecosystems []string `json:"ecosystems,omitempty"` // OSV ecosystem names, exact
@@ -53,6 +60,14 @@ type Selectors struct {
 	// stands for any characters: "pkg:npm/lodash", "pkg:maven/org.apache*".
 	Products   []string    `json:"products,omitempty"`
 	TimeWindow *TimeWindow `json:"timeWindow,omitempty"`
+	// Severities are words of the CVSS scale. A document that states none has none
+	// of them.
+	Severities []string `json:"severities,omitempty"`
+	// Include and Exclude are patterns of ids, where * stands for any characters;
+	// a document has its own id and its aliases.
+	Include []string `json:"include,omitempty"`
+	Exclude []string `json:"exclude,omitempty"`
+	Sample  *Sample  `json:"sample,omitempty"`
 }
 
 // TimeWindow takes documents of a time: from is in it, to is not, and one of
@@ -78,6 +93,9 @@ type Options struct {
 	AllowEmpty bool `json:"allowEmpty,omitempty"`
 	// Redaction leaves fields of the evidence out; nil leaves out nothing.
 	Redaction *Redaction `json:"redaction,omitempty"`
+	// PolicySnapshotID names a snapshot of the policy engine. It is in the
+	// provenance; json:raw evaluates no policy.
+	PolicySnapshotID string `json:"policySnapshotId,omitempty"`
 }
 
 // Failure is why a run failed, in words for the person who asked.

@@ -61,6 +61,7 @@ type Check struct {
 type Config struct {
 	Runs     storage.Runs
 	Journal  storage.Journal
+	Profiles storage.Profiles
 	Objects  Objects
 	Ledger   Ledger
 	Catalog  ledger.Catalog
@@ -80,6 +81,8 @@ func (c Config) validate() error {
 		return errors.New("frontend: Runs is not set")
 	case c.Journal == nil:
 		return errors.New("frontend: Journal is not set")
+	case c.Profiles == nil:
+		return errors.New("frontend: Profiles is not set")
 	case c.Objects == nil:
 		return errors.New("frontend: Objects is not set")
 	case c.Ledger == nil:

@@ -41,6 +41,8 @@ var meanings = map[export.Code]meaning{
 	export.CodeDocNotFound:     {http.StatusNotFound, "Document not found"},
 	export.CodeTooLarge:        {http.StatusRequestEntityTooLarge, "Too large"},
 	export.CodeIdempotency:     {http.StatusUnprocessableEntity, "Idempotency key was used for another request"},
+	export.CodeIfMatch:         {http.StatusPreconditionRequired, "Precondition required"},
+	export.CodeChanged:         {http.StatusPreconditionFailed, "Changed meanwhile"},
 	export.CodeQuota:           {http.StatusTooManyRequests, "Quota exhausted"},
 	export.CodeAuth:            {http.StatusUnauthorized, "Not authenticated"},
 	export.CodeScope:           {http.StatusForbidden, "Scope missing"},

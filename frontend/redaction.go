@@ -4,9 +4,8 @@ import (
 	"github.com/stella-ops/exportcenter/export"
 )
 
-// checkRedaction gives the one form of a redaction that says what to do with
-// every kind the selectors name; nil when none is asked for.
-func checkRedaction(in *Redaction, selectors export.Selectors) (*export.Redaction, error) {
+// checkRedaction gives the one form of a redaction; nil when none is asked for.
+func checkRedaction(in *Redaction) (*export.Redaction, error) {
 	if in == nil {
 		return nil, nil
 	}
@@ -17,13 +16,23 @@ func checkRedaction(in *Redaction, selectors export.Selectors) (*export.Redactio
 	if err := redaction.Validate(); err != nil {
 		return nil, err
 	}
-	for _, kind := range selectors.Kinds {
+	return redaction.Normal(), nil
+}
+
+// redactsAll wants a redaction, of the request or of its profile, to say what to
+// do with every kind that is named.
+func redactsAll(redaction *export.Redaction, kinds []string) error {
+	for _, kind := range kinds {
+		if redaction == nil {
+			return nil
+		}
 		if _, named := redaction.Allow[kind]; !named {
-			return nil, fieldError(export.CodeValidation, "options.redaction.allow",
-				"says nothing about kind %s, which the run selects: name the paths to keep, or [%q] for all of them", kind, export.KeepAll)
+			return fieldError(export.CodeValidation, "options.redaction.allow",
+				"redaction %s says nothing about kind %s, which the run selects: name the paths to keep, or [%q] for all of them",
+				redaction.PolicyID, kind, export.KeepAll)
 		}
 	}
-	return redaction.Normal(), nil
+	return nil
 }
 
 func redactionDocument(r *export.Redaction) *Redaction {

@@ -17,6 +17,10 @@ const (
 	maxLabels         = 32
 	maxLabelText      = 256
 	maxReasonText     = 1024
+	maxDescription    = 1024
+	maxKindText       = 64
+	maxProfileRef     = 128
+	maxConfig         = 256 << 10
 )
 
 var (

@@ -22,12 +22,22 @@ func FuzzRunRequest(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	s := &Server{ids: func() string { return "0192f3c4-5d6e-7f80-9a1b-000000000001" }, clock: func() time.Time { return time.Unix(0, 0) }}
+	profile, _ := export.BuiltinProfile("json:raw")
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		var request RunRequest
 		if bundle.UnmarshalStrict(raw, &request) != nil {
 			return
 		}
-		run, err := s.newRun(Principal{Tenant: "acme"}, request)
+		who := Principal{Tenant: "acme"}
+		ask := func(request RunRequest) (askedRun, export.Run, error) {
+			asked, err := readRun(request)
+			if err != nil {
+				return asked, export.Run{}, err
+			}
+			run, err := s.runOf(who, profile, asked)
+			return asked, run, err
+		}
+		asked, run, err := ask(request)
 		if err != nil {
 			var coded *export.Error
 			if !errors.As(err, &coded) || coded.Message == "" || meanings[coded.Code].status/100 != 4 {
@@ -36,7 +46,7 @@ func FuzzRunRequest(f *testing.F) {
 			return
 		}
 		key := "key"
-		before, err := idempotency(&key, run)
+		before, err := asked.keyOf(&key, who, profile)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -49,14 +59,14 @@ func FuzzRunRequest(f *testing.F) {
 		if err := json.Unmarshal(kept, &request.Selectors); err != nil {
 			t.Fatal(err)
 		}
-		again, err := s.newRun(Principal{Tenant: "acme"}, request)
+		askedAgain, again, err := ask(request)
 		if err != nil {
 			t.Fatalf("%s became %s, and that is refused: %v", raw, kept, err)
 		}
 		if keptAgain, err := json.Marshal(again.Selectors); err != nil || string(keptAgain) != string(kept) {
 			t.Fatalf("%s became %s, and that became %s (%v)", raw, kept, keptAgain, err)
 		}
-		after, err := idempotency(&key, again)
+		after, err := askedAgain.keyOf(&key, who, profile)
 		if err != nil || before != after {
 			t.Fatalf("%s: the same request has two hashes (%v)", raw, err)
 		}

@@ -2,14 +2,11 @@ package frontend
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
-	"strings"
 	"time"
 
-	"github.com/stella-ops/exportcenter/bundle"
 	"github.com/stella-ops/exportcenter/export"
 	"github.com/stella-ops/exportcenter/storage"
 )
@@ -24,11 +21,7 @@ const (
 // workers. The record is the promise: when the workers cannot be told now, the
 // dispatcher tells them later.
 func (h handlers) CreateRun(ctx context.Context, req CreateRunRequestObject) (CreateRunResponseObject, error) {
-	run, err := h.newRun(callOf(ctx).principal, *req.Body)
-	if err != nil {
-		return nil, err
-	}
-	idem, err := idempotency(req.Params.IdempotencyKey, run)
+	run, idem, err := h.promised(ctx, *req.Body, req.Params.IdempotencyKey)
 	if err != nil {
 		return nil, err
 	}
@@ -55,72 +48,12 @@ func (s *Server) recordRun(ctx context.Context, run export.Run, idem storage.Ide
 	defer cancel()
 	stored, _, err := s.cfg.Runs.CreateRun(ctx, run, idem)
 	if errors.Is(err, storage.ErrConflict) {
-		return stored, export.Errorf(export.CodeIdempotency, "this Idempotency-Key was used for another request; choose a new one")
+		return stored, errKeyReused()
 	}
 	if err != nil {
 		return stored, fmt.Errorf("record run: %w", err)
 	}
 	return stored, nil
-}
-
-// newRun turns a request into the run it asks for.
-func (s *Server) newRun(who Principal, req RunRequest) (export.Run, error) {
-	profile, found := export.BuiltinProfile(req.ProfileID)
-	if !found {
-		err := export.Errorf(export.CodeProfileNotFound, "this tenant has no such profile; it has %s", strings.Join(profileLabels(), ", "))
-		err.Field = "profileId"
-		return export.Run{}, err
-	}
-	selectors, err := checkSelectors(req.Selectors)
-	if err != nil {
-		return export.Run{}, err
-	}
-	if err := checkLabels(req.Labels); err != nil {
-		return export.Run{}, err
-	}
-	redaction, err := checkRedaction(req.Options.Redaction, selectors)
-	if err != nil {
-		return export.Run{}, err
-	}
-	return export.Run{
-		Tenant: who.Tenant, Project: who.Project, ID: s.ids(),
-		ProfileID: profile.ID, ProfileRevision: profile.Revision, ProfileName: profile.Name,
-		Kind: profile.Kind, Variant: profile.Variant,
-		Selectors: selectors, Options: export.Options{AllowEmpty: req.Options.AllowEmpty, Redaction: redaction},
-		Labels: req.Labels, RequestedBy: who.Subject,
-		RequestedAt: s.clock().UTC().Truncate(time.Second), State: export.StatePending,
-	}, nil
-}
-
-// profileLabels are the profiles a caller may ask for, by catalogue name.
-func profileLabels() []string {
-	var labels []string
-	for _, p := range export.BuiltinProfiles() {
-		labels = append(labels, p.Label())
-	}
-	return labels
-}
-
-// idempotency binds a client's key to what was asked, not to how it was written.
-func idempotency(key *string, run export.Run) (storage.Idempotency, error) {
-	if key == nil {
-		return storage.Idempotency{}, nil
-	}
-	if !idempotencyKey.MatchString(*key) {
-		return storage.Idempotency{}, fieldError(export.CodeValidation, "Idempotency-Key",
-			"must be 1 to 128 letters, digits or . _ : -")
-	}
-	asked, err := json.Marshal(struct {
-		Project   string
-		Profile   string
-		Selectors export.Selectors
-		Options   export.Options
-		Labels    map[string]string
-	}{run.Project, run.ProfileID, run.Selectors, run.Options, run.Labels})
-	if err != nil {
-		return storage.Idempotency{}, fmt.Errorf("encode request: %w", err)
-	}
-	return storage.Idempotency{Key: *key, RequestHash: bundle.DigestOf(asked)}, nil
 }
 
 // deliver tells the workers something that is already recorded. A failure is
@@ -137,7 +70,7 @@ func (s *Server) deliver(ctx context.Context, what string, ref export.Ref, call 
 
 // ListRuns gives a page of the tenant's runs.
 func (h handlers) ListRuns(ctx context.Context, req ListRunsRequestObject) (ListRunsResponseObject, error) {
-	filter, err := runFilter(req.Params)
+	filter, err := h.runFilter(ctx, req.Params)
 	if err != nil {
 		return nil, err
 	}
@@ -155,7 +88,7 @@ func (h handlers) ListRuns(ctx context.Context, req ListRunsRequestObject) (List
 	return ListRuns200JSONResponse(page), nil
 }
 
-func runFilter(p ListRunsParams) (storage.RunFilter, error) {
+func (s *Server) runFilter(ctx context.Context, p ListRunsParams) (storage.RunFilter, error) {
 	filter := storage.RunFilter{Limit: defaultPage}
 	if p.Status != nil {
 		filter.State = export.State(*p.Status)
@@ -164,12 +97,14 @@ func runFilter(p ListRunsParams) (storage.RunFilter, error) {
 		}
 	}
 	if p.Profile != nil {
-		filter.Profile = *p.Profile
-		if profile, ok := export.BuiltinProfile(*p.Profile); ok {
-			filter.Profile = profile.ID
-		}
-		if filter.Profile == "" || len(filter.Profile) > 128 || !plainText(filter.Profile) {
+		if filter.Profile = *p.Profile; filter.Profile == "" || len(filter.Profile) > maxProfileRef || !plainText(filter.Profile) {
 			return filter, fieldError(export.CodeValidation, "profile", "is not a profile")
+		}
+		profile, err := s.findProfile(ctx, filter.Profile)
+		if err == nil {
+			filter.Profile = profile.ID
+		} else if export.CodeOf(err) != export.CodeProfileNotFound { // of an absent one there are no runs
+			return filter, err
 		}
 	}
 	if p.Limit != nil {

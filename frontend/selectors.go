@@ -25,6 +25,11 @@ func checkSelectors(in Selectors) (export.Selectors, error) {
 		{"sources", in.Sources, shortText, &out.Sources},
 		{"ecosystems", in.Ecosystems, shortText, &out.Ecosystems},
 		{"products", in.Products, ledger.ProductPattern, &out.Products},
+		{"severities", in.Severities, knownSeverity, &out.Severities},
+		{"include", in.Include, ledger.IDPattern, &out.Include},
+		{"exclude", in.Exclude, ledger.IDPattern, &out.Exclude},
+		{"projects", in.Projects, projectName, &out.Projects},
+		{"tenants", in.Tenants, tenantName, &out.Tenants},
 	} {
 		values, err := selectorValues("selectors."+member.name, member.values, member.clean)
 		if err != nil {
@@ -32,8 +37,11 @@ func checkSelectors(in Selectors) (export.Selectors, error) {
 		}
 		*member.out = values
 	}
-	window, err := timeWindow("selectors.timeWindow", in.TimeWindow)
-	out.TimeWindow = window
+	var err error
+	if out.TimeWindow, err = timeWindow("selectors.timeWindow", in.TimeWindow); err != nil {
+		return out, err
+	}
+	out.Sample, err = sample("selectors.sample", in.Sample)
 	return out, err
 }
 
@@ -74,6 +82,51 @@ func kindNames() []string {
 		names = append(names, string(kind))
 	}
 	return names
+}
+
+func knownSeverity(value string) (string, error) {
+	if !ledger.Severity(value).Valid() {
+		return "", fmt.Errorf("%.40q is not a severity; use critical, high, medium, low or none", value)
+	}
+	return value, nil
+}
+
+// projectName takes a project's name, or "_" for documents without one (ruling 14).
+func projectName(value string) (string, error) {
+	if value != ledger.NoProject && !export.ValidTenant(value) {
+		return "", fmt.Errorf("%.80q is not a project: 1 to 63 lower-case letters, digits and inner hyphens, or _ for none", value)
+	}
+	return value, nil
+}
+
+func tenantName(value string) (string, error) {
+	if !export.ValidTenant(value) {
+		return "", fmt.Errorf("%.80q is not a tenant name: 1 to 63 lower-case letters, digits and inner hyphens", value)
+	}
+	return value, nil
+}
+
+// sample checks a sample; its method is written out in the result.
+func sample(field string, in *Sample) (*export.Sample, error) {
+	if in == nil {
+		return nil, nil
+	}
+	out := export.Sample{Rate: in.Rate, Seed: in.Seed, Method: in.Method}
+	if out.Method == "" {
+		out.Method = export.SampleHash
+	}
+	switch {
+	case !(out.Rate >= 0 && out.Rate <= 1):
+		return nil, fieldError(export.CodeSelector, field+".rate", "%v is not a number from 0 to 1", out.Rate)
+	case len(out.Seed) > maxSelectorText || !plainText(out.Seed):
+		return nil, fieldError(export.CodeSelector, field+".seed", "must be at most %d bytes of text without control characters", maxSelectorText)
+	case out.Method != export.SampleHash:
+		return nil, fieldError(export.CodeSelector, field+".method", "%.40q is not a method; use %s", out.Method, export.SampleHash)
+	}
+	if out.Rate == 0 { // -0 is a second spelling
+		out.Rate = 0
+	}
+	return &out, nil
 }
 
 // timeWindow checks a window of time; its field is written out in the result.
@@ -121,7 +174,11 @@ func windowTime(field string, value *string) (*time.Time, error) {
 
 // selectorsDocument is selectors as clients write them.
 func selectorsDocument(s export.Selectors) Selectors {
-	doc := Selectors{Kinds: s.Kinds, Sources: s.Sources, Ecosystems: s.Ecosystems, Products: s.Products}
+	doc := Selectors{Kinds: s.Kinds, Sources: s.Sources, Ecosystems: s.Ecosystems, Products: s.Products, Severities: s.Severities,
+		Include: s.Include, Exclude: s.Exclude, Projects: s.Projects, Tenants: s.Tenants}
+	if s.Sample != nil {
+		doc.Sample = &Sample{Rate: s.Sample.Rate, Seed: s.Sample.Seed, Method: s.Sample.Method}
+	}
 	if w := s.TimeWindow; w != nil {
 		doc.TimeWindow = &TimeWindow{From: windowText(w.From), To: windowText(w.To), Field: string(w.Field)}
 	}

@@ -19,6 +19,8 @@ func FuzzSelectors(f *testing.F) {
 		`{}`, `{"kinds":["vex","advisory","vex"]}`, `{"kinds":["virus"]}`, `{"products":["pkg:npm/lodash**","pkg:*"]}`, `{"products":["pkg:npm/a@1"]}`,
 		`{"timeWindow":{"from":"2024-01-01T00:00:00Z","to":"2025-01-01T00:00:00+02:00","field":"observedAt"}}`, `{"timeWindow":{}}`,
 		`{"timeWindow":{"from":"9999-12-31T23:59:59-12:00"}}`, `{"timeWindow":{"to":"0001-01-01T00:00:00.000000001Z"}}`,
+		`{"sample":{"rate":0.1,"seed":"s"}}`, `{"sample":{"rate":-0.0,"seed":""}}`, `{"sample":{"rate":1e400,"seed":""}}`, `{"include":["GHSA-**","a%_\\"],"exclude":["*"]}`,
+		`{"severities":["high","important"]}`, `{"projects":["_","web"],"tenants":["acme"]}`,
 		`{"timeWindow":null}`, `{"sources":null}`, `{"ecosystems":["\u0000"]}`, `{"ecosystems":["a"],"Ecosystems":["b"]}`, `{"x":1}`, `[]`, `null`,
 	} {
 		f.Add([]byte(seed))
@@ -36,7 +38,7 @@ func FuzzSelectors(f *testing.F) {
 			}
 			return
 		}
-		for _, values := range [][]string{out.Kinds, out.Sources, out.Ecosystems, out.Products} {
+		for _, values := range [][]string{out.Kinds, out.Sources, out.Ecosystems, out.Products, out.Severities, out.Include, out.Exclude, out.Projects, out.Tenants} {
 			if len(values) > maxSelectorValues || !slices.IsSorted(values) {
 				t.Fatalf("%d values in %q", len(values), values)
 			}

@@ -105,11 +105,15 @@ type bytesResponse struct {
 	digest    bundle.Digest
 	mediaType string
 	modified  time.Time // zero = not said
+	mutable   bool      // another release may have other bytes under this path
 }
 
 func (b *bytesResponse) write(w http.ResponseWriter) error {
 	before := w.Header().Clone()
 	setDigestHeaders(w.Header(), b.digest)
+	if b.mutable {
+		w.Header().Del("X-Stella-Immutability")
+	}
 	w.Header().Set("Content-Type", b.mediaType)
 	if b.mediaType == "application/octet-stream" {
 		// Somebody else's bytes: to be saved, never to be shown as a page of ours.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/stella-ops/exportcenter/bundle"
+	"github.com/stella-ops/exportcenter/export"
 )
 
 // Catalog answers what the ledger holds as of a sequence. The ledger only
@@ -17,6 +18,9 @@ type Catalog interface {
 	// Stats counts what the ledger holds as of seq, with at most top groups of
 	// each sort.
 	Stats(ctx context.Context, tenant, project string, seq int64, top int) (Stats, error)
+	// Excluded counts what each member of sel that is there leaves out of the
+	// current documents as of seq.
+	Excluded(ctx context.Context, tenant, project string, seq int64, sel export.Selectors) ([]Exclusion, error)
 	// Documents lists current documents as of seq in the order of recording. It
 	// looks at a bounded part of the ledger: next is what the following call
 	// takes as f.After, 0 at the end, however many were found.

@@ -105,8 +105,11 @@ type Runs interface {
 	// When the tenant has a free slot and nobody waits, the run is given out in
 	// the same transaction: its DispatchedAt is set, and the caller starts its
 	// workflow. Else it waits its turn; when Limits.Pending runs do already,
-	// the error is a *QueueFull and nothing is written.
+	// the error is a *QueueFull and nothing is written. A profile that was
+	// archived meanwhile makes no run either (export.CodeStateConflict).
 	CreateRun(ctx context.Context, run export.Run, idem Idempotency) (stored export.Run, created bool, err error)
+	// FindRun gives the run that was made under a key for the same request.
+	FindRun(ctx context.Context, tenant string, idem Idempotency) (run export.Run, found bool, err error)
 	GetRun(ctx context.Context, ref export.Ref) (export.Run, error)
 	// ListRuns gives a page, newest first, and the cursor of the next ("" at the end).
 	ListRuns(ctx context.Context, tenant string, f RunFilter) ([]export.Run, string, error)

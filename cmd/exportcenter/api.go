@@ -46,6 +46,7 @@ func runAPI(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 	server, err := frontend.New(frontend.Config{
 		Runs:     postgres.NewRuns(stores.db).Within(runLimits(cfg)),
 		Journal:  postgres.NewRuns(stores.db),
+		Profiles: postgres.NewProfiles(stores.db),
 		Objects:  stores.objects,
 		Ledger:   postgres.NewLedger(stores.db),
 		Catalog:  postgres.NewCatalog(stores.db),

@@ -17,7 +17,7 @@ func exportCommand() *cobra.Command {
 	command := group("export", "Run exports and fetch their bundles", "Run exports and fetch their bundles.\n\n"+exitCodesHelp)
 	c.addFlags(command)
 	command.AddCommand(exportRunCommand(&c), exportListCommand(&c), exportStatusCommand(&c),
-		exportCancelCommand(&c), exportEventsCommand(&c), exportDownloadCommand(&c))
+		exportCancelCommand(&c), exportEventsCommand(&c), exportDownloadCommand(&c), exportProfileCommand(&c))
 	return command
 }
 
@@ -44,8 +44,8 @@ func exportListCommand(c *connection) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		if f.json() {
-			return printJSON(command.OutOrStdout(), page)
+		if f.machine() {
+			return f.encode(command.OutOrStdout(), page)
 		}
 		rows := [][]string{{"RUN", "STATUS", "PROFILE", "REQUESTED", "BYTES"}}
 		for _, run := range page.Runs {
@@ -82,8 +82,8 @@ func exportStatusCommand(c *connection) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if f.json() {
-				return printJSON(command.OutOrStdout(), run)
+			if f.machine() {
+				return f.encode(command.OutOrStdout(), run)
 			}
 			return printTable(command.OutOrStdout(), statusRows(run))
 		})
@@ -152,8 +152,8 @@ func exportCancelCommand(c *connection) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		if f.json() {
-			return printJSON(command.OutOrStdout(), run)
+		if f.machine() {
+			return f.encode(command.OutOrStdout(), run)
 		}
 		return printTable(command.OutOrStdout(), [][]string{{"run " + run.RunID + " is asked to end; it was " + string(run.Status)}})
 	})

@@ -28,8 +28,8 @@ func exportDownloadCommand(c *connection) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if f.json() {
-				return printJSON(command.OutOrStdout(), struct {
+			if f.machine() {
+				return f.encode(command.OutOrStdout(), struct {
 					RunID         string `json:"runId"`
 					File          string `json:"file"`
 					ArchiveDigest string `json:"archiveDigest"`

@@ -15,8 +15,8 @@ func priceExport(command *cobra.Command, c *client.Client, request client.RunReq
 	if err != nil {
 		return err
 	}
-	if f.json() {
-		return printJSON(command.OutOrStdout(), tag)
+	if f.machine() {
+		return f.encode(command.OutOrStdout(), tag)
 	}
 	number := func(n int64) string { return strconv.FormatInt(n, 10) }
 	rows := [][]string{{"KIND", "DOCUMENTS", "BYTES", "SHARDS"}}

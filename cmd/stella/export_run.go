@@ -161,8 +161,8 @@ func runOutcome(run client.Run) error {
 func printRun(out io.Writer, run client.Run, f *format) error {
 	result := runResult{RunID: run.RunID, Status: string(run.Status), PayloadDigest: run.PayloadDigest,
 		RerunHash: run.RerunHash, ArchiveDigest: run.ArchiveDigest}
-	if f.json() {
-		return printJSON(out, result)
+	if f.machine() {
+		return f.encode(out, result)
 	}
 	rows := [][]string{{"run", result.RunID}, {"status", result.Status}}
 	for _, row := range [][]string{{"payload", result.PayloadDigest}, {"rerun hash", result.RerunHash}, {"archive", result.ArchiveDigest}} {

@@ -36,7 +36,7 @@ func ledgerImportCommand(c *connection) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			i := &documentImport{client: opened, jobs: jobs, showRejections: !f.json(), errOut: command.ErrOrStderr(),
+			i := &documentImport{client: opened, jobs: jobs, showRejections: !f.machine(), errOut: command.ErrOrStderr(),
 				reader: feed.Reader{Source: source, Stream: stream, Stdin: command.InOrStdin()}}
 			if resume != "" {
 				about := journalHead{Server: c.address(), Tenant: c.tenantName(), Source: source, Stream: stream, Paths: paths}
@@ -218,8 +218,8 @@ func byPlace(a, b ledger.Rejection) int {
 // report prints the result; rejections make the exit code 2.
 func (i *documentImport) report(out io.Writer, f *format) error {
 	var err error
-	if f.json() {
-		err = printJSON(out, i.result)
+	if f.machine() {
+		err = f.encode(out, i.result)
 	} else {
 		err = printTable(out, i.result.table())
 	}

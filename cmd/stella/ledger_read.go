@@ -44,8 +44,8 @@ func ledgerStatsCommand(c *connection) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		if f.json() {
-			return printJSON(command.OutOrStdout(), stats)
+		if f.machine() {
+			return f.encode(command.OutOrStdout(), stats)
 		}
 		return printTable(command.OutOrStdout(), statsRows(stats))
 	})
@@ -100,8 +100,8 @@ func ledgerListCommand(c *connection) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		if flags.format.json() {
-			return printJSON(command.OutOrStdout(), page)
+		if flags.format.machine() {
+			return flags.format.encode(command.OutOrStdout(), page)
 		}
 		return printTable(command.OutOrStdout(), documentRows(page))
 	})

@@ -25,7 +25,7 @@ type format string
 
 func addFormat(command *cobra.Command) *format {
 	f := format("table")
-	command.Flags().Var(&f, "format", "table or json")
+	command.Flags().Var(&f, "format", "table, json or yaml")
 	return &f
 }
 
@@ -33,12 +33,12 @@ func addFormat(command *cobra.Command) *format {
 func (f *format) String() string { return string(*f) }
 
 // Type implements pflag.Value.
-func (f *format) Type() string { return "table|json" }
+func (f *format) Type() string { return "table|json|yaml" }
 
 // Set implements pflag.Value.
 func (f *format) Set(value string) error {
-	if value != "table" && value != "json" {
-		return fmt.Errorf("want table or json")
+	if value != "table" && value != "json" && value != "yaml" {
+		return fmt.Errorf("want table, json or yaml")
 	}
 	*f = format(value)
 	return nil

@@ -49,18 +49,14 @@ func (l *Ledger) Head(_ context.Context, tenant string) (int64, error) {
 	return int64(len(l.records[tenant])), nil
 }
 
-// Current implements frontend.Listing. Of the selectors it knows kinds,
-// sources and ecosystems.
+// Current implements frontend.Listing.
 func (l *Ledger) Current(_ context.Context, tenant, project string, seq int64, sel export.Selectors, keys ledger.KeyRange, yield func(ledger.Row) error) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	among := func(values []string, value ...string) bool {
-		return len(values) == 0 || slices.ContainsFunc(value, func(v string) bool { return slices.Contains(values, v) })
-	}
 	var rows []ledger.Row
 	for _, seq := range l.currentAsOf(tenant, project, seq) {
 		o := l.records[tenant][seq-1]
-		if among(sel.Kinds, string(o.Kind)) && among(sel.Sources, o.Source) && among(sel.Ecosystems, o.Ecosystems...) {
+		if ledger.LeftOut(sel, o.Observation, o.at) == "" {
 			rows = append(rows, ledger.Row{Seq: seq, Kind: o.Kind, Subject: o.Subject, UpstreamID: o.UpstreamID,
 				Source: o.Source, Stream: o.Stream, Digest: o.Digest, CanonicalBytes: int64(len(o.Canonical))})
 		}
@@ -92,6 +88,25 @@ func (c Catalog) SeqAt(_ context.Context, tenant string, at time.Time) (seq int6
 		}
 	}
 	return seq, nil
+}
+
+// Excluded implements ledger.Catalog.
+func (c Catalog) Excluded(_ context.Context, tenant, project string, seq int64, sel export.Selectors) (left []ledger.Exclusion, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, member := range ledger.SelectorMembers {
+		one := ledger.Exclusion{Member: member}
+		for _, seq := range c.currentAsOf(tenant, project, seq) {
+			if o := c.records[tenant][seq-1]; ledger.LeftOut(sel, o.Observation, o.at) == member {
+				one.Documents++
+				one.Bytes += int64(len(o.Canonical))
+			}
+		}
+		if one.Documents > 0 {
+			left = append(left, one)
+		}
+	}
+	return left, nil
 }
 
 // Stats implements ledger.Catalog.

@@ -25,7 +25,7 @@ const (
 )
 
 // AllScopes are the scopes of every operation.
-var AllScopes = []string{"export:run", "export:read", "export:download", "ledger:import", "ledger:read"}
+var AllScopes = []string{"export:run", "export:read", "export:download", "export:profile:manage", "ledger:import", "ledger:read"}
 
 // Issuer signs tokens.
 type Issuer struct {

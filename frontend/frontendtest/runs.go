@@ -96,6 +96,17 @@ func (r *Runs) place(tenant string) (bool, error) {
 	return slot, nil
 }
 
+// FindRun implements storage.Runs.
+func (r *Runs) FindRun(_ context.Context, tenant string, idem storage.Idempotency) (export.Run, bool, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	known, ok := r.keys[[2]string{tenant, idem.Key}]
+	if !ok || known.idem != idem {
+		return export.Run{}, false, nil
+	}
+	return r.runs[known.ref], true, nil
+}
+
 // GetRun implements storage.Runs.
 func (r *Runs) GetRun(_ context.Context, ref export.Ref) (export.Run, error) {
 	r.mu.Lock()

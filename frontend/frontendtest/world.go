@@ -24,13 +24,15 @@ import (
 
 // World is a running API and everything behind it.
 type World struct {
-	URL     string
-	Server  *frontend.Server
-	Runs    *Runs
-	Objects *Objects
-	Ledger  *Ledger
-	Issuer  *Issuer
-	Starter *Starter
+	URL    string
+	Server *frontend.Server
+	Runs   *Runs
+	// Profiles are those of all tenants.
+	Profiles *Profiles
+	Objects  *Objects
+	Ledger   *Ledger
+	Issuer   *Issuer
+	Starter  *Starter
 	// Log is everything the server wrote to its log.
 	Log *testkit.Output
 
@@ -44,7 +46,7 @@ var Start = time.Date(2026, 11, 21, 8, 0, 0, 123456789, time.UTC)
 // New starts a World; it ends with the test.
 func New(t testing.TB, change ...func(*frontend.Config)) *World {
 	t.Helper()
-	w := &World{Runs: NewRuns(), Objects: NewObjects(), Ledger: NewLedger(), Starter: &Starter{}, Log: &testkit.Output{}}
+	w := &World{Runs: NewRuns(), Profiles: NewProfiles(), Objects: NewObjects(), Ledger: NewLedger(), Starter: &Starter{}, Log: &testkit.Output{}}
 	w.SetTime(Start)
 	w.Ledger.Now = w.Now
 	w.Issuer = NewIssuer(t, w.Now)
@@ -53,7 +55,7 @@ func New(t testing.TB, change ...func(*frontend.Config)) *World {
 	verifier, err := frontend.NewJWTVerifier(frontend.JWTConfig{Issuer: IssuerName, Audience: Audience, Keys: keys, Clock: w.Now})
 	require.NoError(t, err)
 	cfg := frontend.Config{
-		Runs: w.Runs, Journal: w.Runs, Objects: w.Objects, Ledger: w.Ledger, Catalog: Catalog{w.Ledger}, Parse: ParseAnything, Starter: w.Starter, Verifier: verifier,
+		Runs: w.Runs, Journal: w.Runs, Profiles: w.Profiles, Objects: w.Objects, Ledger: w.Ledger, Catalog: Catalog{w.Ledger}, Parse: ParseAnything, Starter: w.Starter, Verifier: verifier,
 		Ready: []frontend.Check{{Name: "keys", Run: keys.Check}},
 		Clock: w.Now, IDs: w.nextID,
 		Log: slog.New(slog.NewJSONHandler(w.Log, &slog.HandlerOptions{Level: slog.LevelDebug})),

@@ -24,6 +24,14 @@ func (r *runs) CreateRun(ctx context.Context, run export.Run, idem storage.Idemp
 	return stored, created && err == nil, err
 }
 
+func (r *runs) FindRun(ctx context.Context, tenant string, idem storage.Idempotency) (run export.Run, found bool, err error) {
+	run, err = read(r.injector, func() (first export.Run, err error) {
+		first, found, err = r.inner.FindRun(ctx, tenant, idem)
+		return first, err
+	})
+	return run, found, err
+}
+
 func (r *runs) GetRun(ctx context.Context, ref export.Ref) (export.Run, error) {
 	return read(r.injector, func() (export.Run, error) { return r.inner.GetRun(ctx, ref) })
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/stella-ops/exportcenter/export"
 	"github.com/stella-ops/exportcenter/storage"
 	"github.com/stella-ops/exportcenter/storage/postgres"
+	"github.com/stella-ops/exportcenter/storage/storagetest"
 )
 
 func TestWaitingListsWhatMustBeActedOn(t *testing.T) {
@@ -111,7 +112,8 @@ func TestExportTablesAreBehindTheWall(t *testing.T) {
 	require.NoError(t, w.exec.SaveDistribution(t.Context(), resolve, storage.Distribution{Type: "http", Location: "/"}, at(102)))
 	_, _, err = w.runs.CreateRun(t.Context(), request("globex", 2), storage.Idempotency{Key: "k", RequestHash: digest("r")})
 	require.NoError(t, err)
-	require.NoError(t, postgres.NewProfiles(w.DB).CreateProfile(t.Context(), profile("globex", "p-1", 1, "nightly")))
+	_, _, err = postgres.NewProfiles(w.DB).CreateProfile(t.Context(), storagetest.NewProfile("globex", "nightly", 1), storage.Idempotency{})
+	require.NoError(t, err)
 	before := w.fingerprint(t)
 	for _, table := range exportTables {
 		require.Positive(t, value[int](t, w, "globex", "select count(*) from "+table), table)

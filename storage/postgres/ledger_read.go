@@ -122,41 +122,6 @@ func splitKey(key string) []string {
 	return members
 }
 
-// chosen keeps what sel selects. Selectors are parameters.
-func (q *listing) chosen(ctx context.Context, tx pgx.Tx, sel export.Selectors) error {
-	if len(sel.Kinds) > 0 {
-		q.require("(o.kind = any (" + q.param(sel.Kinds) + "::text[])) is true")
-	}
-	if len(sel.Sources) > 0 {
-		q.require("(o.source = any (" + q.param(sel.Sources) + "::text[])) is true")
-	}
-	if w := sel.TimeWindow; w != nil {
-		q.inTime(*w)
-	}
-	for _, axis := range []struct {
-		name     string
-		patterns []pattern
-	}{{axisProduct, patternsOf(sel.Products, product)}, {axisEcosystem, patternsOf(sel.Ecosystems, exactly)}} {
-		if len(axis.patterns) == 0 {
-			continue
-		}
-		documents, err := documentsWith(ctx, tx, q.tenant, q.seq, axis.name, axis.patterns)
-		if err != nil {
-			return err
-		}
-		q.only(documents)
-	}
-	return nil
-}
-
-func patternsOf(texts []string, of func(string) pattern) []pattern {
-	patterns := make([]pattern, len(texts))
-	for i, text := range texts {
-		patterns[i] = of(text)
-	}
-	return patterns
-}
-
 // only keeps to documents, sorted by sequence.
 func (q *listing) only(documents []int64) {
 	if q.named {
@@ -194,28 +159,6 @@ func (q *listing) wants(seq int64) bool {
 	}
 	_, found := slices.BinarySearch(q.documents, seq)
 	return found
-}
-
-// inTime keeps to a window of time.
-func (q *listing) inTime(w export.TimeWindow) {
-	if w.Field == export.TimeObserved {
-		// A transaction's documents were recorded when its row of moments says.
-		const before = "coalesce((select m.seq from ledger_moments m where m.tenant = $1 and m.at < %s order by m.seq desc limit 1), 0)"
-		if w.From != nil {
-			q.require("o.seq > " + fmt.Sprintf(before, q.param(*w.From)))
-		}
-		if w.To != nil {
-			q.require("o.seq <= " + fmt.Sprintf(before, q.param(*w.To)))
-		}
-		return
-	}
-	q.require("o.modified <> ''")
-	if w.From != nil {
-		q.require("o.modified >= " + q.param(w.From.UTC().Format(ledger.ModifiedLayout)))
-	}
-	if w.To != nil {
-		q.require("o.modified < " + q.param(w.To.UTC().Format(ledger.ModifiedLayout)))
-	}
 }
 
 // inOrder holds for one read: the index in export order is read, whatever the

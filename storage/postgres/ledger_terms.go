@@ -44,6 +44,16 @@ func product(text string) pattern {
 	return p
 }
 
+// id wants one id, or a glob of ids, in which * stands for any characters.
+func id(text string) pattern {
+	prefix, _, glob := strings.Cut(text, "*")
+	if !glob {
+		return exactly(text)
+	}
+	parts := strings.Split(text, "*")
+	return pattern{first: prefix, end: afterPrefix(prefix), match: func(term []byte) bool { return globMatches(parts, term) }}
+}
+
 // wants reports whether term is wanted; it may be any term.
 func (p pattern) wants(term []byte) bool {
 	return len(term) >= len(p.first) && string(term[:len(p.first)]) == p.first && p.match(term)

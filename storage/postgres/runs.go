@@ -8,7 +8,6 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/stella-ops/exportcenter/bundle"
 	"github.com/stella-ops/exportcenter/export"
 	"github.com/stella-ops/exportcenter/storage"
 )
@@ -30,13 +29,6 @@ func (r *Runs) Within(limits storage.Limits) *Runs {
 	return &Runs{db: r.db, limits: limits.OrDefault()}
 }
 
-// createOperation is the name under which CreateRun keeps idempotency keys: a
-// key is the client's, per tenant and operation (CONTRACT section 2).
-const createOperation = "runs.create"
-
-// maxKey bounds an idempotency key.
-const maxKey = 255
-
 // CreateRun records a run; see storage.Runs.
 func (r *Runs) CreateRun(ctx context.Context, run export.Run, idem storage.Idempotency) (export.Run, bool, error) {
 	if err := checkNewRun(run, idem); err != nil {
@@ -45,12 +37,15 @@ func (r *Runs) CreateRun(ctx context.Context, run export.Run, idem storage.Idemp
 	var stored export.Run
 	var created bool
 	err := r.db.WithTenant(ctx, run.Tenant, func(tx pgx.Tx) error {
-		first, err := takeKey(ctx, tx, run, idem)
+		first, err := takeKey(ctx, tx, madeRun(run), idem)
 		if err != nil {
 			return err
 		}
 		if created = first == ""; !created {
 			stored, err = readRun(ctx, tx, export.Ref{Tenant: run.Tenant, RunID: first})
+			return err
+		}
+		if err := profileMakesRuns(ctx, tx, run); err != nil {
 			return err
 		}
 		place, err := takePlace(ctx, tx, run.Tenant, r.limits)
@@ -66,6 +61,24 @@ func (r *Runs) CreateRun(ctx context.Context, run export.Run, idem storage.Idemp
 	return stored, created, nil
 }
 
+// profileMakesRuns fails when the run's profile was archived since it was read.
+// Whoever archives it waits until the run is recorded. Built-in profiles have no row.
+func profileMakesRuns(ctx context.Context, tx pgx.Tx, run export.Run) error {
+	if !export.ValidRunID(run.ProfileID) {
+		return nil
+	}
+	var archived bool
+	err := tx.QueryRow(ctx, "select archived_at is not null from export_profile_heads where tenant = $1 and id = $2 for share",
+		run.Tenant, run.ProfileID).Scan(&archived)
+	if err != nil {
+		return presentProfile(run.ProfileID, err)
+	}
+	if archived {
+		return export.Errorf(export.CodeStateConflict, "profile %s is archived and makes no new runs", run.ProfileName)
+	}
+	return nil
+}
+
 func checkNewRun(run export.Run, idem storage.Idempotency) error {
 	invalid := func(field, message string) error {
 		return &export.Error{Code: export.CodeValidation, Class: export.ClassPermanent, Field: field, Message: message}
@@ -77,44 +90,8 @@ func checkNewRun(run export.Run, idem storage.Idempotency) error {
 		return invalid("project", "a project is named like a tenant: 1 to 63 lower-case letters, digits and inner hyphens")
 	case run.RequestedAt.IsZero():
 		return invalid("requestedAt", "a run needs the time it was requested at")
-	case len(idem.Key) > maxKey:
-		return invalid("Idempotency-Key", fmt.Sprintf("Idempotency-Key is longer than %d bytes", maxKey))
-	case idem.Key != storable(idem.Key):
-		return invalid("Idempotency-Key", "Idempotency-Key is not text")
-	case idem.Key != "" && idem.RequestHash.IsZero():
-		return invalid("Idempotency-Key", "Idempotency-Key without a request hash")
 	}
-	return nil
-}
-
-// takeKey records the idempotency key for run. When an earlier request has it,
-// the id of that request's run is returned. Two requests at once: the second
-// waits at the unique index until the first has committed or failed.
-func takeKey(ctx context.Context, tx pgx.Tx, run export.Run, idem storage.Idempotency) (first string, err error) {
-	if idem.Key == "" {
-		return "", nil
-	}
-	tag, err := tx.Exec(ctx, `
-		insert into export_idempotency_keys (tenant, operation, key, project, request_hash, run_id, created_at)
-		values ($1, $2, $3, $4, $5, $6, $7) on conflict do nothing`,
-		run.Tenant, createOperation, idem.Key, projectColumn(run.Project), idem.RequestHash[:], run.ID, run.RequestedAt)
-	if err != nil || tag.RowsAffected() == 1 {
-		return "", err
-	}
-	var hash []byte
-	err = tx.QueryRow(ctx, `
-		select run_id, request_hash from export_idempotency_keys where tenant = $1 and operation = $2 and key = $3`,
-		run.Tenant, createOperation, idem.Key).Scan(&first, &hash)
-	if err != nil {
-		return "", err
-	}
-	if bundle.Digest(hash) != idem.RequestHash {
-		return "", &export.Error{
-			Code: export.CodeIdempotency, Class: export.ClassPermanent, Field: "Idempotency-Key", Err: storage.ErrConflict,
-			Message: "this Idempotency-Key was used for another request; use a new key for a new request",
-		}
-	}
-	return first, nil
+	return checkKey(idem)
 }
 
 func createRun(ctx context.Context, tx pgx.Tx, run export.Run, p place) (export.Run, error) {
@@ -158,10 +135,10 @@ func insertRun(ctx context.Context, tx pgx.Tx, run export.Run, p place, at time.
 	}
 	return scanRun(tx.QueryRow(ctx, `
 		insert into export_runs (tenant, project, id, profile_id, profile_revision, profile_name, kind, variant,
-			selectors, options, labels, requested_by, requested_at, status, queue_seq, dispatched_at)
-		values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
+			selectors, options, labels, requested_by, requested_at, status, queue_seq, dispatched_at, policy_snapshot_id)
+		values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
 		returning `+runColumns,
 		run.Tenant, projectColumn(run.Project), run.ID,
 		run.ProfileID, run.ProfileRevision, run.ProfileName, run.Kind, run.Variant,
-		selectors, options, labels, run.RequestedBy, at, string(export.StatePending), p.number, dispatchedAt))
+		selectors, options, labels, run.RequestedBy, at, string(export.StatePending), p.number, dispatchedAt, run.Options.PolicySnapshotID))
 }

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -25,6 +26,26 @@ func (r *Runs) GetRun(ctx context.Context, ref export.Ref) (run export.Run, err 
 		return export.Run{}, fmt.Errorf("get run: %w", err)
 	}
 	return run, nil
+}
+
+// FindRun gives the run that was made under a key for the same request.
+func (r *Runs) FindRun(ctx context.Context, tenant string, idem storage.Idempotency) (run export.Run, found bool, err error) {
+	if err := checkKey(idem); err != nil || idem.Key == "" {
+		return run, false, err
+	}
+	err = r.db.readOnce(ctx, tenant, func(rows pgx.Rows) (err error) {
+		run, err = pgx.CollectExactlyOneRow(rows, collectRun)
+		if found = err == nil; errors.Is(err, pgx.ErrNoRows) {
+			return nil
+		}
+		return err
+	}, readRunsSQL+` where tenant = $1 and id = (select run_id from export_idempotency_keys
+		where tenant = $1 and operation = $2 and key = $3 and request_hash = $4)`,
+		tenant, createRunOperation, idem.Key, idem.RequestHash[:])
+	if err != nil {
+		return export.Run{}, false, fmt.Errorf("find run by key: %w", err)
+	}
+	return run, found, nil
 }
 
 // maxPage bounds a page of runs.

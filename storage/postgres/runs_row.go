@@ -120,7 +120,10 @@ func absentRun(ref export.Ref) error {
 // collectRun is scanRun for pgx.CollectRows.
 func collectRun(row pgx.CollectableRow) (export.Run, error) { return scanRun(row) }
 
-const readRunSQL = "select " + runColumns + " from export_runs where tenant = $1 and id = $2"
+const (
+	readRunsSQL = "select " + runColumns + " from export_runs"
+	readRunSQL  = readRunsSQL + " where tenant = $1 and id = $2"
+)
 
 // readRun reads a run.
 func readRun(ctx context.Context, tx pgx.Tx, ref export.Ref) (export.Run, error) {
