@@ -1185,7 +1185,9 @@ type ClientInterface interface {
 	//
 	// Ranges, If-Range, If-None-Match and If-Modified-Since work as in RFC 9110; a request for
 	// more than 16 ranges gets the whole archive. HEAD gives the headers. The digest headers
-	// always name the whole archive. Stored bytes are compared with their digest before they are
+	// always name the whole archive; an answer that is all of it also has Content-Digest. Want-Repr-Digest
+	// and Want-Content-Digest (RFC 9530) can refuse theirs. With `TE: trailers` an answer with all bytes is
+	// chunked and ends with the trailer `X-Export-Digest-Trailer: sha256:<hex>` over what was sent. Stored bytes are compared with their digest before they are
 	// sent: if they turn out wrong, short or unreadable the answer is a 500 or, once it has
 	// begun, the connection breaks; nothing is padded.
 	//
@@ -1568,7 +1570,9 @@ func (c *api) CancelRun(ctx context.Context, id RunID, params *CancelRunParams, 
 //
 // Ranges, If-Range, If-None-Match and If-Modified-Since work as in RFC 9110; a request for
 // more than 16 ranges gets the whole archive. HEAD gives the headers. The digest headers
-// always name the whole archive. Stored bytes are compared with their digest before they are
+// always name the whole archive; an answer that is all of it also has Content-Digest. Want-Repr-Digest
+// and Want-Content-Digest (RFC 9530) can refuse theirs. With `TE: trailers` an answer with all bytes is
+// chunked and ends with the trailer `X-Export-Digest-Trailer: sha256:<hex>` over what was sent. Stored bytes are compared with their digest before they are
 // sent: if they turn out wrong, short or unreadable the answer is a 500 or, once it has
 // begun, the connection breaks; nothing is padded.
 //
@@ -3680,7 +3684,9 @@ type ClientWithResponsesInterface interface {
 	//
 	// Ranges, If-Range, If-None-Match and If-Modified-Since work as in RFC 9110; a request for
 	// more than 16 ranges gets the whole archive. HEAD gives the headers. The digest headers
-	// always name the whole archive. Stored bytes are compared with their digest before they are
+	// always name the whole archive; an answer that is all of it also has Content-Digest. Want-Repr-Digest
+	// and Want-Content-Digest (RFC 9530) can refuse theirs. With `TE: trailers` an answer with all bytes is
+	// chunked and ends with the trailer `X-Export-Digest-Trailer: sha256:<hex>` over what was sent. Stored bytes are compared with their digest before they are
 	// sent: if they turn out wrong, short or unreadable the answer is a 500 or, once it has
 	// begun, the connection breaks; nothing is padded.
 	//
@@ -4791,6 +4797,7 @@ func (r CancelRunResponse) ContentType() string {
 // DownloadRunResponse200Headers the declared response headers of an HTTP 200 response for DownloadRun
 type DownloadRunResponse200Headers struct {
 	AcceptRanges        string
+	ContentDigest       string
 	ContentDisposition  string
 	ETag                string
 	LastModified        string
@@ -4803,6 +4810,7 @@ type DownloadRunResponse200Headers struct {
 // DownloadRunResponse206Headers the declared response headers of an HTTP 206 response for DownloadRun
 type DownloadRunResponse206Headers struct {
 	AcceptRanges        string
+	ContentDigest       string
 	ContentDisposition  string
 	ETag                string
 	LastModified        string
@@ -5015,6 +5023,7 @@ func (r StreamEventsResponse) ContentType() string {
 
 // GetManifestResponse200Headers the declared response headers of an HTTP 200 response for GetManifest
 type GetManifestResponse200Headers struct {
+	ContentDigest       string
 	ETag                string
 	ReprDigest          string
 	XStellaImmutability string
@@ -5128,6 +5137,7 @@ func (r GetManifestResponse) ContentType() string {
 
 // GetProvenanceResponse200Headers the declared response headers of an HTTP 200 response for GetProvenance
 type GetProvenanceResponse200Headers struct {
+	ContentDigest       string
 	ETag                string
 	ReprDigest          string
 	XStellaImmutability string
@@ -5393,6 +5403,7 @@ func (r ImportDocumentsResponse) ContentType() string {
 
 // GetDocumentResponse200Headers the declared response headers of an HTTP 200 response for GetDocument
 type GetDocumentResponse200Headers struct {
+	ContentDigest       string
 	ETag                string
 	ReprDigest          string
 	XStellaImmutability string
@@ -5977,7 +5988,9 @@ func (c *ClientWithResponses) CancelRunWithResponse(ctx context.Context, id RunI
 //
 // Ranges, If-Range, If-None-Match and If-Modified-Since work as in RFC 9110; a request for
 // more than 16 ranges gets the whole archive. HEAD gives the headers. The digest headers
-// always name the whole archive. Stored bytes are compared with their digest before they are
+// always name the whole archive; an answer that is all of it also has Content-Digest. Want-Repr-Digest
+// and Want-Content-Digest (RFC 9530) can refuse theirs. With `TE: trailers` an answer with all bytes is
+// chunked and ends with the trailer `X-Export-Digest-Trailer: sha256:<hex>` over what was sent. Stored bytes are compared with their digest before they are
 // sent: if they turn out wrong, short or unreadable the answer is a 500 or, once it has
 // begun, the connection breaks; nothing is padded.
 //
@@ -7156,6 +7169,13 @@ func ParseDownloadRunResponse(rsp *http.Response) (*DownloadRunResponse, error) 
 			}
 			headers.AcceptRanges = value
 		}
+		if values := rsp.Header.Values("Content-Digest"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Content-Digest", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ContentDigest = value
+		}
 		if values := rsp.Header.Values("Content-Disposition"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "Content-Disposition", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
@@ -7179,7 +7199,7 @@ func ParseDownloadRunResponse(rsp *http.Response) (*DownloadRunResponse, error) 
 		}
 		if values := rsp.Header.Values("Repr-Digest"); len(values) > 0 {
 			var value string
-			if err := runtime.BindStyledParameterWithOptions("simple", "Repr-Digest", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+			if err := runtime.BindStyledParameterWithOptions("simple", "Repr-Digest", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
 				return nil, err
 			}
 			headers.ReprDigest = value
@@ -7215,6 +7235,13 @@ func ParseDownloadRunResponse(rsp *http.Response) (*DownloadRunResponse, error) 
 			}
 			headers.AcceptRanges = value
 		}
+		if values := rsp.Header.Values("Content-Digest"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Content-Digest", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ContentDigest = value
+		}
 		if values := rsp.Header.Values("Content-Disposition"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "Content-Disposition", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
@@ -7238,7 +7265,7 @@ func ParseDownloadRunResponse(rsp *http.Response) (*DownloadRunResponse, error) 
 		}
 		if values := rsp.Header.Values("Repr-Digest"); len(values) > 0 {
 			var value string
-			if err := runtime.BindStyledParameterWithOptions("simple", "Repr-Digest", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+			if err := runtime.BindStyledParameterWithOptions("simple", "Repr-Digest", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
 				return nil, err
 			}
 			headers.ReprDigest = value
@@ -7467,6 +7494,13 @@ func ParseGetManifestResponse(rsp *http.Response) (*GetManifestResponse, error) 
 	switch {
 	case rsp.StatusCode == 200:
 		var headers GetManifestResponse200Headers
+		if values := rsp.Header.Values("Content-Digest"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Content-Digest", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ContentDigest = value
+		}
 		if values := rsp.Header.Values("ETag"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
@@ -7476,7 +7510,7 @@ func ParseGetManifestResponse(rsp *http.Response) (*GetManifestResponse, error) 
 		}
 		if values := rsp.Header.Values("Repr-Digest"); len(values) > 0 {
 			var value string
-			if err := runtime.BindStyledParameterWithOptions("simple", "Repr-Digest", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+			if err := runtime.BindStyledParameterWithOptions("simple", "Repr-Digest", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
 				return nil, err
 			}
 			headers.ReprDigest = value
@@ -7586,6 +7620,13 @@ func ParseGetProvenanceResponse(rsp *http.Response) (*GetProvenanceResponse, err
 	switch {
 	case rsp.StatusCode == 200:
 		var headers GetProvenanceResponse200Headers
+		if values := rsp.Header.Values("Content-Digest"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Content-Digest", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ContentDigest = value
+		}
 		if values := rsp.Header.Values("ETag"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
@@ -7595,7 +7636,7 @@ func ParseGetProvenanceResponse(rsp *http.Response) (*GetProvenanceResponse, err
 		}
 		if values := rsp.Header.Values("Repr-Digest"); len(values) > 0 {
 			var value string
-			if err := runtime.BindStyledParameterWithOptions("simple", "Repr-Digest", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+			if err := runtime.BindStyledParameterWithOptions("simple", "Repr-Digest", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
 				return nil, err
 			}
 			headers.ReprDigest = value
@@ -7806,6 +7847,13 @@ func ParseGetDocumentResponse(rsp *http.Response) (*GetDocumentResponse, error) 
 	switch {
 	case rsp.StatusCode == 200:
 		var headers GetDocumentResponse200Headers
+		if values := rsp.Header.Values("Content-Digest"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Content-Digest", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ContentDigest = value
+		}
 		if values := rsp.Header.Values("ETag"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
@@ -7815,7 +7863,7 @@ func ParseGetDocumentResponse(rsp *http.Response) (*GetDocumentResponse, error) 
 		}
 		if values := rsp.Header.Values("Repr-Digest"); len(values) > 0 {
 			var value string
-			if err := runtime.BindStyledParameterWithOptions("simple", "Repr-Digest", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+			if err := runtime.BindStyledParameterWithOptions("simple", "Repr-Digest", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
 				return nil, err
 			}
 			headers.ReprDigest = value

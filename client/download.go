@@ -86,8 +86,34 @@ type download struct {
 // errChanged ends a download whose second part is of another archive.
 var errChanged = fmt.Errorf("%w: the archive changed on the server while it was downloaded", ErrDigest)
 
+// look asks what the whole archive is before a part of it is taken up: with its
+// tag the server gives the rest of that archive or none. A refusal is left to the
+// request for the part, which says why.
+func (d *download) look(ctx context.Context) error {
+	resp, err := d.client.api.DownloadRun(ctx, d.id, &DownloadRunParams{}, func(_ context.Context, req *http.Request) error {
+		req.Method = http.MethodHead
+		return nil
+	})
+	if err != nil {
+		return &connectionError{err}
+	}
+	resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return nil
+	}
+	return d.promise(resp.Header)
+}
+
 // part asks for what is missing and writes what comes.
 func (d *download) part(ctx context.Context) error {
+	if d.written > 0 && d.tag == "" {
+		if err := d.look(ctx); err != nil {
+			return err
+		}
+	}
+	if d.tag != "" && d.written >= d.length {
+		return d.nothingMissing()
+	}
 	params := &DownloadRunParams{}
 	wanted := http.StatusOK
 	if d.written > 0 {
@@ -102,7 +128,11 @@ func (d *download) part(ctx context.Context) error {
 	defer giveUp()
 	resp, err := d.client.api.DownloadRun(ctx, d.id, params)
 	if err == nil && resp.StatusCode == http.StatusRequestedRangeNotSatisfiable && d.written > 0 {
-		return d.nothingMissing(resp)
+		resp.Body.Close()
+		if err := d.promise(resp.Header); err != nil {
+			return err
+		}
+		return d.nothingMissing()
 	}
 	if resp, err = expect(resp, err, http.StatusOK, http.StatusPartialContent); err != nil {
 		return err
@@ -125,13 +155,9 @@ func (d *download) part(ctx context.Context) error {
 	return err
 }
 
-// nothingMissing reads the answer to a request for what is behind the archive's
-// end: either all of it is there already, or what is there is something else.
-func (d *download) nothingMissing(resp *http.Response) error {
-	resp.Body.Close()
-	if err := d.promise(resp.Header); err != nil {
-		return err
-	}
+// nothingMissing: either all of the archive is there already, or what is there is
+// something else.
+func (d *download) nothingMissing() error {
 	if d.written != d.length {
 		return errChanged
 	}

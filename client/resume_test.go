@@ -7,6 +7,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
+	"net/http"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -139,4 +140,98 @@ func TestDownloadOfARottenBundleEndsWithAReason(t *testing.T) {
 	require.False(t, client.Temporary(err))
 	require.Equal(t, 3*bundle.BlockSize, got.Len(), "README and the header of the file behind it")
 	require.Equal(t, archive[:got.Len()], got.Bytes())
+}
+
+// A process that takes up what another left asks for the rest of the same archive,
+// by its tag; when the server has another, nothing of it is taken.
+func TestResumeNamesTheArchive(t *testing.T) {
+	w := frontendtest.New(t)
+	run, archive := w.Finish(t, w.Run("acme", export.StateRunning))
+	watched := &tagged{next: http.DefaultTransport}
+	c, err := client.New(w.URL, w.Token(t, "acme"), client.HTTP(&http.Client{Transport: watched}))
+	require.NoError(t, err)
+	var rest bytes.Buffer
+	_, err = c.Resume(t.Context(), run.ID, bytes.NewReader(archive[:777]), &rest)
+	require.NoError(t, err)
+	require.True(t, bytes.Equal(archive[777:], rest.Bytes()))
+	require.Equal(t, []string{"HEAD  ", "GET bytes=777- \"" + run.Result.ArchiveDigest + "\""}, watched.seen)
+
+	watched.change = func(req *http.Request) {
+		if req.Method == http.MethodGet {
+			req.Header.Set("If-Range", `"another"`)
+		}
+	}
+	rest.Reset()
+	_, err = c.Resume(t.Context(), run.ID, bytes.NewReader(archive[:777]), &rest)
+	require.ErrorIs(t, err, client.ErrDigest)
+	require.Zero(t, rest.Len())
+}
+
+// tagged notes what was asked for.
+type tagged struct {
+	next   http.RoundTripper
+	seen   []string
+	change func(*http.Request)
+}
+
+func (n *tagged) RoundTrip(req *http.Request) (*http.Response, error) {
+	n.seen = append(n.seen, req.Method+" "+req.Header.Get("Range")+" "+req.Header.Get("If-Range"))
+	if n.change != nil {
+		n.change(req)
+	}
+	return n.next.RoundTrip(req)
+}
+
+// Each process is cut off at a chosen byte of its connection, and the next goes on
+// with the file it left: within the headers, at their end, in a tar header, at the
+// borders of files, at the last byte.
+func TestProcessesCutAtChosenBytes(t *testing.T) {
+	w := frontendtest.New(t)
+	run, archive := w.Finish(t, w.Run("acme", export.StateRunning))
+	const size = 512
+	var cut atomic.Int64
+	address := scissors(t, w.URL, func(int64) int64 { return cut.Load() })
+	token := w.Token(t, "acme")
+	var have []byte
+	process := func(n int64) error {
+		cut.Store(n)
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		// A process that is cut off does not try again: it ends with its first failure.
+		transport := &dying{next: &http.Transport{DisableKeepAlives: true}, die: cancel}
+		c, err := client.New(address, token, client.HTTP(&http.Client{Transport: transport}))
+		require.NoError(t, err)
+		var rest bytes.Buffer
+		_, err = c.Resume(ctx, run.ID, bytes.NewReader(have), &rest)
+		have = append(have, rest.Bytes()...)
+		return err
+	}
+	for _, n := range []int64{1, 100, 900, 1000, 1100, 1200, 1500, 2 * size, 3*size - 1, 3 * size, 3*size + 1, 5000, 20000, 60000} {
+		require.Error(t, process(n))
+		require.True(t, bytes.HasPrefix(archive, have), "after a cut at %d", n)
+	}
+	require.NotEmpty(t, have)
+	require.NoError(t, process(0))
+	require.True(t, bytes.Equal(archive, have))
+}
+
+// dying ends its process with the second connection that it would make for a part.
+type dying struct {
+	next http.RoundTripper
+	die  func()
+	gets int
+}
+
+func (d *dying) RoundTrip(req *http.Request) (*http.Response, error) {
+	if req.Method == http.MethodGet {
+		if d.gets++; d.gets > 1 {
+			d.die()
+			return nil, context.Canceled
+		}
+	}
+	resp, err := d.next.RoundTrip(req)
+	if err != nil {
+		d.die()
+	}
+	return resp, err
 }

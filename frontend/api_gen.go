@@ -3903,6 +3903,7 @@ type DownloadRunResponseObject interface {
 
 type DownloadRun200ResponseHeaders struct {
 	AcceptRanges        string
+	ContentDigest       string
 	ContentDisposition  string
 	ETag                string
 	LastModified        string
@@ -3925,6 +3926,7 @@ func (response DownloadRun200ApplicationXTarResponse) VisitDownloadRunResponse(w
 		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
 	}
 	w.Header().Set("Accept-Ranges", fmt.Sprint(response.Headers.AcceptRanges))
+	w.Header().Set("Content-Digest", fmt.Sprint(response.Headers.ContentDigest))
 	w.Header().Set("Content-Disposition", fmt.Sprint(response.Headers.ContentDisposition))
 	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
 	w.Header().Set("Last-Modified", fmt.Sprint(response.Headers.LastModified))
@@ -3943,6 +3945,7 @@ func (response DownloadRun200ApplicationXTarResponse) VisitDownloadRunResponse(w
 
 type DownloadRun206ResponseHeaders struct {
 	AcceptRanges        string
+	ContentDigest       string
 	ContentDisposition  string
 	ETag                string
 	LastModified        string
@@ -3965,6 +3968,7 @@ func (response DownloadRun206ApplicationXTarResponse) VisitDownloadRunResponse(w
 		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
 	}
 	w.Header().Set("Accept-Ranges", fmt.Sprint(response.Headers.AcceptRanges))
+	w.Header().Set("Content-Digest", fmt.Sprint(response.Headers.ContentDigest))
 	w.Header().Set("Content-Disposition", fmt.Sprint(response.Headers.ContentDisposition))
 	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
 	w.Header().Set("Last-Modified", fmt.Sprint(response.Headers.LastModified))
@@ -3991,6 +3995,7 @@ func (response DownloadRun206MultipartResponse) VisitDownloadRunResponse(w http.
 
 	w.Header().Set("Content-Type", mime.FormatMediaType("multipart/byteranges", map[string]string{"boundary": writer.Boundary()}))
 	w.Header().Set("Accept-Ranges", fmt.Sprint(response.Headers.AcceptRanges))
+	w.Header().Set("Content-Digest", fmt.Sprint(response.Headers.ContentDigest))
 	w.Header().Set("Content-Disposition", fmt.Sprint(response.Headers.ContentDisposition))
 	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
 	w.Header().Set("Last-Modified", fmt.Sprint(response.Headers.LastModified))
@@ -4358,6 +4363,7 @@ type GetManifestResponseObject interface {
 }
 
 type GetManifest200ResponseHeaders struct {
+	ContentDigest       string
 	ETag                string
 	ReprDigest          string
 	XStellaImmutability string
@@ -4375,6 +4381,7 @@ func (response GetManifest200JSONResponse) VisitGetManifestResponse(w http.Respo
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Content-Digest", fmt.Sprint(response.Headers.ContentDigest))
 	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
 	w.Header().Set("Repr-Digest", fmt.Sprint(response.Headers.ReprDigest))
 	w.Header().Set("X-Stella-Immutability", fmt.Sprint(response.Headers.XStellaImmutability))
@@ -4545,6 +4552,7 @@ type GetProvenanceResponseObject interface {
 }
 
 type GetProvenance200ResponseHeaders struct {
+	ContentDigest       string
 	ETag                string
 	ReprDigest          string
 	XStellaImmutability string
@@ -4562,6 +4570,7 @@ func (response GetProvenance200JSONResponse) VisitGetProvenanceResponse(w http.R
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Content-Digest", fmt.Sprint(response.Headers.ContentDigest))
 	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
 	w.Header().Set("Repr-Digest", fmt.Sprint(response.Headers.ReprDigest))
 	w.Header().Set("X-Stella-Immutability", fmt.Sprint(response.Headers.XStellaImmutability))
@@ -4982,6 +4991,7 @@ type GetDocumentResponseObject interface {
 }
 
 type GetDocument200ResponseHeaders struct {
+	ContentDigest       string
 	ETag                string
 	ReprDigest          string
 	XStellaImmutability string
@@ -4999,6 +5009,7 @@ func (response GetDocument200ApplicationOctetStreamResponse) VisitGetDocumentRes
 	if response.ContentLength != 0 {
 		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
 	}
+	w.Header().Set("Content-Digest", fmt.Sprint(response.Headers.ContentDigest))
 	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
 	w.Header().Set("Repr-Digest", fmt.Sprint(response.Headers.ReprDigest))
 	w.Header().Set("X-Stella-Immutability", fmt.Sprint(response.Headers.XStellaImmutability))

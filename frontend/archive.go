@@ -2,9 +2,9 @@ package frontend
 
 import (
 	"context"
-	"encoding/base64"
 	"errors"
 	"fmt"
+	"hash"
 	"io"
 	"log/slog"
 	"net/http"
@@ -47,13 +47,14 @@ func (a archiveResponse) VisitDownloadRunResponse(w http.ResponseWriter) error {
 	}
 	h := w.Header()
 	before := h.Clone()
-	setDigestHeaders(h, digest)
+	setDigestHeaders(h, digest, a.call.request)
 	h.Set("Content-Type", bundle.ArchiveContentType)
 	h.Set("Content-Disposition", `attachment; filename="export-`+a.run.ID+`.tar"`)
 	h.Set("X-Export-Digest", digest.String())
 	h.Set("X-Export-Length", strconv.FormatInt(a.view.Size(), 10))
 
-	out := &heldWriter{patientWriter: newPatientWriter(w)}
+	out := &heldWriter{patientWriter: newPatientWriter(w),
+		whole: func() hash.Hash { return wholeAnswer(h, digest, a.call.request) }}
 	http.ServeContent(out, usefulRange(a.call.request), "", a.run.RequestedAt.UTC().Truncate(time.Second), content)
 	failure := content.Failure()
 	switch {
@@ -68,6 +69,19 @@ func (a archiveResponse) VisitDownloadRunResponse(w http.ResponseWriter) error {
 		return a.refusal(h, before, out.status)
 	}
 	out.begin()
+	return a.complete(out, digest)
+}
+
+// complete ends an answer that has all its bytes. When they are not those that were
+// promised, the connection breaks instead.
+func (a archiveResponse) complete(out *heldWriter, digest bundle.Digest) error {
+	if out.sum == nil || a.call.request.Method == http.MethodHead {
+		return nil
+	}
+	if err := setTrailer(out.Header(), out.sum, digest); err != nil {
+		a.brokenOff(err)
+		panic(http.ErrAbortHandler)
+	}
 	return nil
 }
 
@@ -123,16 +137,6 @@ func usefulRange(r *http.Request) *http.Request {
 	r = r.Clone(r.Context())
 	r.Header.Del("Range")
 	return r
-}
-
-// setDigestHeaders names the whole representation: ETag (RFC 9110 section
-// 8.8.3) and Repr-Digest (RFC 9530 section 3).
-func setDigestHeaders(h http.Header, digest bundle.Digest) {
-	h.Set("ETag", `"`+digest.String()+`"`)
-	h.Set("Repr-Digest", "sha-256=:"+base64.StdEncoding.EncodeToString(digest[:])+":")
-	h.Set("Cache-Control", "private, no-transform")
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("X-Stella-Immutability", "true")
 }
 
 // watchedContent remembers why the view could not be read; ServeContent keeps it
@@ -200,6 +204,10 @@ type heldWriter struct {
 	*patientWriter
 	status int // of ServeContent, 0 = not said
 	begun  bool
+	// whole prepares the headers of an answer with all bytes; nil = nothing to do.
+	// sum, if it gives one, hashes what is sent.
+	whole func() hash.Hash
+	sum   hash.Hash
 }
 
 func (h *heldWriter) WriteHeader(status int) { h.status = status }
@@ -211,6 +219,9 @@ func (h *heldWriter) Write(p []byte) (int, error) {
 	first := !h.begun
 	h.begin()
 	n, err := h.patientWriter.Write(p)
+	if h.sum != nil {
+		h.sum.Write(p[:n])
+	}
 	if first && err == nil {
 		// The first bytes leave while the next blob is still being compared.
 		_ = h.control.Flush()
@@ -223,6 +234,9 @@ func (h *heldWriter) refused() bool { return h.status >= http.StatusBadRequest }
 func (h *heldWriter) begin() {
 	if !h.begun {
 		h.begun = true
+		if h.status == http.StatusOK && h.whole != nil {
+			h.sum = h.whole()
+		}
 		h.patientWriter.WriteHeader(h.status)
 	}
 }

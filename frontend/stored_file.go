@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash"
 	"io"
 	"net/http"
 	"time"
@@ -110,7 +111,7 @@ type bytesResponse struct {
 
 func (b *bytesResponse) write(w http.ResponseWriter) error {
 	before := w.Header().Clone()
-	setDigestHeaders(w.Header(), b.digest)
+	setDigestHeaders(w.Header(), b.digest, b.call.request)
 	if b.mutable {
 		w.Header().Del("X-Stella-Immutability")
 	}
@@ -122,7 +123,12 @@ func (b *bytesResponse) write(w http.ResponseWriter) error {
 	request := b.call.request.Clone(b.call.request.Context())
 	request.Header.Del("Range") // small answers are given whole
 	content := io.NewSectionReader(bytes.NewReader(b.content), 0, int64(len(b.content)))
-	out := &heldWriter{patientWriter: newPatientWriter(w)}
+	out := &heldWriter{patientWriter: newPatientWriter(w), whole: func() hash.Hash {
+		if wantsSHA256(b.call.request.Header.Values("Want-Content-Digest")) {
+			w.Header().Set("Content-Digest", digestField(b.digest))
+		}
+		return nil
+	}}
 	http.ServeContent(out, request, "", b.modified.UTC(), content)
 	if out.refused() {
 		replaceHeader(w.Header(), before)
