@@ -42,6 +42,11 @@ var readers = map[string]string{
 	"signing.ParsePublicKey":    "FuzzParsePublicKey",
 	"signing.parseDER":          "FuzzLowS",
 	"signing/keyfile.open":      "FuzzOpen",
+	"signing/dpop.Check":        "FuzzCheck",
+	"signing/dpop.Target":       "FuzzTarget",
+	"signing/dpop.ParseKey":     "FuzzParseKey",
+
+	"internal/devissuer.parseRegister": "- reads our own file, of bounded size",
 
 	// Evidence, and what it comes in.
 	"ledger.ParseObject":     "FuzzObject",

@@ -1,14 +1,14 @@
 package client
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"net/url"
-	"strings"
 	"time"
+
+	"github.com/stella-ops/exportcenter/internal/clock"
+	"github.com/stella-ops/exportcenter/signing/dpop"
 )
 
 const (
@@ -30,7 +30,16 @@ type Option func(*settings)
 type settings struct {
 	tenant string
 	http   *http.Client
+	tokens TokenSource
+	key    *dpop.Key
 }
+
+// Tokens gets the token from a source instead of the argument of New, which is "" then.
+func Tokens(source TokenSource) Option { return func(s *settings) { s.tokens = source } }
+
+// DPoP proves with every request that the caller holds the key to which the token
+// is bound (RFC 9449).
+func DPoP(key *dpop.Key) Option { return func(s *settings) { s.key = key } }
 
 // Tenant names the tenant that the token must belong to; another token is
 // refused by the server instead of working somewhere else.
@@ -47,21 +56,17 @@ func New(server, token string, options ...Option) (*Client, error) {
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 		return nil, fmt.Errorf("server address %q: want http(s)://host[:port]", server)
 	}
-	if token == "" || strings.ContainsAny(token, " \r\n\t") {
-		return nil, errors.New("the token is empty or has spaces or line ends in it")
-	}
 	s := settings{http: defaultHTTP()}
 	for _, option := range options {
 		option(&s)
 	}
-	generated, err := NewClient(server, WithHTTPClient(s.http), WithRequestEditorFn(
-		func(_ context.Context, req *http.Request) error {
-			req.Header.Set("Authorization", "Bearer "+token)
-			if s.tenant != "" {
-				req.Header.Set("X-Stella-Tenant", s.tenant)
-			}
-			return nil
-		}))
+	if s.tokens == nil {
+		if err := checkToken(token); err != nil {
+			return nil, err
+		}
+		s.tokens = Fixed(token)
+	}
+	generated, err := NewClient(server, WithHTTPClient(&sender{http: s.http, tokens: s.tokens, key: s.key, tenant: s.tenant, clock: clock.System}))
 	if err != nil {
 		return nil, fmt.Errorf("server address %q: %w", server, err)
 	}

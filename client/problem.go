@@ -40,6 +40,14 @@ func (p *Problem) Temporary() bool {
 // Temporary reports whether err may go away by itself: the server could not be
 // reached, broke the connection off, or asks to come back later.
 func Temporary(err error) bool {
+	var uncredited *credentialError
+	if errors.As(err, &uncredited) {
+		return Temporary(uncredited.err)
+	}
+	var unproven *proofError
+	if errors.As(err, &unproven) {
+		return true
+	}
 	var problem *Problem
 	if errors.As(err, &problem) {
 		return problem.Temporary()
@@ -66,7 +74,11 @@ func expect(resp *http.Response, err error, wanted ...int) (*http.Response, erro
 		}
 	}
 	defer resp.Body.Close()
-	return nil, problemOf(resp)
+	problem := problemOf(resp)
+	if wantsProof(resp) {
+		return nil, &proofError{problem}
+	}
+	return nil, problem
 }
 
 func problemOf(resp *http.Response) *Problem {

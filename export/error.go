@@ -40,9 +40,12 @@ const (
 	CodeAuth           Code = "ERR_EXPORT_AUTH"
 	CodeScope          Code = "ERR_EXPORT_SCOPE"
 	CodeTenantRequired Code = "TENANT_REQUIRED"
-	CodeUnavailable    Code = "ERR_EXPORT_UNAVAILABLE"
-	CodeCancelled      Code = "ERR_EXPORT_CANCELLED"
-	CodeInternal       Code = "ERR_EXPORT_INTERNAL"
+	// CodeTenantSuspended: an administrator keeps the tenant out.
+	CodeTenantSuspended Code = "TENANT_SUSPENDED"
+	CodeTenantNotFound  Code = "TENANT_NOT_FOUND"
+	CodeUnavailable     Code = "ERR_EXPORT_UNAVAILABLE"
+	CodeCancelled       Code = "ERR_EXPORT_CANCELLED"
+	CodeInternal        Code = "ERR_EXPORT_INTERNAL"
 )
 
 // Class says what to do about a failure.

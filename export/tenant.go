@@ -3,6 +3,7 @@ package export
 import (
 	"regexp"
 	"strings"
+	"time"
 )
 
 var tenantPattern = regexp.MustCompile(`^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$`)
@@ -11,6 +12,37 @@ var tenantPattern = regexp.MustCompile(`^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$`)
 // lower-case letters, digits and inner hyphens, a DNS label. Everything
 // derived from it (database rows, object keys, workflow ids) relies on that.
 func ValidTenant(name string) bool { return tenantPattern.MatchString(name) }
+
+// TenantState says whether a tenant may use the installation.
+type TenantState string
+
+// The states of a tenant. A suspended one is refused at the door and none of its
+// waiting runs starts; what is at work goes on to its end, and nothing is deleted.
+const (
+	TenantActive    TenantState = "active"
+	TenantSuspended TenantState = "suspended"
+)
+
+// Tenant is a tenant as the administrator of the installation sees it: nothing of
+// what it has here.
+type Tenant struct {
+	Name        string
+	State       TenantState
+	DisplayName string
+	// CreatedAt and CreatedBy are empty for a tenant that was noted by its first run or
+	// document.
+	CreatedAt time.Time
+	CreatedBy string
+	// Change is the last one; nil before the first.
+	Change *TenantChange
+}
+
+// TenantChange is who changed a tenant's state, when and why.
+type TenantChange struct {
+	At     time.Time
+	By     string
+	Reason string
+}
 
 var runIDPattern = regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$`)
 

@@ -18,12 +18,11 @@ func (s *Server) authorize(alternatives [][]string) echo.MiddlewareFunc {
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
 			r := c.Request()
-			token, err := bearerToken(r)
+			principal, err := s.authenticate(r)
 			if err != nil {
 				return err
 			}
-			principal, err := s.verifier.Verify(r.Context(), token)
-			if err != nil {
+			if err := s.closed.check(r.Context(), principal.Tenant); err != nil {
 				return err
 			}
 			if err := checkTenantHeaders(r.Header, principal.Tenant); err != nil {
@@ -38,18 +37,43 @@ func (s *Server) authorize(alternatives [][]string) echo.MiddlewareFunc {
 	}
 }
 
-// bearerToken takes the token from the one Authorization header (RFC 6750
-// section 2.1); tokens in queries or forms are not looked at.
-func bearerToken(r *http.Request) (string, error) {
+// authenticate says who sent r, or why nobody may think so (RFC 6750 section 2.1, RFC
+// 9449 section 7): tokens in queries or forms are not looked at.
+func (s *Server) authenticate(r *http.Request) (Principal, error) {
+	scheme, token, err := credentials(r)
+	if err != nil {
+		return Principal{}, &challenge{err: err}
+	}
+	principal, err := s.verifier.Verify(r.Context(), token)
+	if err != nil {
+		return Principal{}, &challenge{err: err, reason: invalidToken}
+	}
+	if err := s.prove(r, scheme, token, principal); err != nil {
+		return Principal{}, err
+	}
+	return principal, nil
+}
+
+// The schemes of an Authorization header. A bound token may come under either, as
+// clients exist that write Bearer; it needs its proof all the same.
+const (
+	bearerScheme = "Bearer"
+	dpopScheme   = "DPoP"
+)
+
+// credentials takes scheme and token from the one Authorization header.
+func credentials(r *http.Request) (scheme, token string, err error) {
 	values := r.Header.Values("Authorization")
 	if len(values) != 1 {
-		return "", export.Errorf(export.CodeAuth, "send one Authorization header: Bearer <token>")
+		return "", "", export.Errorf(export.CodeAuth, "send one Authorization header: DPoP <token> or Bearer <token>")
 	}
 	scheme, token, found := strings.Cut(values[0], " ")
-	if !found || !strings.EqualFold(scheme, "Bearer") || token == "" {
-		return "", export.Errorf(export.CodeAuth, "the Authorization header must read: Bearer <token>")
+	for _, known := range []string{bearerScheme, dpopScheme} {
+		if found && token != "" && strings.EqualFold(scheme, known) {
+			return known, token, nil
+		}
 	}
-	return token, nil
+	return "", "", export.Errorf(export.CodeAuth, "the Authorization header must read: DPoP <token> or Bearer <token>")
 }
 
 func checkTenantHeaders(h http.Header, tenant string) error {

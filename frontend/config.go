@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net/http"
 	"time"
 
 	"github.com/stella-ops/exportcenter/bundle"
@@ -36,7 +37,7 @@ type Objects interface {
 // rejection and is shown to the client, so it speaks of the document only.
 type Parse func(ledger.Entry) (ledger.Observation, error)
 
-// Verifier decides who a bearer token speaks for. Its errors are *export.Error
+// Verifier decides who an access token speaks for. Its errors are *export.Error
 // with CodeAuth, CodeTenantRequired or CodeUnavailable.
 type Verifier interface {
 	Verify(ctx context.Context, token string) (Principal, error)
@@ -45,10 +46,14 @@ type Verifier interface {
 // Principal is the caller of a request, as the token says.
 type Principal struct {
 	Subject string
-	Tenant  string
+	Tenant  string // export.Installation for whoever manages tenants
 	Project string // "" = none
+	// Scopes are what the caller may do, those of the roles included.
 	Scopes  []string
+	Roles   []export.Role
 	Expires time.Time // when the token does; streams end then. Zero = never
+	// Thumbprint is the key the token is bound to (RFC 9449); "" = to none.
+	Thumbprint string
 }
 
 // Check is one reason why the process could not serve; see /health/ready.
@@ -57,7 +62,8 @@ type Check struct {
 	Run  func(ctx context.Context) error
 }
 
-// Config is everything the frontend needs, all of it required except Ready and Streams.
+// Config is everything the frontend needs, all of it required except Ready, Streams, PublicURL and
+// Development.
 type Config struct {
 	Runs     storage.Runs
 	Journal  storage.Journal
@@ -68,11 +74,22 @@ type Config struct {
 	Parse    Parse
 	Starter  Starter
 	Verifier Verifier
-	Ready    []Check
-	Streams  StreamLimits
-	Clock    clock.Clock
-	IDs      clock.IDs
-	Log      *slog.Logger
+	Tenants  storage.Tenants
+	// Proofs remembers used DPoP proofs.
+	Proofs storage.Proofs
+	// RequireDPoP refuses tokens that are bound to no key.
+	RequireDPoP bool
+	// PublicURL is where clients reach the API: what their DPoP proofs name. Without
+	// it, or when it is on loopback, they may name the loopback address they called.
+	PublicURL string
+	// Development answers everything below /oauth/: the token issuer of an installation
+	// on one machine (internal/devissuer). Elsewhere there is nothing.
+	Development http.Handler
+	Ready       []Check
+	Streams     StreamLimits
+	Clock       clock.Clock
+	IDs         clock.IDs
+	Log         *slog.Logger
 }
 
 func (c Config) validate() error {
@@ -95,6 +112,12 @@ func (c Config) validate() error {
 		return errors.New("frontend: Starter is not set")
 	case c.Verifier == nil:
 		return errors.New("frontend: Verifier is not set")
+	case c.Tenants == nil:
+		return errors.New("frontend: Tenants is not set")
+	case c.Proofs == nil:
+		return errors.New("frontend: Proofs is not set")
+	case c.PublicURL == "" && c.RequireDPoP:
+		return errors.New("frontend: PublicURL is not set: DPoP proofs name the address that clients call")
 	case c.Clock == nil || c.IDs == nil:
 		return errors.New("frontend: Clock or IDs is not set")
 	case c.Log == nil:

@@ -47,6 +47,8 @@ var meanings = map[export.Code]meaning{
 	export.CodeAuth:            {http.StatusUnauthorized, "Not authenticated"},
 	export.CodeScope:           {http.StatusForbidden, "Scope missing"},
 	export.CodeTenantRequired:  {http.StatusForbidden, "Tenant required"},
+	export.CodeTenantSuspended: {http.StatusForbidden, "Tenant suspended"},
+	export.CodeTenantNotFound:  {http.StatusNotFound, "Tenant not found"},
 	export.CodeUnavailable:     {http.StatusServiceUnavailable, "Unavailable"},
 	export.CodeInternal:        {http.StatusInternalServerError, "Internal error"},
 }
@@ -69,12 +71,7 @@ func (s *Server) writeProblem(ctx context.Context, w http.ResponseWriter, err er
 		return
 	}
 	h := w.Header()
-	switch {
-	case problem.Status == http.StatusUnauthorized:
-		h.Set("WWW-Authenticate", `Bearer realm="exportcenter"`)
-	case problem.Code == string(export.CodeScope):
-		h.Set("WWW-Authenticate", `Bearer realm="exportcenter", error="insufficient_scope"`)
-	}
+	s.challenge(h, err, problem)
 	var full *storage.QueueFull
 	if errors.As(err, &full) {
 		setQuota(h, full.Limit, 0, s.clock())

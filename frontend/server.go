@@ -13,6 +13,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/stella-ops/exportcenter/internal/clock"
+	"github.com/stella-ops/exportcenter/signing/dpop"
 )
 
 // Limits of the HTTP server. Streams extend the two timeouts as they move.
@@ -41,6 +42,10 @@ type Server struct {
 	prices   chan struct{} // a token per dry run
 	corrupt  atomic.Int64  // reads that were refused since the start: stored bytes were wrong
 	stopping atomic.Bool
+
+	scopes     scopeTable
+	closed     *closedTenants
+	onLoopback bool // clients call an address of this machine
 }
 
 var _ StrictServerInterface = handlers{}
@@ -63,7 +68,9 @@ func New(cfg Config) (*Server, error) {
 		outlines: newOutlines(outlineFiles, cfg.Runs.Files),
 		imports:  newImportGate(),
 		events:   newEventHub(cfg.Journal, cfg.Streams, cfg.Log),
-		prices:   make(chan struct{}, pricesAtOnce)}
+		prices:   make(chan struct{}, pricesAtOnce),
+		closed:   &closedTenants{read: cfg.Tenants.ClosedTenants, clock: cfg.Clock},
+		scopes:   scopes, onLoopback: cfg.PublicURL == "" || dpop.OnLoopback(cfg.PublicURL)}
 	s.echo = s.routes(scopes)
 	return s, nil
 }
@@ -83,6 +90,9 @@ func (s *Server) routes(scopes scopeTable) *echo.Echo {
 		}
 	}
 	RegisterHandlersWithOptions(e, NewStrictHandler(handlers{s}, []StrictMiddlewareFunc{bounded}), RegisterHandlersOptions{OperationMiddlewares: doors})
+	if s.cfg.Development != nil {
+		e.Any("/oauth/*", echo.WrapHandler(s.cfg.Development))
+	}
 	e.RouteNotFound("/api/*", nothingHere(e), s.authorize(nil))
 	return e
 }

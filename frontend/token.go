@@ -15,6 +15,7 @@ import (
 	"github.com/stella-ops/exportcenter/bundle"
 	"github.com/stella-ops/exportcenter/export"
 	"github.com/stella-ops/exportcenter/internal/clock"
+	"github.com/stella-ops/exportcenter/signing/dpop"
 )
 
 const (
@@ -88,9 +89,7 @@ func (v *JWTVerifier) Verify(ctx context.Context, token string) (Principal, erro
 	if err != nil {
 		return Principal{}, err
 	}
-	expires, _ := parsed.Expiration()
-	principal.Expires = expires
-	v.accepted.keep(token, acceptedToken{principal: principal, keys: keys, from: now, until: expires})
+	v.accepted.keep(token, acceptedToken{principal: principal, keys: keys, from: now, until: principal.Expires})
 	return principal, nil
 }
 
@@ -153,14 +152,16 @@ func principalOf(token jwt.Token) (Principal, error) {
 	if p.Subject == "" || len(p.Subject) > 256 {
 		return p, refused("its subject is empty or too long", nil)
 	}
+	p.Expires, _ = token.Expiration()
 	if token.Has("cnf") {
-		// RFC 7800: the token is bound to a key; as a plain bearer token it is stolen.
-		return p, refused("it is bound to a key and cannot be used as a bearer token", nil)
+		if p.Thumbprint = boundKey(token); p.Thumbprint == "" {
+			return p, refused("its cnf claim is not {\"jkt\": <thumbprint>}, the one kind of binding that is understood", nil)
+		}
 	}
 	if !token.Has("tenant") {
 		return p, export.Errorf(export.CodeTenantRequired, "the token has no tenant claim")
 	}
-	if err := token.Get("tenant", &p.Tenant); err != nil || !export.ValidTenant(p.Tenant) {
+	if err := token.Get("tenant", &p.Tenant); err != nil || !export.ValidTenant(p.Tenant) && p.Tenant != export.Installation {
 		return p, refused("its tenant claim is not a tenant name", err)
 	}
 	if token.Has("project") {
@@ -168,14 +169,66 @@ func principalOf(token jwt.Token) (Principal, error) {
 			return p, refused("its project claim is not a project name", err)
 		}
 	}
-	if token.Has("scope") {
-		var scope string
-		if err := token.Get("scope", &scope); err != nil {
-			return p, refused("its scope claim is not a string", err)
-		}
-		p.Scopes = strings.Fields(scope)
+	scopes, err := scopesOfToken(token)
+	if err != nil {
+		return p, err
 	}
+	if p.Roles, err = rolesOfToken(token); err != nil {
+		return p, err
+	}
+	p.Scopes = export.EffectiveScopes(p.Tenant, scopes, p.Roles)
 	return p, nil
+}
+
+// boundKey gives the thumbprint of the key that the token is bound to (RFC 9449
+// section 6.1), "" when it is bound to something else or to more: what we cannot
+// check must not be ignored (RFC 7800 section 3.1).
+func boundKey(token jwt.Token) string {
+	var confirmation map[string]any
+	if err := token.Get("cnf", &confirmation); err != nil || len(confirmation) != 1 {
+		return ""
+	}
+	thumbprint, _ := confirmation["jkt"].(string)
+	if !dpop.ValidThumbprint(thumbprint) {
+		return ""
+	}
+	return thumbprint
+}
+
+// scopesOfToken reads the scope claim (RFC 8693 section 4.2): words in one string.
+func scopesOfToken(token jwt.Token) ([]string, error) {
+	if !token.Has("scope") {
+		return nil, nil
+	}
+	var scope string
+	if err := token.Get("scope", &scope); err != nil {
+		return nil, refused("its scope claim is not a string", err)
+	}
+	return strings.Fields(scope), nil
+}
+
+// rolesOfToken reads the roles claim (RFC 9068 section 2.2.3.1): a list of names. Those
+// of other services are passed over.
+func rolesOfToken(token jwt.Token) ([]export.Role, error) {
+	if !token.Has("roles") {
+		return nil, nil
+	}
+	var names []any
+	if err := token.Get("roles", &names); err != nil {
+		return nil, refused("its roles claim is not a list of names", err)
+	}
+	var roles []export.Role
+	for _, name := range names {
+		text, ok := name.(string)
+		if !ok {
+			return nil, refused("its roles claim is not a list of names", nil)
+		}
+		if role := export.Role(text); slices.Contains(export.Roles, role) && !slices.Contains(roles, role) {
+			roles = append(roles, role)
+		}
+	}
+	slices.Sort(roles)
+	return roles, nil
 }
 
 // reasonOf words a validation failure without quoting the token.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
 
 	"github.com/spf13/cobra"
 
@@ -16,12 +17,22 @@ import (
 )
 
 func apiCommand() *cobra.Command {
-	return service("api", "Serve the HTTP API", runAPI)
+	issue := false
+	cmd := service("api", "Serve the HTTP API", func(ctx context.Context, cfg config.Config, log *slog.Logger) error {
+		return runAPI(ctx, cfg, log, issue)
+	})
+	cmd.Flags().BoolVar(&issue, "development-issuer", false, "give tokens to the clients of `exportcenter client`; on loopback only")
+	return cmd
 }
 
-// runAPI serves until ctx ends, then lets open requests finish.
-func runAPI(ctx context.Context, cfg config.Config, log *slog.Logger) error {
+// runAPI serves until ctx ends, then lets open requests finish. With issue it also
+// gives out development tokens.
+func runAPI(ctx context.Context, cfg config.Config, log *slog.Logger, issue bool) error {
 	boundMemory()
+	requireDPoP, err := cfg.DPoP()
+	if err != nil {
+		return err
+	}
 	stores, err := openParts(ctx, cfg)
 	if err != nil {
 		return err
@@ -43,6 +54,13 @@ func runAPI(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 		return err
 	}
 	defer client.Close()
+	proofs := postgres.NewProofs(stores.db)
+	var issuer http.Handler
+	if issue {
+		if issuer, err = developmentIssuer(cfg, proofs, log); err != nil {
+			return fmt.Errorf("--development-issuer: %w", err)
+		}
+	}
 	server, err := frontend.New(frontend.Config{
 		Runs:     postgres.NewRuns(stores.db).Within(runLimits(cfg)),
 		Journal:  postgres.NewRuns(stores.db),
@@ -53,6 +71,10 @@ func runAPI(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 		Parse:    parseEvidence,
 		Starter:  &worker.Dispatcher{Client: client, TaskQueue: temporal.TaskQueue, Log: log},
 		Verifier: verifier,
+		Tenants:  postgres.NewTenants(stores.db),
+		Proofs:   proofs,
+
+		RequireDPoP: requireDPoP, PublicURL: cfg.PublicURL, Development: issuer,
 		Ready: []frontend.Check{
 			{Name: "database", Run: stores.db.Check},
 			{Name: "blobs", Run: stores.objects.Check},

@@ -45,7 +45,7 @@ func rootCommand() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(upCommand(), apiCommand(), workerCommand(), migrateCommand(), tokenCommand(), initCommand(), healthCommand(),
+	root.AddCommand(upCommand(), apiCommand(), workerCommand(), migrateCommand(), tokenCommand(), clientCommand(), initCommand(), healthCommand(),
 		fsckCommand())
 	return root
 }

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -15,6 +16,9 @@ import (
 	"github.com/lestrrat-go/jwx/v3/jwk"
 	"github.com/lestrrat-go/jwx/v3/jws"
 	"github.com/stretchr/testify/require"
+
+	"github.com/stella-ops/exportcenter/export"
+	"github.com/stella-ops/exportcenter/signing/dpop"
 )
 
 // Issuer and audience of the tokens a World believes.
@@ -24,8 +28,8 @@ const (
 	KeyID      = "key-1"
 )
 
-// AllScopes are the scopes of every operation.
-var AllScopes = []string{"export:run", "export:read", "export:download", "export:profile:manage", "ledger:import", "ledger:read"}
+// AllScopes are the scopes that a tenant's token can hold.
+var AllScopes = slices.DeleteFunc(slices.Clone(export.Scopes), func(s string) bool { return s == export.ScopeTenantManage })
 
 // Issuer signs tokens.
 type Issuer struct {
@@ -74,6 +78,14 @@ func (i *Issuer) Claims(tenant string, scopes ...string) map[string]any {
 func (i *Issuer) Token(t testing.TB, tenant string, scopes ...string) string {
 	t.Helper()
 	return Sign(t, jwa.ES256(), i.Key, map[string]any{"kid": KeyID, "typ": "JWT"}, i.Claims(tenant, scopes...))
+}
+
+// Bound signs a good token that is bound to key.
+func (i *Issuer) Bound(t testing.TB, key *dpop.Key, tenant string, scopes ...string) string {
+	t.Helper()
+	claims := i.Claims(tenant, scopes...)
+	claims["cnf"] = map[string]any{"jkt": key.Thumbprint()}
+	return Sign(t, jwa.ES256(), i.Key, map[string]any{"kid": KeyID, "typ": "at+jwt"}, claims)
 }
 
 // Sign signs any claims with any key and header.

@@ -33,6 +33,8 @@ type World struct {
 	Ledger   *Ledger
 	Issuer   *Issuer
 	Starter  *Starter
+	Proofs   *Proofs
+	Tenants  *Tenants
 	// Log is everything the server wrote to its log.
 	Log *testkit.Output
 
@@ -46,7 +48,8 @@ var Start = time.Date(2026, 11, 21, 8, 0, 0, 123456789, time.UTC)
 // New starts a World; it ends with the test.
 func New(t testing.TB, change ...func(*frontend.Config)) *World {
 	t.Helper()
-	w := &World{Runs: NewRuns(), Profiles: NewProfiles(), Objects: NewObjects(), Ledger: NewLedger(), Starter: &Starter{}, Log: &testkit.Output{}}
+	w := &World{Runs: NewRuns(), Profiles: NewProfiles(), Objects: NewObjects(), Ledger: NewLedger(), Starter: &Starter{},
+		Proofs: NewProofs(), Tenants: NewTenants(), Log: &testkit.Output{}}
 	w.SetTime(Start)
 	w.Ledger.Now = w.Now
 	w.Issuer = NewIssuer(t, w.Now)
@@ -56,6 +59,7 @@ func New(t testing.TB, change ...func(*frontend.Config)) *World {
 	require.NoError(t, err)
 	cfg := frontend.Config{
 		Runs: w.Runs, Journal: w.Runs, Profiles: w.Profiles, Objects: w.Objects, Ledger: w.Ledger, Catalog: Catalog{w.Ledger}, Parse: ParseAnything, Starter: w.Starter, Verifier: verifier,
+		Proofs: w.Proofs, Tenants: w.Tenants,
 		Ready: []frontend.Check{{Name: "keys", Run: keys.Check}},
 		Clock: w.Now, IDs: w.nextID,
 		Log: slog.New(slog.NewJSONHandler(w.Log, &slog.HandlerOptions{Level: slog.LevelDebug})),

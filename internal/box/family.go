@@ -147,5 +147,9 @@ func (b *box) addService(name string) {
 }
 
 func (b *box) service(name string) *exec.Cmd {
-	return exec.Command(b.options.Exportcenter, name, "--data", b.layout.root)
+	args := []string{name, "--data", b.layout.root}
+	if name == apiChild {
+		args = append(args, "--development-issuer")
+	}
+	return exec.Command(b.options.Exportcenter, args...)
 }

@@ -9,6 +9,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
+	"net/url"
 	"os"
 
 	"go.yaml.in/yaml/v3"
@@ -20,7 +22,8 @@ import (
 type Config struct {
 	// Listen is the API's host:port; port 0 picks a free one.
 	Listen string `yaml:"listen"`
-	// PublicURL is where clients reach the API, without a trailing slash.
+	// PublicURL is where clients reach the API, without a trailing slash: what their
+	// DPoP proofs name. The api needs it.
 	PublicURL string   `yaml:"publicURL"`
 	Database  Database `yaml:"database"`
 	Temporal  Temporal `yaml:"temporal"`
@@ -64,6 +67,29 @@ type Auth struct {
 	Audience string `yaml:"audience"`
 	// JWKS is the path or http(s) URL of the issuer's key set.
 	JWKS string `yaml:"jwks"`
+	// RequireDPoP refuses tokens that are bound to no key (RFC 9449). It is on unless
+	// PublicURL is on loopback, and cannot be switched off elsewhere.
+	RequireDPoP *bool `yaml:"requireDPoP,omitempty"`
+}
+
+// DPoP says whether tokens must be bound to a key. A token that is not is for one
+// machine: whoever sees it can use it.
+func (c Config) DPoP() (required bool, err error) {
+	u, err := url.Parse(c.PublicURL)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		return true, fmt.Errorf("publicURL %q: want http(s)://host[:port][/path], the address that clients call; their DPoP proofs name it", c.PublicURL)
+	}
+	ip := net.ParseIP(u.Hostname())
+	loopback := u.Hostname() == "localhost" || ip != nil && ip.IsLoopback()
+	switch wanted := c.Auth.RequireDPoP; {
+	case wanted == nil:
+		return !loopback, nil
+	case !*wanted && !loopback:
+		return true, fmt.Errorf("auth.requireDPoP: it cannot be switched off when clients call %s; "+
+			"tokens that are bound to no key are for one machine", c.PublicURL)
+	default:
+		return *wanted, nil
+	}
 }
 
 // Exports bounds the runs of one tenant; 0 = the default.

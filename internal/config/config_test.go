@@ -48,3 +48,35 @@ func TestLoad(t *testing.T) {
 		})
 	}
 }
+
+// Tokens that are bound to no key are taken on one machine only.
+func TestDPoPIsRequiredAwayFromLoopback(t *testing.T) {
+	yes, no := true, false
+	tests := []struct {
+		publicURL string
+		setting   *bool
+		required  bool
+		err       string
+	}{
+		{"https://export.example", nil, true, ""},
+		{"https://export.example/center", &yes, true, ""},
+		{"https://export.example", &no, true, "auth.requireDPoP"},
+		{"http://127.0.0.1.example", &no, true, "auth.requireDPoP"},
+		{"http://127.0.0.1:8480", nil, false, ""},
+		{"http://[::1]:8480", &no, false, ""},
+		{"http://localhost:8480", &yes, true, ""},
+		{"", &no, true, "publicURL"},
+		{"export.example", nil, true, "publicURL"},
+		{"https://user:secret@export.example", nil, true, "publicURL"},
+	}
+	for _, tt := range tests {
+		c := config.Config{PublicURL: tt.publicURL, Auth: config.Auth{RequireDPoP: tt.setting}}
+		required, err := c.DPoP()
+		require.Equal(t, tt.required, required, tt.publicURL)
+		if tt.err == "" {
+			require.NoError(t, err, tt.publicURL)
+		} else {
+			require.ErrorContains(t, err, tt.err, tt.publicURL)
+		}
+	}
+}

@@ -44,8 +44,12 @@ func IssuerName(installation string) string { return "exportcenter-dev:" + insta
 type Claims struct {
 	Subject  string
 	Tenant   string
+	Project  string // "" = none
 	Scopes   []string
+	Roles    []string
 	Lifetime time.Duration
+	// Thumbprint binds the token to a key (RFC 9449 section 6.1); "" = to none.
+	Thumbprint string
 }
 
 // Issuer signs tokens with ES256 (RFC 7518 section 3.4).
@@ -101,12 +105,21 @@ func (i *Issuer) Issue(c Claims, now time.Time) (string, error) {
 	}
 	id := make([]byte, 16)
 	rand.Read(id) //nolint:errcheck // crypto/rand never fails
-	token, err := jwt.NewBuilder().
+	builder := jwt.NewBuilder().
 		Issuer(i.name).Audience([]string{Audience}).Subject(c.Subject).
 		JwtID(base64.RawURLEncoding.EncodeToString(id)).
 		IssuedAt(now).NotBefore(now).Expiration(now.Add(c.Lifetime)).
-		Claim("tenant", c.Tenant).Claim("scope", strings.Join(c.Scopes, " ")).
-		Build()
+		Claim("tenant", c.Tenant).Claim("scope", strings.Join(c.Scopes, " "))
+	if c.Project != "" {
+		builder = builder.Claim("project", c.Project)
+	}
+	if len(c.Roles) > 0 {
+		builder = builder.Claim("roles", c.Roles)
+	}
+	if c.Thumbprint != "" {
+		builder = builder.Claim("cnf", map[string]string{"jkt": c.Thumbprint})
+	}
+	token, err := builder.Build()
 	if err != nil {
 		return "", fmt.Errorf("issue token: %w", err)
 	}

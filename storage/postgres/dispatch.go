@@ -60,6 +60,7 @@ from names cross join lateral (
    order by r.queue_seq, r.requested_at, r.id limit $3)
 ) w
 where names.tenant is not null
+  and (w.cancelled or not exists (select from tenants t where t.tenant = names.tenant and t.state <> 'active'))
 order by names.tenant, w.queue_seq, w.requested_at, w.id`
 
 // Waiting lists what must be acted on; see storage.Dispatch.

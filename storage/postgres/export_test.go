@@ -28,6 +28,17 @@ func NewestMigration() (newest int64, err error) {
 	return newest, err
 }
 
+// HasMigration says whether there is a migration of this number.
+func HasMigration(version int64) (there bool, err error) {
+	err = withProvider("dbname=none", func(p *goose.Provider) error {
+		for _, source := range p.ListSources() {
+			there = there || source.Version == version
+		}
+		return nil
+	})
+	return there, err
+}
+
 // MigrateUp brings the schema up to version and no further.
 func MigrateUp(ctx context.Context, ownerDSN string, version int64) error {
 	return withProvider(ownerDSN, func(p *goose.Provider) error {

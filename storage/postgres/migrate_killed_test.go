@@ -38,6 +38,10 @@ func TestMigrationsAreKilledInTheMiddle(t *testing.T) {
 	require.NoError(t, err)
 	kills := 0
 	for version := newest; version >= 1; version-- {
+		if there, err := postgres.HasMigration(version); err != nil || !there {
+			require.NoError(t, err)
+			continue // a number that was never given
+		}
 		schema := victim.state(t).schema
 		for _, s := range []migration{{version, false}, {version, true}} {
 			statements := twin.count(t, s)

@@ -58,10 +58,13 @@ func takePlace(ctx context.Context, tx pgx.Tx, tenant string, limits storage.Lim
 	return p, nil
 }
 
+// closed is the condition of a tenant whose runs do not start.
+const closed = `exists (select from tenants where tenant = $1 and state <> 'active')`
+
 // hasTurn asks, without a lock, whether Claim would find something: it is
 // asked often while a queue is there, and writes nothing.
 const hasTurn = `
-select count(*) filter (where ` + holdsSlot + `) < $2 and bool_or(` + queued + `)
+select count(*) filter (where ` + holdsSlot + `) < $2 and bool_or(` + queued + `) and not ` + closed + `
 from export_runs where tenant = $1 and status in ('pending', 'running')`
 
 const lockQueue = `
@@ -70,7 +73,7 @@ on conflict (tenant) do update set seq = q.seq`
 
 const giveOut = `
 with free as (
-  select greatest(0, $2 - count(*)) as slots from export_runs where tenant = $1 and status in ('pending', 'running') and ` + holdsSlot + `
+  select case when ` + closed + ` then 0 else greatest(0, $2 - count(*)) end as slots from export_runs where tenant = $1 and status in ('pending', 'running') and ` + holdsSlot + `
 ), given as (
   update export_runs set dispatched_at = $3
   where tenant = $1 and ` + queued + ` and id in (

@@ -1,0 +1,45 @@
+package frontendtest
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/stella-ops/exportcenter/storage"
+)
+
+// Proofs is a memory of used proofs for one test.
+type Proofs struct {
+	mu   sync.Mutex
+	used map[[32]byte]bool
+	// Fail is what Use answers when it is set.
+	Fail error
+	// Nonce is what proofs must carry when it is set.
+	Nonce string
+}
+
+// NewProofs makes an empty memory.
+func NewProofs() *Proofs { return &Proofs{used: map[[32]byte]bool{}} }
+
+// Use implements storage.Proofs.
+func (p *Proofs) Use(_ context.Context, proof storage.Proof, _ time.Time) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch {
+	case p.Fail != nil:
+		return p.Fail
+	case p.Nonce != "" && proof.Nonce != p.Nonce:
+		return &storage.NonceError{Nonce: p.Nonce}
+	case p.used[proof.ID]:
+		return storage.ErrProofUsed
+	}
+	p.used[proof.ID] = true
+	return nil
+}
+
+// Set changes what Use answers.
+func (p *Proofs) Set(fail error, nonce string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.Fail, p.Nonce = fail, nonce
+}

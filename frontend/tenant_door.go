@@ -1,0 +1,89 @@
+package frontend
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/stella-ops/exportcenter/export"
+	"github.com/stella-ops/exportcenter/internal/clock"
+)
+
+const (
+	closedFresh    = time.Second      // a list younger than this is not read again
+	closedStale    = 10 * time.Second // an older one is not believed any more
+	closedPatience = 5 * time.Second  // with the store
+)
+
+// closedTenants keeps the names of the tenants that may not come in: a short list,
+// read again each second that somebody knocks.
+type closedTenants struct {
+	read  func(context.Context) ([]string, error)
+	clock clock.Clock
+
+	current atomic.Pointer[closedList]
+	reading sync.Mutex
+}
+
+type closedList struct {
+	names map[string]struct{}
+	at    time.Time
+}
+
+func (l *closedList) youngerThan(age time.Duration, now time.Time) bool {
+	return l != nil && now.Sub(l.at).Abs() < age
+}
+
+// check refuses a tenant that is suspended, and everybody while nobody knows who is.
+func (c *closedTenants) check(ctx context.Context, tenant string) error {
+	list, err := c.list(ctx)
+	if err != nil {
+		return &export.Error{Code: export.CodeUnavailable, Class: export.ClassTransient,
+			Message: "whether the tenant may come in cannot be found out; try again", Err: fmt.Errorf("list closed tenants: %w", err)}
+	}
+	if _, closed := list.names[tenant]; closed {
+		return export.Errorf(export.CodeTenantSuspended, "the tenant is suspended; ask the administrator of this installation")
+	}
+	return nil
+}
+
+// list gives what is known. While somebody reads, the others take the old list for as
+// long as it can be believed.
+func (c *closedTenants) list(ctx context.Context) (*closedList, error) {
+	now := c.clock()
+	held := c.current.Load()
+	if held.youngerThan(closedFresh, now) {
+		return held, nil
+	}
+	if held.youngerThan(closedStale, now) {
+		if !c.reading.TryLock() {
+			return held, nil
+		}
+	} else {
+		c.reading.Lock()
+	}
+	defer c.reading.Unlock()
+	if held = c.current.Load(); held.youngerThan(closedFresh, now) {
+		return held, nil
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closedPatience)
+	defer cancel()
+	names, err := c.read(ctx)
+	if err != nil {
+		if held.youngerThan(closedStale, now) {
+			return held, nil
+		}
+		return nil, err
+	}
+	list := &closedList{names: make(map[string]struct{}, len(names)), at: now}
+	for _, name := range names {
+		list.names[name] = struct{}{}
+	}
+	c.current.Store(list)
+	return list, nil
+}
+
+// forget makes the next request look: this process knows of a change.
+func (c *closedTenants) forget() { c.current.Store(nil) }

@@ -1,0 +1,131 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/stella-ops/exportcenter/export"
+	"github.com/stella-ops/exportcenter/storage"
+)
+
+// Tenants manages the tenants of an installation. Names and states of all it reads as
+// the dispatcher, who sees nothing else of them; one tenant it reads and changes as
+// the service, inside that tenant's own wall.
+type Tenants struct{ db *DB }
+
+var _ storage.Tenants = (*Tenants)(nil)
+
+// NewTenants makes the view; db must have been opened with Config.Dispatch.
+func NewTenants(db *DB) *Tenants { return &Tenants{db: db} }
+
+// CreateTenant implements storage.Tenants.
+func (t *Tenants) CreateTenant(ctx context.Context, tenant export.Tenant) error {
+	var added int64
+	err := t.db.WithTenant(ctx, tenant.Name, func(tx pgx.Tx) error {
+		tag, err := tx.Exec(ctx, `insert into tenants (tenant, state, display_name, created_at, created_by)
+			values ($1, $2, $3, $4, $5) on conflict do nothing`,
+			tenant.Name, tenant.State, tenant.DisplayName, tenant.CreatedAt, tenant.CreatedBy)
+		added = tag.RowsAffected()
+		return err
+	})
+	if err == nil && added == 0 {
+		err = storage.ErrConflict
+	}
+	if err != nil {
+		return fmt.Errorf("create tenant %s: %w", tenant.Name, err)
+	}
+	return nil
+}
+
+const tenantColumns = "tenant, state, display_name, created_at, created_by, changed_at, changed_by, change_reason"
+
+// GetTenant implements storage.Tenants.
+func (t *Tenants) GetTenant(ctx context.Context, name string) (export.Tenant, error) {
+	var tenant export.Tenant
+	err := t.db.readOnce(ctx, name, func(rows pgx.Rows) (err error) {
+		tenant, err = pgx.CollectExactlyOneRow(rows, scanTenant)
+		return err
+	}, "select "+tenantColumns+" from tenants where tenant = $1", name)
+	return tenant, tenantError("read", name, err)
+}
+
+// ChangeTenant implements storage.Tenants.
+func (t *Tenants) ChangeTenant(ctx context.Context, name string, state export.TenantState, change export.TenantChange) (export.Tenant, error) {
+	var tenant export.Tenant
+	err := t.db.WithTenant(ctx, name, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, `update tenants set state = $2, changed_at = $3, changed_by = $4, change_reason = $5
+			where tenant = $1 and state <> $2`, name, state, change.At, change.By, change.Reason); err != nil {
+			return err
+		}
+		rows, err := tx.Query(ctx, "select "+tenantColumns+" from tenants where tenant = $1", name)
+		if err != nil {
+			return err
+		}
+		tenant, err = pgx.CollectExactlyOneRow(rows, scanTenant)
+		return err
+	})
+	return tenant, tenantError("change", name, err)
+}
+
+func tenantError(what, name string, err error) error {
+	if errors.Is(err, pgx.ErrNoRows) {
+		err = storage.ErrNotFound
+	}
+	if err != nil {
+		return fmt.Errorf("%s tenant %s: %w", what, name, err)
+	}
+	return nil
+}
+
+func scanTenant(row pgx.CollectableRow) (export.Tenant, error) {
+	var t export.Tenant
+	var created, changed *time.Time
+	var change export.TenantChange
+	if err := row.Scan(&t.Name, &t.State, &t.DisplayName, &created, &t.CreatedBy, &changed, &change.By, &change.Reason); err != nil {
+		return t, err
+	}
+	if created != nil {
+		t.CreatedAt = created.UTC()
+	}
+	if changed != nil {
+		change.At = changed.UTC()
+		t.Change = &change
+	}
+	return t, nil
+}
+
+// ListTenants implements storage.Tenants.
+func (t *Tenants) ListTenants(ctx context.Context, after string, limit int) ([]export.Tenant, error) {
+	return t.names(ctx, "select tenant, state from tenants where tenant > $1 order by tenant limit $2", after, limit)
+}
+
+// ClosedTenants implements storage.Tenants.
+func (t *Tenants) ClosedTenants(ctx context.Context) ([]string, error) {
+	closed, err := t.names(ctx, "select tenant, state from tenants where state <> 'active'")
+	names := make([]string, len(closed))
+	for i, tenant := range closed {
+		names[i] = tenant.Name
+	}
+	return names, err
+}
+
+func (t *Tenants) names(ctx context.Context, sql string, args ...any) ([]export.Tenant, error) {
+	if t.db.dispatch == nil {
+		return nil, errors.New("list tenants: no connection string for the dispatcher (database.dispatch)")
+	}
+	rows, err := t.db.dispatch.Query(ctx, sql, args...)
+	if err != nil {
+		return nil, fmt.Errorf("list tenants: %w", classify("query", err))
+	}
+	tenants, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (t export.Tenant, err error) {
+		return t, row.Scan(&t.Name, &t.State)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list tenants: %w", classify("query", err))
+	}
+	return tenants, nil
+}

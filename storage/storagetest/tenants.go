@@ -1,0 +1,56 @@
+package storagetest
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/stella-ops/exportcenter/export"
+	"github.com/stella-ops/exportcenter/storage"
+)
+
+// Tenants is the suite that defines a list of tenants.
+func Tenants(t *testing.T, open func(t *testing.T) storage.Tenants) {
+	at := time.Date(2026, 11, 21, 8, 0, 0, 0, time.UTC)
+	tenants, ctx := open(t), t.Context()
+	acme := export.Tenant{Name: "acme", State: export.TenantActive, DisplayName: "Acme", CreatedAt: at, CreatedBy: "root"}
+	require.NoError(t, tenants.CreateTenant(ctx, acme))
+	require.ErrorIs(t, tenants.CreateTenant(ctx, acme), storage.ErrConflict)
+	require.NoError(t, tenants.CreateTenant(ctx, export.Tenant{Name: "globex", State: export.TenantActive, CreatedAt: at}))
+	got, err := tenants.GetTenant(ctx, "acme")
+	require.NoError(t, err)
+	require.Equal(t, acme, got)
+	_, err = tenants.GetTenant(ctx, "nobody")
+	require.ErrorIs(t, err, storage.ErrNotFound)
+	_, err = tenants.ChangeTenant(ctx, "nobody", export.TenantSuspended, export.TenantChange{At: at})
+	require.ErrorIs(t, err, storage.ErrNotFound)
+
+	first := export.TenantChange{At: at.Add(time.Hour), By: "root", Reason: "unpaid"}
+	got, err = tenants.ChangeTenant(ctx, "acme", export.TenantSuspended, first)
+	require.NoError(t, err)
+	acme.State, acme.Change = export.TenantSuspended, &first
+	require.Equal(t, acme, got)
+	got, err = tenants.ChangeTenant(ctx, "acme", export.TenantSuspended, export.TenantChange{At: at.Add(2 * time.Hour), By: "other"})
+	require.NoError(t, err)
+	require.Equal(t, acme, got, "suspending twice is suspending once")
+
+	closed, err := tenants.ClosedTenants(ctx)
+	require.NoError(t, err)
+	require.Equal(t, []string{"acme"}, closed)
+	list, err := tenants.ListTenants(ctx, "", 10)
+	require.NoError(t, err)
+	require.Equal(t, []export.Tenant{{Name: "acme", State: export.TenantSuspended}, {Name: "globex", State: export.TenantActive}}, list)
+	list, err = tenants.ListTenants(ctx, "acme", 1)
+	require.NoError(t, err)
+	require.Equal(t, []export.Tenant{{Name: "globex", State: export.TenantActive}}, list)
+	list, err = tenants.ListTenants(ctx, "", 1)
+	require.NoError(t, err)
+	require.Len(t, list, 1)
+
+	_, err = tenants.ChangeTenant(ctx, "acme", export.TenantActive, export.TenantChange{At: at.Add(3 * time.Hour), By: "root", Reason: "paid"})
+	require.NoError(t, err)
+	closed, err = tenants.ClosedTenants(ctx)
+	require.NoError(t, err)
+	require.Empty(t, closed)
+}
