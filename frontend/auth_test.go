@@ -182,8 +182,11 @@ func TestEveryBitOfATokenCounts(t *testing.T) {
 	good := c.token
 	require.Equal(t, 200, c.send("GET", "/api/export/runs", "").Status)
 	accepted := 0
-	for at := 0; at < len(good); at += 3 {
-		for _, bit := range []byte{1, 2, 4, 16} {
+	for at := range len(good) {
+		if at%3 != 0 && at < len(good)-2 { // the last character has bits to spare
+			continue
+		}
+		for _, bit := range []byte{1, 2, 4, 8, 16} {
 			spoilt := []byte(good)
 			spoilt[at] ^= bit
 			if spoilt[at] <= ' ' || spoilt[at] >= 127 {

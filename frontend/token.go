@@ -115,14 +115,15 @@ func readHeader(token string) (joseHeader, error) {
 	if len(parts) != 3 {
 		return header, refused("it is not a signed JWT", nil)
 	}
-	for i, part := range parts[:2] {
+	for i, part := range parts {
 		raw, err := base64.RawURLEncoding.Strict().DecodeString(part)
 		if err != nil {
 			return header, refused("it is not a signed JWT", err)
 		}
-		if i == 0 {
+		switch i {
+		case 0:
 			err = bundle.UnmarshalStrict(raw, &header)
-		} else {
+		case 1:
 			err = unambiguous(raw)
 		}
 		if err != nil {
