@@ -15,13 +15,17 @@ import (
 // environment, and that over what "stella login" keeps.
 type connection struct {
 	server, tokenFile, tenant, context string
+	// everyTenant: the command is for no tenant, so none is named.
+	everyTenant bool
 }
 
 func (c *connection) addFlags(command *cobra.Command) {
 	flags := command.PersistentFlags()
 	flags.StringVar(&c.server, "server", "", "address of Export Center (STELLA_SERVER)")
 	flags.StringVar(&c.tokenFile, "token-file", "", "file with the token (instead of STELLA_TOKEN)")
-	flags.StringVar(&c.tenant, "tenant", "", "tenant the token must belong to (STELLA_TENANT)")
+	if !c.everyTenant {
+		flags.StringVar(&c.tenant, "tenant", "", "tenant the token must belong to (STELLA_TENANT)")
+	}
 	flags.StringVar(&c.context, "context", "", "`NAME` of a login to use (STELLA_CONTEXT)")
 	command.MarkFlagsMutuallyExclusive("context", "token-file")
 }
@@ -35,6 +39,9 @@ func (c *connection) address() string {
 }
 
 func (c *connection) tenantName() string {
+	if c.everyTenant {
+		return ""
+	}
 	if named := firstOf(c.tenant, os.Getenv("STELLA_TENANT")); named != "" {
 		return named
 	}

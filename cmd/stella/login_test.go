@@ -132,3 +132,33 @@ func TestALoginThatDoesNotWorkLeavesNothing(t *testing.T) {
 		require.NoDirExists(t, os.Getenv("STELLA_CONFIG_DIR"), name)
 	}
 }
+
+func TestTenantCommands(t *testing.T) {
+	w, register := frontendtest.WithLogin(t)
+	for _, name := range []string{"STELLA_TOKEN", "STELLA_SERVER", "STELLA_CONTEXT"} {
+		t.Setenv(name, "")
+	}
+	t.Setenv("STELLA_TENANT", "demo") // of another login; it is not the administrator's
+	t.Setenv("STELLA_CONFIG_DIR", filepath.Join(t.TempDir(), "stella"))
+	t.Setenv("STELLA_CLIENT_SECRET", register(devissuer.Client{ID: "root", Tenant: export.Installation, Scopes: []string{export.ScopeTenantManage}}))
+	out, err := stella(t, "login", "--server", w.URL, "--client-id", "root")
+	require.NoError(t, err, out)
+	run := func(code int, args ...string) string {
+		t.Helper()
+		out, err := stella(t, append([]string{"tenant"}, args...)...)
+		require.Equal(t, code, exitCode(err), "%v: %v", args, err)
+		return out
+	}
+	run(exitInput, "create", "acme", "--display-name", "Acme\x1b[31m")
+	require.Contains(t, run(0, "create", "acme", "--display-name", "Acme Corporation"), "Acme Corporation")
+	run(exitInput, "create", "acme")
+	run(exitInput, "create", "../x")
+	run(exitInput, "create")
+	require.Contains(t, run(0, "suspend", "acme", "--reason", "unpaid"), "unpaid")
+	require.Regexp(t, `acme +suspended`, run(0, "list"))
+	require.Contains(t, run(0, "show", "acme", "--format", "json"), `"state": "suspended"`)
+	run(0, "resume", "acme")
+	require.Regexp(t, `state +active`, run(0, "show", "acme"))
+	run(exitNotFound, "show", "nobody")
+	require.Equal(t, exitAuth, exitCode(func() error { _, err := stella(t, "export", "list"); return err }()), "and nothing else")
+}

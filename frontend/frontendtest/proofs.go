@@ -10,12 +10,10 @@ import (
 
 // Proofs is a memory of used proofs for one test.
 type Proofs struct {
-	mu   sync.Mutex
-	used map[[32]byte]bool
-	// Fail is what Use answers when it is set.
-	Fail error
-	// Nonce is what proofs must carry when it is set.
-	Nonce string
+	mu    sync.Mutex
+	used  map[[32]byte]bool
+	fail  error  // what Use answers when it is set
+	nonce string // what proofs must carry when it is set
 }
 
 // NewProofs makes an empty memory.
@@ -26,10 +24,10 @@ func (p *Proofs) Use(_ context.Context, proof storage.Proof, _ time.Time) error 
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch {
-	case p.Fail != nil:
-		return p.Fail
-	case p.Nonce != "" && proof.Nonce != p.Nonce:
-		return &storage.NonceError{Nonce: p.Nonce}
+	case p.fail != nil:
+		return p.fail
+	case p.nonce != "" && proof.Nonce != p.nonce:
+		return &storage.NonceError{Nonce: p.nonce}
 	case p.used[proof.ID]:
 		return storage.ErrProofUsed
 	}
@@ -41,5 +39,5 @@ func (p *Proofs) Use(_ context.Context, proof storage.Proof, _ time.Time) error 
 func (p *Proofs) Set(fail error, nonce string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.Fail, p.Nonce = fail, nonce
+	p.fail, p.nonce = fail, nonce
 }

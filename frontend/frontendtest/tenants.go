@@ -14,8 +14,7 @@ import (
 type Tenants struct {
 	mu      sync.Mutex
 	tenants map[string]export.Tenant
-	// Fail is what reading the closed ones answers when it is set.
-	Fail error
+	fail    error // what reading the closed ones answers when it is set
 }
 
 // NewTenants makes an installation without tenants.
@@ -82,5 +81,12 @@ func (t *Tenants) ClosedTenants(context.Context) ([]string, error) {
 			closed = append(closed, name)
 		}
 	}
-	return closed, t.Fail
+	return closed, t.fail
+}
+
+// Set changes what reading the closed ones answers.
+func (t *Tenants) Set(fail error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.fail = fail
 }
