@@ -31,6 +31,7 @@ var readers = map[string]string{
 	"bundle.ParseChecksums":     "FuzzParseChecksums",
 	"bundle.ParseHeader":        "FuzzParseHeader",
 	"bundle.ParseSeal":          "FuzzParseSeal",
+	"bundle.ParseAttestation":   "FuzzParseAttestation",
 	"bundle.ParseDigest":        "FuzzParseDigest",
 	"bundle.parseHex":           "FuzzParseDigest FuzzParseChecksums",
 	"bundle.parseExact":         "FuzzParseManifest FuzzParseProvenance FuzzParseSeal",

@@ -35,7 +35,7 @@ func (s *sealing) close(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	sig, err := s.signOnce(ctx, "seal", signing.PAE(bundle.SealPayloadType, seal))
+	sig, err := s.signOnce(ctx, "seal", signing.PAE(bundle.SealPayloadType, seal), nil)
 	if err != nil {
 		return err
 	}
@@ -52,6 +52,21 @@ func (s *sealing) close(ctx context.Context) error {
 	}
 	s.result.ArchiveDigest, s.result.ArchiveBytes = whole.String(), bytes
 	return nil
+}
+
+// attest signs the statement about the whole archive. It is kept beside the bundle,
+// which cannot hold its own digest.
+func (s *sealing) attest(ctx context.Context) error {
+	archive, err := bundle.ParseDigest(s.result.ArchiveDigest)
+	if err != nil {
+		return fmt.Errorf("archive digest: %w", err)
+	}
+	statement, err := bundle.NewAttestation(s.parsed, bundle.DigestOf(s.manifest), bundle.DigestOf(s.provenance), archive, s.result.ArchiveBytes).Encode()
+	if err != nil {
+		return err
+	}
+	_, err = s.signOnce(ctx, "archive", signing.PAE(bundle.StatementPayloadType, statement), statement)
+	return err
 }
 
 // membersOf puts files into archive order.

@@ -30,7 +30,7 @@ func (e *Export) sign(ctx context.Context, ref export.Ref) (PhaseResult, error) 
 	if err := s.collect(ctx); err != nil {
 		return PhaseResult{}, err
 	}
-	for _, step := range []func(context.Context) error{s.signManifest, s.signProvenance, s.listChecksums, s.close} {
+	for _, step := range []func(context.Context) error{s.signManifest, s.signProvenance, s.listChecksums, s.close, s.attest} {
 		if err := step(ctx); err != nil {
 			e.takeBack(ctx, ref.Tenant, digestsOf(s.added)...)
 			return PhaseResult{}, err
@@ -116,7 +116,7 @@ func madeBySign(path string) bool {
 }
 
 func (s *sealing) signManifest(ctx context.Context) error {
-	sig, err := s.signOnce(ctx, bundle.ManifestPath, s.manifest)
+	sig, err := s.signOnce(ctx, bundle.ManifestPath, s.manifest, nil)
 	if err != nil {
 		return err
 	}
@@ -132,7 +132,7 @@ func (s *sealing) signManifest(ctx context.Context) error {
 
 func (s *sealing) signProvenance(ctx context.Context) error {
 	const path = bundle.ProvenancePath
-	sig, err := s.signOnce(ctx, path, signing.PAE(bundle.StatementPayloadType, s.provenance))
+	sig, err := s.signOnce(ctx, path, signing.PAE(bundle.StatementPayloadType, s.provenance), nil)
 	if err != nil {
 		return err
 	}
@@ -148,7 +148,7 @@ func (s *sealing) signProvenance(ctx context.Context) error {
 
 // signEnvelope adds a raw DSSE envelope of the entry at path.
 func (s *sealing) signEnvelope(ctx context.Context, path, at, payloadType string, payload []byte) error {
-	sig, err := s.signOnce(ctx, path, signing.PAE(payloadType, payload))
+	sig, err := s.signOnce(ctx, path, signing.PAE(payloadType, payload), nil)
 	if err != nil {
 		return err
 	}
@@ -162,10 +162,11 @@ func (s *sealing) signEnvelope(ctx context.Context, path, at, payloadType string
 // signOnce gives the signature that was stored when message was signed before,
 // and signs only when there is none: a key service may sign the same message
 // differently, and counts what it signs. Of two attempts that sign at once the
-// first stored is the one both use.
-func (s *sealing) signOnce(ctx context.Context, artifact string, message []byte) ([]byte, error) {
+// first stored is the one both use. A statement is kept with its signature when no
+// bundle has it.
+func (s *sealing) signOnce(ctx context.Context, artifact string, message, statement []byte) ([]byte, error) {
 	want := storage.StoredSignature{Artifact: artifact, KeyID: s.Signer.KeyID(), Algorithm: string(s.Signer.Algorithm()),
-		Message: bundle.DigestOf(message)}
+		Message: bundle.DigestOf(message), Statement: statement}
 	before, err := s.Execution.FindSignature(ctx, s.claim, artifact, want.KeyID, want.Message)
 	if err != nil {
 		return nil, fmt.Errorf("look for the signature of %s: %w", artifact, err)

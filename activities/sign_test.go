@@ -75,7 +75,7 @@ func TestTheKeyServiceIsAskedOnce(t *testing.T) {
 	s := &sealing{Export: &Export{Signer: keys, Execution: kept}}
 	sign := func(artifact, message string) string {
 		t.Helper()
-		sig, err := s.signOnce(t.Context(), artifact, []byte(message))
+		sig, err := s.signOnce(t.Context(), artifact, []byte(message), nil)
 		require.NoError(t, err)
 		return string(sig)
 	}
@@ -84,7 +84,7 @@ func TestTheKeyServiceIsAskedOnce(t *testing.T) {
 	keys.fail = errors.New("the key service is away")
 	require.Equal(t, first, sign("seal", "m"), "what is stored needs no key service")
 	require.Equal(t, 1, keys.signed)
-	_, err := s.signOnce(t.Context(), "seal", []byte("other bytes"))
+	_, err := s.signOnce(t.Context(), "seal", []byte("other bytes"), nil)
 	require.Equal(t, export.CodeSigning, export.CodeOf(err))
 	require.Len(t, kept.all, 1, "what was not signed is not stored")
 	keys.fail = nil
@@ -92,7 +92,7 @@ func TestTheKeyServiceIsAskedOnce(t *testing.T) {
 	keys.id = "another key"
 	require.Equal(t, "4 of m", sign("seal", "m"))
 	kept.fail = errors.New("the database is away")
-	_, err = s.signOnce(t.Context(), "seal", []byte("m"))
+	_, err = s.signOnce(t.Context(), "seal", []byte("m"), nil)
 	require.ErrorIs(t, err, kept.fail)
 	require.Equal(t, 4, keys.signed, "nothing is signed that may be stored")
 }

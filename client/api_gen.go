@@ -134,6 +134,24 @@ func (e TenantInfoState) Valid() bool {
 	}
 }
 
+// Defines values for VerifyReportStatus.
+const (
+	VerifyReportStatusFailed   VerifyReportStatus = "failed"
+	VerifyReportStatusVerified VerifyReportStatus = "verified"
+)
+
+// Valid indicates whether the value is a known member of the VerifyReportStatus enum.
+func (e VerifyReportStatus) Valid() bool {
+	switch e {
+	case VerifyReportStatusFailed:
+		return true
+	case VerifyReportStatusVerified:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ListProfilesParamsArchived.
 const (
 	ListProfilesParamsArchivedExclude ListProfilesParamsArchived = "exclude"
@@ -153,6 +171,30 @@ func (e ListProfilesParamsArchived) Valid() bool {
 	default:
 		return false
 	}
+}
+
+// Attestation defines model for Attestation.
+type Attestation struct {
+	Algorithm string `json:"algorithm"`
+
+	// Envelope A DSSE envelope.
+	Envelope      Envelope             `json:"envelope"`
+	KeyID         string               `json:"keyId"`
+	PredicateType string               `json:"predicateType"`
+	Subject       []AttestationSubject `json:"subject"`
+}
+
+// AttestationList defines model for AttestationList.
+type AttestationList struct {
+	ArchiveDigest string        `json:"archiveDigest"`
+	Attestations  []Attestation `json:"attestations"`
+	RunID         string        `json:"runId"`
+}
+
+// AttestationSubject defines model for AttestationSubject.
+type AttestationSubject struct {
+	Digest map[string]string `json:"digest"`
+	Name   string            `json:"name"`
 }
 
 // CancelRequest defines model for CancelRequest.
@@ -176,6 +218,20 @@ type DocumentPage struct {
 	AsOf       int64            `json:"asOf"`
 	Documents  []LedgerDocument `json:"documents"`
 	NextCursor string           `json:"nextCursor,omitempty,omitzero"`
+}
+
+// Envelope A DSSE envelope.
+type Envelope struct {
+	// Payload Base64 of the statement.
+	Payload     string              `json:"payload"`
+	PayloadType string              `json:"payloadType"`
+	Signatures  []EnvelopeSignature `json:"signatures"`
+}
+
+// EnvelopeSignature defines model for EnvelopeSignature.
+type EnvelopeSignature struct {
+	Keyid string `json:"keyid"`
+	Sig   string `json:"sig"`
 }
 
 // Health defines model for Health.
@@ -708,6 +764,60 @@ type TimeWindow struct {
 	To    *string `json:"to,omitempty"`
 }
 
+// VerifyCheck defines model for VerifyCheck.
+type VerifyCheck struct {
+	Actual   string `json:"actual,omitempty,omitzero"`
+	Expected string `json:"expected,omitempty,omitzero"`
+	Name     string `json:"name"`
+	Ok       bool   `json:"ok"`
+	Path     string `json:"path,omitempty,omitzero"`
+}
+
+// VerifyFailure defines model for VerifyFailure.
+type VerifyFailure struct {
+	// Class content, signature, absent or other; exit codes 2, 3, 4 and 5
+	Class   string `json:"class"`
+	Message string `json:"message"`
+
+	// Path The entry at fault.
+	Path   string `json:"path,omitempty,omitzero"`
+	Reason string `json:"reason"`
+}
+
+// VerifyReport What a verification checked. Run, tenant and digests are absent until the signature over what they come from has been checked.
+type VerifyReport struct {
+	ArchiveDigest string        `json:"archiveDigest,omitempty,omitzero"`
+	Checks        []VerifyCheck `json:"checks"`
+
+	// Evidence When it was asked for.
+	Evidence      map[string]interface{} `json:"evidence,omitempty,omitzero"`
+	Failure       VerifyFailure          `json:"failure,omitempty,omitzero"`
+	Files         int64                  `json:"files"`
+	PayloadDigest string                 `json:"payloadDigest,omitempty,omitzero"`
+	Records       int64                  `json:"records"`
+	RerunHash     string                 `json:"rerunHash,omitempty,omitzero"`
+	RunID         string                 `json:"runId,omitempty,omitzero"`
+	Signatures    []VerifySignature      `json:"signatures"`
+	Status        VerifyReportStatus     `json:"status"`
+	Tenant        string                 `json:"tenant,omitempty,omitzero"`
+}
+
+// VerifyReportStatus defines model for VerifyReport.Status.
+type VerifyReportStatus string
+
+// VerifySignature defines model for VerifySignature.
+type VerifySignature struct {
+	Algorithm string `json:"algorithm,omitempty,omitzero"`
+
+	// Artifact What is signed.
+	Artifact string `json:"artifact"`
+	KeyID    string `json:"keyId,omitempty,omitzero"`
+	Ok       bool   `json:"ok"`
+
+	// Path Where the signature is.
+	Path string `json:"path"`
+}
+
 // AsOf defines model for AsOf.
 type AsOf = string
 
@@ -915,6 +1025,15 @@ type GetRunParams struct {
 	XStellaOpsTenant *TenantHeaderAlias `json:"X-StellaOps-Tenant,omitempty"`
 }
 
+// GetAttestationParams defines parameters for GetAttestation.
+type GetAttestationParams struct {
+	// XStellaTenant When present it must equal the token's tenant.
+	XStellaTenant *TenantHeader `json:"X-Stella-Tenant,omitempty"`
+
+	// XStellaOpsTenant Older name of X-Stella-Tenant.
+	XStellaOpsTenant *TenantHeaderAlias `json:"X-StellaOps-Tenant,omitempty"`
+}
+
 // CancelRunParams defines parameters for CancelRun.
 type CancelRunParams struct {
 	// XStellaReason Why, when the body gives no reason.
@@ -969,6 +1088,18 @@ type GetManifestParams struct {
 
 // GetProvenanceParams defines parameters for GetProvenance.
 type GetProvenanceParams struct {
+	// XStellaTenant When present it must equal the token's tenant.
+	XStellaTenant *TenantHeader `json:"X-Stella-Tenant,omitempty"`
+
+	// XStellaOpsTenant Older name of X-Stella-Tenant.
+	XStellaOpsTenant *TenantHeaderAlias `json:"X-StellaOps-Tenant,omitempty"`
+}
+
+// VerifyRunParams defines parameters for VerifyRun.
+type VerifyRunParams struct {
+	// Evidence Also read every line, and count the documents that are proved to be what was imported.
+	Evidence *bool `form:"evidence,omitempty" json:"evidence,omitempty"`
+
 	// XStellaTenant When present it must equal the token's tenant.
 	XStellaTenant *TenantHeader `json:"X-Stella-Tenant,omitempty"`
 
@@ -1061,6 +1192,15 @@ type ListTenantsParams struct {
 
 	// Cursor The `nextCursor` of the page before.
 	Cursor *string `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// GetExportAttestationParams defines parameters for GetExportAttestation.
+type GetExportAttestationParams struct {
+	// XStellaTenant When present it must equal the token's tenant.
+	XStellaTenant *TenantHeader `json:"X-Stella-Tenant,omitempty"`
+
+	// XStellaOpsTenant Older name of X-Stella-Tenant.
+	XStellaOpsTenant *TenantHeaderAlias `json:"X-StellaOps-Tenant,omitempty"`
 }
 
 // GetProfileSchemaParams defines parameters for GetProfileSchema.
@@ -1297,6 +1437,14 @@ type ClientInterface interface {
 	// Corresponds with GET /api/export/runs/{id} (the `GetRun` operationId).
 	GetRun(ctx context.Context, id RunID, params *GetRunParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// GetAttestation The signed statements about the archive of a run
+	//
+	// DSSE envelopes around in-toto Statements v1 whose subject is the archive (docs/formats/signatures.md).
+	// A run of a version that attested no archives is 409.
+	//
+	// Corresponds with GET /api/export/runs/{id}/attestation (the `GetAttestation` operationId).
+	GetAttestation(ctx context.Context, id RunID, params *GetAttestationParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// CancelRunWithBody Ask a run to end
 	//
 	// Records who asked and why and tells the workers. The run stops at its next step and
@@ -1355,6 +1503,16 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /api/export/runs/{id}/provenance (the `GetProvenance` operationId).
 	GetProvenance(ctx context.Context, id RunID, params *GetProvenanceParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// VerifyRun Verify the stored bundle of a run
+	//
+	// Reads every stored byte of the bundle and checks hashes and signatures by the keys that the
+	// installation's configuration trusts. The answer is the report of `stella verify --format json`
+	// on the downloaded bundle; a bundle that is not what it should be is 200 with status failed.
+	// A tenant may have one verification at work; one more is 429.
+	//
+	// Corresponds with POST /api/export/runs/{id}/verify (the `VerifyRun` operationId).
+	VerifyRun(ctx context.Context, id RunID, params *VerifyRunParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListDocuments List the current documents as of a moment
 	//
@@ -1463,6 +1621,11 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /api/tenants/{tenant}/suspend (the `SuspendTenant` operationId).
 	SuspendTenant(ctx context.Context, tenant TenantName, body SuspendTenantJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetExportAttestation The same as /api/export/runs/{id}/attestation
+	//
+	// Corresponds with GET /exports/{id}/attestation (the `GetExportAttestation` operationId).
+	GetExportAttestation(ctx context.Context, id RunID, params *GetExportAttestationParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// Live The process runs
 	//
@@ -1746,6 +1909,24 @@ func (c *api) GetRun(ctx context.Context, id RunID, params *GetRunParams, reqEdi
 	return c.Client.Do(req)
 }
 
+// GetAttestation The signed statements about the archive of a run
+//
+// DSSE envelopes around in-toto Statements v1 whose subject is the archive (docs/formats/signatures.md).
+// A run of a version that attested no archives is 409.
+//
+// Corresponds with GET /api/export/runs/{id}/attestation (the `GetAttestation` operationId).
+func (c *api) GetAttestation(ctx context.Context, id RunID, params *GetAttestationParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetAttestationRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // CancelRunWithBody Ask a run to end
 //
 // Records who asked and why and tells the workers. The run stops at its next step and
@@ -1855,6 +2036,26 @@ func (c *api) GetManifest(ctx context.Context, id RunID, params *GetManifestPara
 // Corresponds with GET /api/export/runs/{id}/provenance (the `GetProvenance` operationId).
 func (c *api) GetProvenance(ctx context.Context, id RunID, params *GetProvenanceParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetProvenanceRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// VerifyRun Verify the stored bundle of a run
+//
+// Reads every stored byte of the bundle and checks hashes and signatures by the keys that the
+// installation's configuration trusts. The answer is the report of `stella verify --format json`
+// on the downloaded bundle; a bundle that is not what it should be is 200 with status failed.
+// A tenant may have one verification at work; one more is 429.
+//
+// Corresponds with POST /api/export/runs/{id}/verify (the `VerifyRun` operationId).
+func (c *api) VerifyRun(ctx context.Context, id RunID, params *VerifyRunParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewVerifyRunRequest(c.Server, id, params)
 	if err != nil {
 		return nil, err
 	}
@@ -2083,6 +2284,21 @@ func (c *api) SuspendTenantWithBody(ctx context.Context, tenant TenantName, cont
 // Corresponds with POST /api/tenants/{tenant}/suspend (the `SuspendTenant` operationId).
 func (c *api) SuspendTenant(ctx context.Context, tenant TenantName, body SuspendTenantJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewSuspendTenantRequest(c.Server, tenant, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetExportAttestation The same as /api/export/runs/{id}/attestation
+//
+// Corresponds with GET /exports/{id}/attestation (the `GetExportAttestation` operationId).
+func (c *api) GetExportAttestation(ctx context.Context, id RunID, params *GetExportAttestationParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetExportAttestationRequest(c.Server, id, params)
 	if err != nil {
 		return nil, err
 	}
@@ -2965,6 +3181,66 @@ func NewGetRunRequest(server string, id RunID, params *GetRunParams) (*http.Requ
 	return req, nil
 }
 
+// NewGetAttestationRequest constructs an http.Request for the GetAttestation method
+func NewGetAttestationRequest(server string, id RunID, params *GetAttestationParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/export/runs/%s/attestation", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.XStellaTenant != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "X-Stella-Tenant", *params.XStellaTenant, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("X-Stella-Tenant", headerParam0)
+		}
+
+		if params.XStellaOpsTenant != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "X-StellaOps-Tenant", *params.XStellaOpsTenant, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("X-StellaOps-Tenant", headerParam1)
+		}
+
+	}
+
+	return req, nil
+}
+
 // NewCancelRunRequest calls the generic CancelRun builder with application/json body
 func NewCancelRunRequest(server string, id RunID, params *CancelRunParams, body CancelRunJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
@@ -3339,6 +3615,93 @@ func NewGetProvenanceRequest(server string, id RunID, params *GetProvenanceParam
 	}
 
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.XStellaTenant != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "X-Stella-Tenant", *params.XStellaTenant, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("X-Stella-Tenant", headerParam0)
+		}
+
+		if params.XStellaOpsTenant != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "X-StellaOps-Tenant", *params.XStellaOpsTenant, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("X-StellaOps-Tenant", headerParam1)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewVerifyRunRequest constructs an http.Request for the VerifyRun method
+func NewVerifyRunRequest(server string, id RunID, params *VerifyRunParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/export/runs/%s/verify", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Evidence != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "evidence", *params.Evidence, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
 	if err != nil {
 		return nil, err
 	}
@@ -4028,6 +4391,66 @@ func NewSuspendTenantRequestWithBody(server string, tenant TenantName, contentTy
 	return req, nil
 }
 
+// NewGetExportAttestationRequest constructs an http.Request for the GetExportAttestation method
+func NewGetExportAttestationRequest(server string, id RunID, params *GetExportAttestationParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/exports/%s/attestation", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.XStellaTenant != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "X-Stella-Tenant", *params.XStellaTenant, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("X-Stella-Tenant", headerParam0)
+		}
+
+		if params.XStellaOpsTenant != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "X-StellaOps-Tenant", *params.XStellaOpsTenant, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("X-StellaOps-Tenant", headerParam1)
+		}
+
+	}
+
+	return req, nil
+}
+
 // NewLiveRequest constructs an http.Request for the Live method
 func NewLiveRequest(server string) (*http.Request, error) {
 	var err error
@@ -4323,6 +4746,16 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /api/export/runs/{id} (the `GetRun` operationId).
 	GetRunWithResponse(ctx context.Context, id RunID, params *GetRunParams, reqEditors ...RequestEditorFn) (*GetRunResponse, error)
 
+	// GetAttestationWithResponse The signed statements about the archive of a run
+	//
+	// DSSE envelopes around in-toto Statements v1 whose subject is the archive (docs/formats/signatures.md).
+	// A run of a version that attested no archives is 409.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/export/runs/{id}/attestation (the `GetAttestation` operationId).
+	GetAttestationWithResponse(ctx context.Context, id RunID, params *GetAttestationParams, reqEditors ...RequestEditorFn) (*GetAttestationResponse, error)
+
 	// CancelRunWithBodyWithResponse Ask a run to end
 	//
 	// Records who asked and why and tells the workers. The run stops at its next step and
@@ -4389,6 +4822,18 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /api/export/runs/{id}/provenance (the `GetProvenance` operationId).
 	GetProvenanceWithResponse(ctx context.Context, id RunID, params *GetProvenanceParams, reqEditors ...RequestEditorFn) (*GetProvenanceResponse, error)
+
+	// VerifyRunWithResponse Verify the stored bundle of a run
+	//
+	// Reads every stored byte of the bundle and checks hashes and signatures by the keys that the
+	// installation's configuration trusts. The answer is the report of `stella verify --format json`
+	// on the downloaded bundle; a bundle that is not what it should be is 200 with status failed.
+	// A tenant may have one verification at work; one more is 429.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/export/runs/{id}/verify (the `VerifyRun` operationId).
+	VerifyRunWithResponse(ctx context.Context, id RunID, params *VerifyRunParams, reqEditors ...RequestEditorFn) (*VerifyRunResponse, error)
 
 	// ListDocumentsWithResponse List the current documents as of a moment
 	//
@@ -4507,6 +4952,13 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with POST /api/tenants/{tenant}/suspend (the `SuspendTenant` operationId).
 	SuspendTenantWithResponse(ctx context.Context, tenant TenantName, body SuspendTenantJSONRequestBody, reqEditors ...RequestEditorFn) (*SuspendTenantResponse, error)
+
+	// GetExportAttestationWithResponse The same as /api/export/runs/{id}/attestation
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /exports/{id}/attestation (the `GetExportAttestation` operationId).
+	GetExportAttestationWithResponse(ctx context.Context, id RunID, params *GetExportAttestationParams, reqEditors ...RequestEditorFn) (*GetExportAttestationResponse, error)
 
 	// LiveWithResponse The process runs
 	//
@@ -5586,6 +6038,111 @@ func (r GetRunResponse) ContentType() string {
 	return ""
 }
 
+// GetAttestationResponse401Headers the declared response headers of an HTTP 401 response for GetAttestation
+type GetAttestationResponse401Headers struct {
+	DPoPNonce       string
+	WWWAuthenticate string
+}
+
+type GetAttestationResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *AttestationList
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *BadRequest
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *Unauthorized
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *Forbidden
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *NotFound
+	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationProblemJSON409 *Conflict
+	// ApplicationProblemJSON410 the response for an HTTP 410 `application/problem+json` response
+	ApplicationProblemJSON410 *Gone
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *Internal
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *Unavailable
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *GetAttestationResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetAttestationResponse) GetJSON200() *AttestationList {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r GetAttestationResponse) GetApplicationProblemJSON400() *BadRequest {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r GetAttestationResponse) GetApplicationProblemJSON401() *Unauthorized {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r GetAttestationResponse) GetApplicationProblemJSON403() *Forbidden {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r GetAttestationResponse) GetApplicationProblemJSON404() *NotFound {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r GetAttestationResponse) GetApplicationProblemJSON409() *Conflict {
+	return r.ApplicationProblemJSON409
+}
+
+// GetApplicationProblemJSON410 returns the response for an HTTP 410 `application/problem+json` response
+func (r GetAttestationResponse) GetApplicationProblemJSON410() *Gone {
+	return r.ApplicationProblemJSON410
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r GetAttestationResponse) GetApplicationProblemJSON500() *Internal {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r GetAttestationResponse) GetApplicationProblemJSON503() *Unavailable {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r GetAttestationResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetAttestationResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetAttestationResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetAttestationResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // CancelRunResponse401Headers the declared response headers of an HTTP 401 response for CancelRun
 type CancelRunResponse401Headers struct {
 	DPoPNonce       string
@@ -6179,6 +6736,128 @@ func (r GetProvenanceResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r GetProvenanceResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// VerifyRunResponse401Headers the declared response headers of an HTTP 401 response for VerifyRun
+type VerifyRunResponse401Headers struct {
+	DPoPNonce       string
+	WWWAuthenticate string
+}
+
+// VerifyRunResponse429Headers the declared response headers of an HTTP 429 response for VerifyRun
+type VerifyRunResponse429Headers struct {
+	RetryAfter            string
+	XStellaQuotaLimit     string
+	XStellaQuotaRemaining string
+	XStellaQuotaReset     string
+}
+
+type VerifyRunResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *VerifyReport
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *BadRequest
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *Unauthorized
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *Forbidden
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *NotFound
+	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationProblemJSON409 *Conflict
+	// ApplicationProblemJSON410 the response for an HTTP 410 `application/problem+json` response
+	ApplicationProblemJSON410 *Gone
+	// ApplicationProblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationProblemJSON429 *TooManyRequests
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *Internal
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *Unavailable
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *VerifyRunResponse401Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *VerifyRunResponse429Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r VerifyRunResponse) GetJSON200() *VerifyReport {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r VerifyRunResponse) GetApplicationProblemJSON400() *BadRequest {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r VerifyRunResponse) GetApplicationProblemJSON401() *Unauthorized {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r VerifyRunResponse) GetApplicationProblemJSON403() *Forbidden {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r VerifyRunResponse) GetApplicationProblemJSON404() *NotFound {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r VerifyRunResponse) GetApplicationProblemJSON409() *Conflict {
+	return r.ApplicationProblemJSON409
+}
+
+// GetApplicationProblemJSON410 returns the response for an HTTP 410 `application/problem+json` response
+func (r VerifyRunResponse) GetApplicationProblemJSON410() *Gone {
+	return r.ApplicationProblemJSON410
+}
+
+// GetApplicationProblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r VerifyRunResponse) GetApplicationProblemJSON429() *TooManyRequests {
+	return r.ApplicationProblemJSON429
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r VerifyRunResponse) GetApplicationProblemJSON500() *Internal {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r VerifyRunResponse) GetApplicationProblemJSON503() *Unavailable {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r VerifyRunResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r VerifyRunResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r VerifyRunResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r VerifyRunResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -7035,6 +7714,111 @@ func (r SuspendTenantResponse) ContentType() string {
 	return ""
 }
 
+// GetExportAttestationResponse401Headers the declared response headers of an HTTP 401 response for GetExportAttestation
+type GetExportAttestationResponse401Headers struct {
+	DPoPNonce       string
+	WWWAuthenticate string
+}
+
+type GetExportAttestationResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *AttestationList
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *BadRequest
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *Unauthorized
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *Forbidden
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *NotFound
+	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationProblemJSON409 *Conflict
+	// ApplicationProblemJSON410 the response for an HTTP 410 `application/problem+json` response
+	ApplicationProblemJSON410 *Gone
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *Internal
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *Unavailable
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *GetExportAttestationResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetExportAttestationResponse) GetJSON200() *AttestationList {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r GetExportAttestationResponse) GetApplicationProblemJSON400() *BadRequest {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r GetExportAttestationResponse) GetApplicationProblemJSON401() *Unauthorized {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r GetExportAttestationResponse) GetApplicationProblemJSON403() *Forbidden {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r GetExportAttestationResponse) GetApplicationProblemJSON404() *NotFound {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r GetExportAttestationResponse) GetApplicationProblemJSON409() *Conflict {
+	return r.ApplicationProblemJSON409
+}
+
+// GetApplicationProblemJSON410 returns the response for an HTTP 410 `application/problem+json` response
+func (r GetExportAttestationResponse) GetApplicationProblemJSON410() *Gone {
+	return r.ApplicationProblemJSON410
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r GetExportAttestationResponse) GetApplicationProblemJSON500() *Internal {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r GetExportAttestationResponse) GetApplicationProblemJSON503() *Unavailable {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r GetExportAttestationResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetExportAttestationResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetExportAttestationResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetExportAttestationResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 type LiveResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -7433,6 +8217,22 @@ func (c *ClientWithResponses) GetRunWithResponse(ctx context.Context, id RunID, 
 	return ParseGetRunResponse(rsp)
 }
 
+// GetAttestationWithResponse The signed statements about the archive of a run
+//
+// DSSE envelopes around in-toto Statements v1 whose subject is the archive (docs/formats/signatures.md).
+// A run of a version that attested no archives is 409.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/export/runs/{id}/attestation (the `GetAttestation` operationId).
+func (c *ClientWithResponses) GetAttestationWithResponse(ctx context.Context, id RunID, params *GetAttestationParams, reqEditors ...RequestEditorFn) (*GetAttestationResponse, error) {
+	rsp, err := c.GetAttestation(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetAttestationResponse(rsp)
+}
+
 // CancelRunWithBodyWithResponse Ask a run to end
 //
 // Records who asked and why and tells the workers. The run stops at its next step and
@@ -7534,6 +8334,24 @@ func (c *ClientWithResponses) GetProvenanceWithResponse(ctx context.Context, id 
 		return nil, err
 	}
 	return ParseGetProvenanceResponse(rsp)
+}
+
+// VerifyRunWithResponse Verify the stored bundle of a run
+//
+// Reads every stored byte of the bundle and checks hashes and signatures by the keys that the
+// installation's configuration trusts. The answer is the report of `stella verify --format json`
+// on the downloaded bundle; a bundle that is not what it should be is 200 with status failed.
+// A tenant may have one verification at work; one more is 429.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/export/runs/{id}/verify (the `VerifyRun` operationId).
+func (c *ClientWithResponses) VerifyRunWithResponse(ctx context.Context, id RunID, params *VerifyRunParams, reqEditors ...RequestEditorFn) (*VerifyRunResponse, error) {
+	rsp, err := c.VerifyRun(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseVerifyRunResponse(rsp)
 }
 
 // ListDocumentsWithResponse List the current documents as of a moment
@@ -7724,6 +8542,19 @@ func (c *ClientWithResponses) SuspendTenantWithResponse(ctx context.Context, ten
 		return nil, err
 	}
 	return ParseSuspendTenantResponse(rsp)
+}
+
+// GetExportAttestationWithResponse The same as /api/export/runs/{id}/attestation
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /exports/{id}/attestation (the `GetExportAttestation` operationId).
+func (c *ClientWithResponses) GetExportAttestationWithResponse(ctx context.Context, id RunID, params *GetExportAttestationParams, reqEditors ...RequestEditorFn) (*GetExportAttestationResponse, error) {
+	rsp, err := c.GetExportAttestation(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetExportAttestationResponse(rsp)
 }
 
 // LiveWithResponse The process runs
@@ -8836,6 +9667,108 @@ func ParseGetRunResponse(rsp *http.Response) (*GetRunResponse, error) {
 	return response, nil
 }
 
+// ParseGetAttestationResponse parses an HTTP response from a GetAttestationWithResponse call
+func ParseGetAttestationResponse(rsp *http.Response) (*GetAttestationResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetAttestationResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest AttestationList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest BadRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthorized
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest NotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest Conflict
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 410:
+		var dest Gone
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON410 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Internal
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Unavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers GetAttestationResponse401Headers
+		if values := rsp.Header.Values("DPoP-Nonce"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "DPoP-Nonce", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.DPoPNonce = value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
 // ParseCancelRunResponse parses an HTTP response from a CancelRunWithResponse call
 func ParseCancelRunResponse(rsp *http.Response) (*CancelRunResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -9592,6 +10525,146 @@ func ParseGetProvenanceResponse(rsp *http.Response) (*GetProvenanceResponse, err
 			headers.WWWAuthenticate = value
 		}
 		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseVerifyRunResponse parses an HTTP response from a VerifyRunWithResponse call
+func ParseVerifyRunResponse(rsp *http.Response) (*VerifyRunResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &VerifyRunResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest VerifyReport
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest BadRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthorized
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest NotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest Conflict
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 410:
+		var dest Gone
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON410 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest TooManyRequests
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Internal
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Unavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers VerifyRunResponse401Headers
+		if values := rsp.Header.Values("DPoP-Nonce"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "DPoP-Nonce", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.DPoPNonce = value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 429:
+		var headers VerifyRunResponse429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("X-Stella-Quota-Limit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Stella-Quota-Limit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XStellaQuotaLimit = value
+		}
+		if values := rsp.Header.Values("X-Stella-Quota-Remaining"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Stella-Quota-Remaining", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XStellaQuotaRemaining = value
+		}
+		if values := rsp.Header.Values("X-Stella-Quota-Reset"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Stella-Quota-Reset", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XStellaQuotaReset = value
+		}
+		response.Headers429 = &headers
 	}
 
 	return response, nil
@@ -10427,6 +11500,108 @@ func ParseSuspendTenantResponse(rsp *http.Response) (*SuspendTenantResponse, err
 	switch {
 	case rsp.StatusCode == 401:
 		var headers SuspendTenantResponse401Headers
+		if values := rsp.Header.Values("DPoP-Nonce"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "DPoP-Nonce", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.DPoPNonce = value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetExportAttestationResponse parses an HTTP response from a GetExportAttestationWithResponse call
+func ParseGetExportAttestationResponse(rsp *http.Response) (*GetExportAttestationResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetExportAttestationResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest AttestationList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest BadRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthorized
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest NotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest Conflict
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 410:
+		var dest Gone
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON410 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Internal
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Unavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers GetExportAttestationResponse401Headers
 		if values := rsp.Header.Values("DPoP-Nonce"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "DPoP-Nonce", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {

@@ -136,6 +136,24 @@ func (e TenantInfoState) Valid() bool {
 	}
 }
 
+// Defines values for VerifyReportStatus.
+const (
+	VerifyReportStatusFailed   VerifyReportStatus = "failed"
+	VerifyReportStatusVerified VerifyReportStatus = "verified"
+)
+
+// Valid indicates whether the value is a known member of the VerifyReportStatus enum.
+func (e VerifyReportStatus) Valid() bool {
+	switch e {
+	case VerifyReportStatusFailed:
+		return true
+	case VerifyReportStatusVerified:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ListProfilesParamsArchived.
 const (
 	ListProfilesParamsArchivedExclude ListProfilesParamsArchived = "exclude"
@@ -155,6 +173,30 @@ func (e ListProfilesParamsArchived) Valid() bool {
 	default:
 		return false
 	}
+}
+
+// Attestation defines model for Attestation.
+type Attestation struct {
+	Algorithm string `json:"algorithm"`
+
+	// Envelope A DSSE envelope.
+	Envelope      Envelope             `json:"envelope"`
+	KeyID         string               `json:"keyId"`
+	PredicateType string               `json:"predicateType"`
+	Subject       []AttestationSubject `json:"subject"`
+}
+
+// AttestationList defines model for AttestationList.
+type AttestationList struct {
+	ArchiveDigest string        `json:"archiveDigest"`
+	Attestations  []Attestation `json:"attestations"`
+	RunID         string        `json:"runId"`
+}
+
+// AttestationSubject defines model for AttestationSubject.
+type AttestationSubject struct {
+	Digest map[string]string `json:"digest"`
+	Name   string            `json:"name"`
 }
 
 // CancelRequest defines model for CancelRequest.
@@ -178,6 +220,20 @@ type DocumentPage struct {
 	AsOf       int64            `json:"asOf"`
 	Documents  []LedgerDocument `json:"documents"`
 	NextCursor string           `json:"nextCursor,omitempty,omitzero"`
+}
+
+// Envelope A DSSE envelope.
+type Envelope struct {
+	// Payload Base64 of the statement.
+	Payload     string              `json:"payload"`
+	PayloadType string              `json:"payloadType"`
+	Signatures  []EnvelopeSignature `json:"signatures"`
+}
+
+// EnvelopeSignature defines model for EnvelopeSignature.
+type EnvelopeSignature struct {
+	Keyid string `json:"keyid"`
+	Sig   string `json:"sig"`
 }
 
 // Health defines model for Health.
@@ -710,6 +766,60 @@ type TimeWindow struct {
 	To    *string `json:"to,omitempty"`
 }
 
+// VerifyCheck defines model for VerifyCheck.
+type VerifyCheck struct {
+	Actual   string `json:"actual,omitempty,omitzero"`
+	Expected string `json:"expected,omitempty,omitzero"`
+	Name     string `json:"name"`
+	Ok       bool   `json:"ok"`
+	Path     string `json:"path,omitempty,omitzero"`
+}
+
+// VerifyFailure defines model for VerifyFailure.
+type VerifyFailure struct {
+	// Class content, signature, absent or other; exit codes 2, 3, 4 and 5
+	Class   string `json:"class"`
+	Message string `json:"message"`
+
+	// Path The entry at fault.
+	Path   string `json:"path,omitempty,omitzero"`
+	Reason string `json:"reason"`
+}
+
+// VerifyReport What a verification checked. Run, tenant and digests are absent until the signature over what they come from has been checked.
+type VerifyReport struct {
+	ArchiveDigest string        `json:"archiveDigest,omitempty,omitzero"`
+	Checks        []VerifyCheck `json:"checks"`
+
+	// Evidence When it was asked for.
+	Evidence      map[string]interface{} `json:"evidence,omitempty,omitzero"`
+	Failure       VerifyFailure          `json:"failure,omitempty,omitzero"`
+	Files         int64                  `json:"files"`
+	PayloadDigest string                 `json:"payloadDigest,omitempty,omitzero"`
+	Records       int64                  `json:"records"`
+	RerunHash     string                 `json:"rerunHash,omitempty,omitzero"`
+	RunID         string                 `json:"runId,omitempty,omitzero"`
+	Signatures    []VerifySignature      `json:"signatures"`
+	Status        VerifyReportStatus     `json:"status"`
+	Tenant        string                 `json:"tenant,omitempty,omitzero"`
+}
+
+// VerifyReportStatus defines model for VerifyReport.Status.
+type VerifyReportStatus string
+
+// VerifySignature defines model for VerifySignature.
+type VerifySignature struct {
+	Algorithm string `json:"algorithm,omitempty,omitzero"`
+
+	// Artifact What is signed.
+	Artifact string `json:"artifact"`
+	KeyID    string `json:"keyId,omitempty,omitzero"`
+	Ok       bool   `json:"ok"`
+
+	// Path Where the signature is.
+	Path string `json:"path"`
+}
+
 // AsOf defines model for AsOf.
 type AsOf = string
 
@@ -917,6 +1027,15 @@ type GetRunParams struct {
 	XStellaOpsTenant *TenantHeaderAlias `json:"X-StellaOps-Tenant,omitempty"`
 }
 
+// GetAttestationParams defines parameters for GetAttestation.
+type GetAttestationParams struct {
+	// XStellaTenant When present it must equal the token's tenant.
+	XStellaTenant *TenantHeader `json:"X-Stella-Tenant,omitempty"`
+
+	// XStellaOpsTenant Older name of X-Stella-Tenant.
+	XStellaOpsTenant *TenantHeaderAlias `json:"X-StellaOps-Tenant,omitempty"`
+}
+
 // CancelRunParams defines parameters for CancelRun.
 type CancelRunParams struct {
 	// XStellaReason Why, when the body gives no reason.
@@ -971,6 +1090,18 @@ type GetManifestParams struct {
 
 // GetProvenanceParams defines parameters for GetProvenance.
 type GetProvenanceParams struct {
+	// XStellaTenant When present it must equal the token's tenant.
+	XStellaTenant *TenantHeader `json:"X-Stella-Tenant,omitempty"`
+
+	// XStellaOpsTenant Older name of X-Stella-Tenant.
+	XStellaOpsTenant *TenantHeaderAlias `json:"X-StellaOps-Tenant,omitempty"`
+}
+
+// VerifyRunParams defines parameters for VerifyRun.
+type VerifyRunParams struct {
+	// Evidence Also read every line, and count the documents that are proved to be what was imported.
+	Evidence *bool `form:"evidence,omitempty" json:"evidence,omitempty"`
+
 	// XStellaTenant When present it must equal the token's tenant.
 	XStellaTenant *TenantHeader `json:"X-Stella-Tenant,omitempty"`
 
@@ -1065,6 +1196,15 @@ type ListTenantsParams struct {
 	Cursor *string `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
+// GetExportAttestationParams defines parameters for GetExportAttestation.
+type GetExportAttestationParams struct {
+	// XStellaTenant When present it must equal the token's tenant.
+	XStellaTenant *TenantHeader `json:"X-Stella-Tenant,omitempty"`
+
+	// XStellaOpsTenant Older name of X-Stella-Tenant.
+	XStellaOpsTenant *TenantHeaderAlias `json:"X-StellaOps-Tenant,omitempty"`
+}
+
 // GetProfileSchemaParams defines parameters for GetProfileSchema.
 type GetProfileSchemaParams struct {
 	IfNoneMatch *string `json:"If-None-Match,omitempty"`
@@ -1123,6 +1263,9 @@ type ServerInterface interface {
 	// GetRun State, progress, digests and signatures of a run
 	// (GET /api/export/runs/{id})
 	GetRun(ctx echo.Context, id RunID, params GetRunParams) error
+	// GetAttestation The signed statements about the archive of a run
+	// (GET /api/export/runs/{id}/attestation)
+	GetAttestation(ctx echo.Context, id RunID, params GetAttestationParams) error
 	// CancelRun Ask a run to end
 	// (POST /api/export/runs/{id}/cancel)
 	CancelRun(ctx echo.Context, id RunID, params CancelRunParams) error
@@ -1138,6 +1281,9 @@ type ServerInterface interface {
 	// GetProvenance The signed provenance, byte for byte as in the bundle
 	// (GET /api/export/runs/{id}/provenance)
 	GetProvenance(ctx echo.Context, id RunID, params GetProvenanceParams) error
+	// VerifyRun Verify the stored bundle of a run
+	// (POST /api/export/runs/{id}/verify)
+	VerifyRun(ctx echo.Context, id RunID, params VerifyRunParams) error
 	// ListDocuments List the current documents as of a moment
 	// (GET /api/ledger/documents)
 	ListDocuments(ctx echo.Context, params ListDocumentsParams) error
@@ -1165,6 +1311,9 @@ type ServerInterface interface {
 	// SuspendTenant Refuse a tenant
 	// (POST /api/tenants/{tenant}/suspend)
 	SuspendTenant(ctx echo.Context, tenant TenantName) error
+	// GetExportAttestation The same as /api/export/runs/{id}/attestation
+	// (GET /exports/{id}/attestation)
+	GetExportAttestation(ctx echo.Context, id RunID, params GetExportAttestationParams) error
 	// Live The process runs
 	// (GET /health/live)
 	Live(ctx echo.Context) error
@@ -1790,6 +1939,57 @@ func (w *ServerInterfaceWrapper) GetRun(ctx echo.Context) error {
 	return err
 }
 
+// GetAttestation converts echo context to params.
+func (w *ServerInterfaceWrapper) GetAttestation(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id RunID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetAttestationParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "X-Stella-Tenant" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("X-Stella-Tenant")]; found {
+		var XStellaTenant TenantHeader
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for X-Stella-Tenant, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "X-Stella-Tenant", valueList[0], &XStellaTenant, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter X-Stella-Tenant: %s", err))
+		}
+
+		params.XStellaTenant = &XStellaTenant
+	}
+	// ------------- Optional header parameter "X-StellaOps-Tenant" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("X-StellaOps-Tenant")]; found {
+		var XStellaOpsTenant TenantHeaderAlias
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for X-StellaOps-Tenant, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "X-StellaOps-Tenant", valueList[0], &XStellaOpsTenant, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter X-StellaOps-Tenant: %s", err))
+		}
+
+		params.XStellaOpsTenant = &XStellaOpsTenant
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetAttestation(ctx, id, params)
+	return err
+}
+
 // CancelRun converts echo context to params.
 func (w *ServerInterfaceWrapper) CancelRun(ctx echo.Context) error {
 	var err error
@@ -2130,6 +2330,63 @@ func (w *ServerInterfaceWrapper) GetProvenance(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.GetProvenance(ctx, id, params)
+	return err
+}
+
+// VerifyRun converts echo context to params.
+func (w *ServerInterfaceWrapper) VerifyRun(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id RunID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params VerifyRunParams
+	// ------------- Optional query parameter "evidence" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "evidence", ctx.QueryParams(), &params.Evidence, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter evidence: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "X-Stella-Tenant" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("X-Stella-Tenant")]; found {
+		var XStellaTenant TenantHeader
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for X-Stella-Tenant, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "X-Stella-Tenant", valueList[0], &XStellaTenant, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter X-Stella-Tenant: %s", err))
+		}
+
+		params.XStellaTenant = &XStellaTenant
+	}
+	// ------------- Optional header parameter "X-StellaOps-Tenant" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("X-StellaOps-Tenant")]; found {
+		var XStellaOpsTenant TenantHeaderAlias
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for X-StellaOps-Tenant, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "X-StellaOps-Tenant", valueList[0], &XStellaOpsTenant, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter X-StellaOps-Tenant: %s", err))
+		}
+
+		params.XStellaOpsTenant = &XStellaOpsTenant
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.VerifyRun(ctx, id, params)
 	return err
 }
 
@@ -2493,6 +2750,57 @@ func (w *ServerInterfaceWrapper) SuspendTenant(ctx echo.Context) error {
 	return err
 }
 
+// GetExportAttestation converts echo context to params.
+func (w *ServerInterfaceWrapper) GetExportAttestation(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id RunID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetExportAttestationParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "X-Stella-Tenant" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("X-Stella-Tenant")]; found {
+		var XStellaTenant TenantHeader
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for X-Stella-Tenant, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "X-Stella-Tenant", valueList[0], &XStellaTenant, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter X-Stella-Tenant: %s", err))
+		}
+
+		params.XStellaTenant = &XStellaTenant
+	}
+	// ------------- Optional header parameter "X-StellaOps-Tenant" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("X-StellaOps-Tenant")]; found {
+		var XStellaOpsTenant TenantHeaderAlias
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for X-StellaOps-Tenant, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "X-StellaOps-Tenant", valueList[0], &XStellaOpsTenant, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter X-StellaOps-Tenant: %s", err))
+		}
+
+		params.XStellaOpsTenant = &XStellaOpsTenant
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetExportAttestation(ctx, id, params)
+	return err
+}
+
 // Live converts echo context to params.
 func (w *ServerInterfaceWrapper) Live(ctx echo.Context) error {
 	var err error
@@ -2604,11 +2912,13 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/api/export/runs", wrapper.ListRuns, options.OperationMiddlewares["ListRuns"]...)
 	router.POST(options.BaseURL+"/api/export/runs", wrapper.CreateRun, options.OperationMiddlewares["CreateRun"]...)
 	router.GET(options.BaseURL+"/api/export/runs/:id", wrapper.GetRun, options.OperationMiddlewares["GetRun"]...)
+	router.GET(options.BaseURL+"/api/export/runs/:id/attestation", wrapper.GetAttestation, options.OperationMiddlewares["GetAttestation"]...)
 	router.POST(options.BaseURL+"/api/export/runs/:id/cancel", wrapper.CancelRun, options.OperationMiddlewares["CancelRun"]...)
 	router.GET(options.BaseURL+"/api/export/runs/:id/download", wrapper.DownloadRun, options.OperationMiddlewares["DownloadRun"]...)
 	router.GET(options.BaseURL+"/api/export/runs/:id/events", wrapper.StreamEvents, options.OperationMiddlewares["StreamEvents"]...)
 	router.GET(options.BaseURL+"/api/export/runs/:id/manifest", wrapper.GetManifest, options.OperationMiddlewares["GetManifest"]...)
 	router.GET(options.BaseURL+"/api/export/runs/:id/provenance", wrapper.GetProvenance, options.OperationMiddlewares["GetProvenance"]...)
+	router.POST(options.BaseURL+"/api/export/runs/:id/verify", wrapper.VerifyRun, options.OperationMiddlewares["VerifyRun"]...)
 	router.GET(options.BaseURL+"/api/ledger/documents", wrapper.ListDocuments, options.OperationMiddlewares["ListDocuments"]...)
 	router.POST(options.BaseURL+"/api/ledger/documents", wrapper.ImportDocuments, options.OperationMiddlewares["ImportDocuments"]...)
 	router.GET(options.BaseURL+"/api/ledger/documents/:digest", wrapper.GetDocument, options.OperationMiddlewares["GetDocument"]...)
@@ -2618,6 +2928,7 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/api/tenants/:tenant", wrapper.GetTenant, options.OperationMiddlewares["GetTenant"]...)
 	router.POST(options.BaseURL+"/api/tenants/:tenant/resume", wrapper.ResumeTenant, options.OperationMiddlewares["ResumeTenant"]...)
 	router.POST(options.BaseURL+"/api/tenants/:tenant/suspend", wrapper.SuspendTenant, options.OperationMiddlewares["SuspendTenant"]...)
+	router.GET(options.BaseURL+"/exports/:id/attestation", wrapper.GetExportAttestation, options.OperationMiddlewares["GetExportAttestation"]...)
 	router.GET(options.BaseURL+"/health/live", wrapper.Live, options.OperationMiddlewares["Live"]...)
 	router.GET(options.BaseURL+"/health/ready", wrapper.Ready, options.OperationMiddlewares["Ready"]...)
 	router.GET(options.BaseURL+"/schemas/export-profile/:file", wrapper.GetProfileSchema, options.OperationMiddlewares["GetProfileSchema"]...)
@@ -4140,6 +4451,159 @@ func (response GetRun503ApplicationProblemPlusJSONResponse) VisitGetRunResponse(
 	return err
 }
 
+type GetAttestationRequestObject struct {
+	ID     RunID `json:"id"`
+	Params GetAttestationParams
+}
+
+type GetAttestationResponseObject interface {
+	VisitGetAttestationResponse(w http.ResponseWriter) error
+}
+
+type GetAttestation200JSONResponse AttestationList
+
+func (response GetAttestation200JSONResponse) VisitGetAttestationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetAttestation400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response GetAttestation400ApplicationProblemPlusJSONResponse) VisitGetAttestationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetAttestation401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response GetAttestation401ApplicationProblemPlusJSONResponse) VisitGetAttestationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("DPoP-Nonce", fmt.Sprint(response.Headers.DPoPNonce))
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetAttestation403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response GetAttestation403ApplicationProblemPlusJSONResponse) VisitGetAttestationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetAttestation404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response GetAttestation404ApplicationProblemPlusJSONResponse) VisitGetAttestationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetAttestation409ApplicationProblemPlusJSONResponse struct {
+	ConflictApplicationProblemPlusJSONResponse
+}
+
+func (response GetAttestation409ApplicationProblemPlusJSONResponse) VisitGetAttestationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetAttestation410ApplicationProblemPlusJSONResponse struct {
+	GoneApplicationProblemPlusJSONResponse
+}
+
+func (response GetAttestation410ApplicationProblemPlusJSONResponse) VisitGetAttestationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(410)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetAttestation500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response GetAttestation500ApplicationProblemPlusJSONResponse) VisitGetAttestationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetAttestation503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response GetAttestation503ApplicationProblemPlusJSONResponse) VisitGetAttestationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type CancelRunRequestObject struct {
 	ID     RunID `json:"id"`
 	Params CancelRunParams
@@ -5146,6 +5610,179 @@ type GetProvenance503ApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetProvenance503ApplicationProblemPlusJSONResponse) VisitGetProvenanceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type VerifyRunRequestObject struct {
+	ID     RunID `json:"id"`
+	Params VerifyRunParams
+}
+
+type VerifyRunResponseObject interface {
+	VisitVerifyRunResponse(w http.ResponseWriter) error
+}
+
+type VerifyRun200JSONResponse VerifyReport
+
+func (response VerifyRun200JSONResponse) VisitVerifyRunResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type VerifyRun400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response VerifyRun400ApplicationProblemPlusJSONResponse) VisitVerifyRunResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type VerifyRun401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response VerifyRun401ApplicationProblemPlusJSONResponse) VisitVerifyRunResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("DPoP-Nonce", fmt.Sprint(response.Headers.DPoPNonce))
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type VerifyRun403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response VerifyRun403ApplicationProblemPlusJSONResponse) VisitVerifyRunResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type VerifyRun404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response VerifyRun404ApplicationProblemPlusJSONResponse) VisitVerifyRunResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type VerifyRun409ApplicationProblemPlusJSONResponse struct {
+	ConflictApplicationProblemPlusJSONResponse
+}
+
+func (response VerifyRun409ApplicationProblemPlusJSONResponse) VisitVerifyRunResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type VerifyRun410ApplicationProblemPlusJSONResponse struct {
+	GoneApplicationProblemPlusJSONResponse
+}
+
+func (response VerifyRun410ApplicationProblemPlusJSONResponse) VisitVerifyRunResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(410)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type VerifyRun429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response VerifyRun429ApplicationProblemPlusJSONResponse) VisitVerifyRunResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Stella-Quota-Limit", fmt.Sprint(response.Headers.XStellaQuotaLimit))
+	w.Header().Set("X-Stella-Quota-Remaining", fmt.Sprint(response.Headers.XStellaQuotaRemaining))
+	w.Header().Set("X-Stella-Quota-Reset", fmt.Sprint(response.Headers.XStellaQuotaReset))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type VerifyRun500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response VerifyRun500ApplicationProblemPlusJSONResponse) VisitVerifyRunResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type VerifyRun503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response VerifyRun503ApplicationProblemPlusJSONResponse) VisitVerifyRunResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
@@ -6368,6 +7005,159 @@ func (response SuspendTenant503ApplicationProblemPlusJSONResponse) VisitSuspendT
 	return err
 }
 
+type GetExportAttestationRequestObject struct {
+	ID     RunID `json:"id"`
+	Params GetExportAttestationParams
+}
+
+type GetExportAttestationResponseObject interface {
+	VisitGetExportAttestationResponse(w http.ResponseWriter) error
+}
+
+type GetExportAttestation200JSONResponse AttestationList
+
+func (response GetExportAttestation200JSONResponse) VisitGetExportAttestationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetExportAttestation400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response GetExportAttestation400ApplicationProblemPlusJSONResponse) VisitGetExportAttestationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetExportAttestation401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response GetExportAttestation401ApplicationProblemPlusJSONResponse) VisitGetExportAttestationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("DPoP-Nonce", fmt.Sprint(response.Headers.DPoPNonce))
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetExportAttestation403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response GetExportAttestation403ApplicationProblemPlusJSONResponse) VisitGetExportAttestationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetExportAttestation404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response GetExportAttestation404ApplicationProblemPlusJSONResponse) VisitGetExportAttestationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetExportAttestation409ApplicationProblemPlusJSONResponse struct {
+	ConflictApplicationProblemPlusJSONResponse
+}
+
+func (response GetExportAttestation409ApplicationProblemPlusJSONResponse) VisitGetExportAttestationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetExportAttestation410ApplicationProblemPlusJSONResponse struct {
+	GoneApplicationProblemPlusJSONResponse
+}
+
+func (response GetExportAttestation410ApplicationProblemPlusJSONResponse) VisitGetExportAttestationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(410)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetExportAttestation500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response GetExportAttestation500ApplicationProblemPlusJSONResponse) VisitGetExportAttestationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetExportAttestation503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response GetExportAttestation503ApplicationProblemPlusJSONResponse) VisitGetExportAttestationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type LiveRequestObject struct {
 }
 
@@ -6575,6 +7365,9 @@ type StrictServerInterface interface {
 	// GetRun State, progress, digests and signatures of a run
 	// (GET /api/export/runs/{id})
 	GetRun(ctx context.Context, request GetRunRequestObject) (GetRunResponseObject, error)
+	// GetAttestation The signed statements about the archive of a run
+	// (GET /api/export/runs/{id}/attestation)
+	GetAttestation(ctx context.Context, request GetAttestationRequestObject) (GetAttestationResponseObject, error)
 	// CancelRun Ask a run to end
 	// (POST /api/export/runs/{id}/cancel)
 	CancelRun(ctx context.Context, request CancelRunRequestObject) (CancelRunResponseObject, error)
@@ -6590,6 +7383,9 @@ type StrictServerInterface interface {
 	// GetProvenance The signed provenance, byte for byte as in the bundle
 	// (GET /api/export/runs/{id}/provenance)
 	GetProvenance(ctx context.Context, request GetProvenanceRequestObject) (GetProvenanceResponseObject, error)
+	// VerifyRun Verify the stored bundle of a run
+	// (POST /api/export/runs/{id}/verify)
+	VerifyRun(ctx context.Context, request VerifyRunRequestObject) (VerifyRunResponseObject, error)
 	// ListDocuments List the current documents as of a moment
 	// (GET /api/ledger/documents)
 	ListDocuments(ctx context.Context, request ListDocumentsRequestObject) (ListDocumentsResponseObject, error)
@@ -6617,6 +7413,9 @@ type StrictServerInterface interface {
 	// SuspendTenant Refuse a tenant
 	// (POST /api/tenants/{tenant}/suspend)
 	SuspendTenant(ctx context.Context, request SuspendTenantRequestObject) (SuspendTenantResponseObject, error)
+	// GetExportAttestation The same as /api/export/runs/{id}/attestation
+	// (GET /exports/{id}/attestation)
+	GetExportAttestation(ctx context.Context, request GetExportAttestationRequestObject) (GetExportAttestationResponseObject, error)
 	// Live The process runs
 	// (GET /health/live)
 	Live(ctx context.Context, request LiveRequestObject) (LiveResponseObject, error)
@@ -6964,6 +7763,32 @@ func (sh *strictHandler) GetRun(ctx echo.Context, id RunID, params GetRunParams)
 	return nil
 }
 
+// GetAttestation operation middleware
+func (sh *strictHandler) GetAttestation(ctx echo.Context, id RunID, params GetAttestationParams) error {
+	var request GetAttestationRequestObject
+
+	request.ID = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetAttestation(ctx.Request().Context(), request.(GetAttestationRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetAttestation")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetAttestationResponseObject); ok {
+		return validResponse.VisitGetAttestationResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // CancelRun operation middleware
 func (sh *strictHandler) CancelRun(ctx echo.Context, id RunID, params CancelRunParams) error {
 	var request CancelRunRequestObject
@@ -7114,6 +7939,32 @@ func (sh *strictHandler) GetProvenance(ctx echo.Context, id RunID, params GetPro
 		return err
 	} else if validResponse, ok := response.(GetProvenanceResponseObject); ok {
 		return validResponse.VisitGetProvenanceResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// VerifyRun operation middleware
+func (sh *strictHandler) VerifyRun(ctx echo.Context, id RunID, params VerifyRunParams) error {
+	var request VerifyRunRequestObject
+
+	request.ID = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.VerifyRun(ctx.Request().Context(), request.(VerifyRunRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "VerifyRun")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(VerifyRunResponseObject); ok {
+		return validResponse.VisitVerifyRunResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -7415,6 +8266,32 @@ func (sh *strictHandler) SuspendTenant(ctx echo.Context, tenant TenantName) erro
 		return err
 	} else if validResponse, ok := response.(SuspendTenantResponseObject); ok {
 		return validResponse.VisitSuspendTenantResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetExportAttestation operation middleware
+func (sh *strictHandler) GetExportAttestation(ctx echo.Context, id RunID, params GetExportAttestationParams) error {
+	var request GetExportAttestationRequestObject
+
+	request.ID = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetExportAttestation(ctx.Request().Context(), request.(GetExportAttestationRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetExportAttestation")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetExportAttestationResponseObject); ok {
+		return validResponse.VisitGetExportAttestationResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/stella-ops/exportcenter/bundle"
+	"github.com/stella-ops/exportcenter/bundle/verify"
 	"github.com/stella-ops/exportcenter/export"
 	"github.com/stella-ops/exportcenter/internal/clock"
 	"github.com/stella-ops/exportcenter/ledger"
@@ -62,8 +63,8 @@ type Check struct {
 	Run  func(ctx context.Context) error
 }
 
-// Config is everything the frontend needs, all of it required except Ready, Streams, PublicURL and
-// Development.
+// Config is everything the frontend needs, all of it required except Ready, Streams, Trust, PublicURL
+// and Development.
 type Config struct {
 	Runs     storage.Runs
 	Journal  storage.Journal
@@ -87,6 +88,7 @@ type Config struct {
 	Development http.Handler
 	Ready       []Check
 	Streams     StreamLimits
+	Trust       verify.Trust // keys by which stored bundles are verified; none = they are not
 	Clock       clock.Clock
 	IDs         clock.IDs
 	Log         *slog.Logger

@@ -3,6 +3,7 @@ package frontend
 import (
 	_ "embed"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/getkin/kin-openapi/openapi3"
@@ -20,7 +21,7 @@ type scopeTable map[string][][]string
 
 // loadScopes reads the scopes from the `security` member of each operation of
 // spec, so that the document and the door cannot disagree. An operation under
-// /api without a scope is an error, and so is an open one.
+// one of guardedPaths without a scope is an error, and so is an open one.
 func loadScopes(spec []byte) (scopeTable, error) {
 	doc, err := openapi3.NewLoader().LoadFromData(spec)
 	if err != nil {
@@ -30,13 +31,20 @@ func loadScopes(spec []byte) (scopeTable, error) {
 	for path, item := range doc.Paths.Map() {
 		for method, op := range item.Operations() {
 			alternatives := scopesOf(op)
-			if strings.HasPrefix(path, "/api/") && !everyAlternativeHasScope(alternatives) {
+			if underScope(path) && !everyAlternativeHasScope(alternatives) {
 				return nil, fmt.Errorf("OpenAPI document: %s %s demands no scope", method, path)
 			}
 			table[op.OperationID] = alternatives
 		}
 	}
 	return table, nil
+}
+
+// guardedPaths are those under which an operation without a scope is an error.
+var guardedPaths = []string{"/api/", "/exports/", "/internal/"}
+
+func underScope(path string) bool {
+	return slices.ContainsFunc(guardedPaths, func(prefix string) bool { return strings.HasPrefix(path, prefix) })
 }
 
 func scopesOf(op *openapi3.Operation) [][]string {

@@ -28,6 +28,7 @@ const (
 var patienceOf = map[string]time.Duration{
 	"DownloadRun":     0,
 	"StreamEvents":    0,
+	"VerifyRun":       0, // verifyPatience
 	"ImportDocuments": 0,
 	"CreateRun":       0, // a dry run counts for pricePatience
 	"GetManifest":     readPatience,

@@ -39,6 +39,7 @@ type Server struct {
 	outlines *outlines
 	imports  *importGate
 	events   *eventHub
+	verifies *verifyGate
 	prices   chan struct{} // a token per dry run
 	corrupt  atomic.Int64  // reads that were refused since the start: stored bytes were wrong
 	stopping atomic.Bool
@@ -67,6 +68,7 @@ func New(cfg Config) (*Server, error) {
 	s := &Server{cfg: cfg, verifier: cfg.Verifier, clock: cfg.Clock, ids: cfg.IDs, log: cfg.Log,
 		outlines: newOutlines(outlineFiles, cfg.Runs.Files),
 		imports:  newImportGate(),
+		verifies: newVerifyGate(),
 		events:   newEventHub(cfg.Journal, cfg.Streams, cfg.Log),
 		prices:   make(chan struct{}, pricesAtOnce),
 		closed:   &closedTenants{read: cfg.Tenants.ClosedTenants, clock: cfg.Clock},
@@ -93,7 +95,9 @@ func (s *Server) routes(scopes scopeTable) *echo.Echo {
 	if s.cfg.Development != nil {
 		e.Any("/oauth/*", echo.WrapHandler(s.cfg.Development))
 	}
-	e.RouteNotFound("/api/*", nothingHere(e), s.authorize(nil))
+	for _, prefix := range guardedPaths {
+		e.RouteNotFound(prefix+"*", nothingHere(e), s.authorize(nil))
+	}
 	return e
 }
 

@@ -120,6 +120,8 @@ type Runs interface {
 	Events(ctx context.Context, ref export.Ref, after int64, limit int) ([]export.Event, error)
 	// Files lists the entries of a run's bundle in archive order.
 	Files(ctx context.Context, ref export.Ref) ([]File, error)
+	// Attestations lists the signatures of a run that were kept with their statement.
+	Attestations(ctx context.Context, ref export.Ref) ([]StoredSignature, error)
 }
 
 // Journal is what the event streams need: what a run's journal says, how far
@@ -239,6 +241,9 @@ type StoredSignature struct {
 	Algorithm string
 	Message   bundle.Digest // of the signed bytes
 	Signature []byte
+	// Statement is the DSSE payload that was signed, kept where no bundle has it;
+	// nil elsewhere.
+	Statement []byte
 }
 
 // Execution is what the activities need. Each method is one transaction that

@@ -48,6 +48,10 @@ func runAPI(ctx context.Context, cfg config.Config, log *slog.Logger, issue bool
 	if err != nil {
 		return err
 	}
+	trust, err := trustedKeys("verify.trust", cfg.Verify.Trust)
+	if err != nil {
+		return err
+	}
 	temporal := temporalConfig(cfg)
 	client, err := worker.Lazy(temporal, quiet(log))
 	if err != nil {
@@ -81,6 +85,7 @@ func runAPI(ctx context.Context, cfg config.Config, log *slog.Logger, issue bool
 			{Name: "keys", Run: keys.Check},
 			{Name: "temporal", Run: func(ctx context.Context) error { return worker.Check(ctx, client) }},
 		},
+		Trust:   trust,
 		Streams: frontend.StreamLimits{PerTenant: cfg.Exports.EventStreams},
 		Clock:   clock.System,
 		IDs:     clock.NewID,

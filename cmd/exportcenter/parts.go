@@ -10,6 +10,7 @@ import (
 
 	"github.com/stella-ops/exportcenter/adapters"
 	"github.com/stella-ops/exportcenter/adapters/jsonraw"
+	"github.com/stella-ops/exportcenter/bundle/verify"
 	"github.com/stella-ops/exportcenter/internal/clock"
 	"github.com/stella-ops/exportcenter/internal/config"
 	"github.com/stella-ops/exportcenter/signing"
@@ -47,6 +48,19 @@ func (p *parts) close() {
 // temporalConfig is the worker's view of the configuration.
 func temporalConfig(cfg config.Config) worker.Config {
 	return worker.Config{Address: cfg.Temporal.Address, Namespace: cfg.Temporal.Namespace, TaskQueue: cfg.Temporal.TaskQueue}
+}
+
+// trustedKeys are the keys in the directory that a setting names; none when it
+// names none.
+func trustedKeys(setting, dir string) (verify.Trust, error) {
+	if dir == "" {
+		return nil, nil
+	}
+	keys, err := verify.LoadTrust("", dir)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", setting, err)
+	}
+	return keys, nil
 }
 
 // runLimits are the bounds on each tenant's runs, the same for api and worker.

@@ -14,6 +14,9 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/stretchr/testify/require"
 
+	"github.com/stella-ops/exportcenter/bundle"
+	"github.com/stella-ops/exportcenter/bundle/bundletest"
+	"github.com/stella-ops/exportcenter/bundle/verify"
 	"github.com/stella-ops/exportcenter/client"
 	"github.com/stella-ops/exportcenter/export"
 	"github.com/stella-ops/exportcenter/frontend"
@@ -39,6 +42,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("READ_TOKEN", w.Issuer.Token(t, "acme", "export:read"))
 			run, archive := w.Finish(t, w.Run("acme", export.StateRunning))
 			env.Setenv("FINISHED", run.ID)
+			setSealed(t, env, w)
 			happened := w.Run("acme", export.StateRunning)
 			w.Runs.Say(happened.Ref(), export.EventStarted, "the run has started")
 			w.Runs.Say(happened.Ref(), export.EventAdapterChunk, "evil \x1b[31mwords")
@@ -50,6 +54,28 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){"status": checkStatus},
 	})
+}
+
+// setSealed names runs with a good bundle, one that has rotted, and one by a key that
+// the server does not trust.
+func setSealed(t *testing.T, env *testscript.Env, w *frontendtest.World) {
+	sealed, _ := w.Sealed(t, "acme", 1)
+	rotten, _ := w.Sealed(t, "acme", 1)
+	strange, _ := w.Sealed(t, "acme", 2)
+	files, err := w.Runs.Files(t.Context(), rotten.Ref())
+	require.NoError(t, err)
+	for i, f := range files {
+		if strings.HasPrefix(f.Path, bundle.PayloadDir) {
+			// Bundles of the same documents share their blobs: this run gets one of its own.
+			files[i].Digest = bundle.DigestOf([]byte("rot"))
+			w.Objects.Replace("acme", files[i].Digest, make([]byte, f.Size))
+			break
+		}
+	}
+	w.Runs.Put(rotten, files)
+	env.Setenv("SEALED", sealed.ID)
+	env.Setenv("ROTTEN", rotten.ID)
+	env.Setenv("STRANGE", strange.ID)
 }
 
 // checkStatus runs a command and checks its exit code: status 2 stella ...
@@ -68,7 +94,10 @@ func checkStatus(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 func newWorld(t *testing.T) *frontendtest.World {
-	w := frontendtest.New(t, func(c *frontend.Config) { c.Parse = osv.Parse })
+	w := frontendtest.New(t, func(c *frontend.Config) {
+		c.Parse = osv.Parse
+		c.Trust = verify.Trust{bundletest.Verifier(t, bundletest.Key(t, 1))}
+	})
 	w.Starter.OnStart = func(run export.Run) {
 		go func() {
 			time.Sleep(100 * time.Millisecond)

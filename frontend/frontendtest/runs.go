@@ -21,6 +21,7 @@ type Runs struct {
 	files map[export.Ref][]storage.File
 	keys  map[[2]string]idempotent
 
+	attested map[export.Ref][]storage.StoredSignature
 	journals map[export.Ref][]export.Event
 	hearers  map[int]func(storage.Notice)
 	hearings int
@@ -36,6 +37,7 @@ var _ storage.Runs = (*Runs)(nil)
 // NewRuns makes an empty store.
 func NewRuns() *Runs {
 	return &Runs{runs: map[export.Ref]export.Run{}, files: map[export.Ref][]storage.File{}, keys: map[[2]string]idempotent{},
+		attested: map[export.Ref][]storage.StoredSignature{},
 		journals: map[export.Ref][]export.Event{}, hearers: map[int]func(storage.Notice){}}
 }
 
@@ -171,4 +173,18 @@ func (r *Runs) Files(_ context.Context, ref export.Ref) ([]storage.File, error) 
 		return nil, storage.ErrNotFound
 	}
 	return r.files[ref], nil
+}
+
+// Attest keeps a signature of a run with its statement.
+func (r *Runs) Attest(ref export.Ref, s storage.StoredSignature) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.attested[ref] = append(r.attested[ref], s)
+}
+
+// Attestations implements storage.Runs.
+func (r *Runs) Attestations(_ context.Context, ref export.Ref) ([]storage.StoredSignature, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.attested[ref], nil
 }

@@ -57,6 +57,13 @@ func (o *Objects) Replace(tenant string, digest bundle.Digest, b []byte) {
 	o.blobs[blobKey{tenant, digest}] = b
 }
 
+// Remove removes a blob.
+func (o *Objects) Remove(tenant string, digest bundle.Digest) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	delete(o.blobs, blobKey{tenant, digest})
+}
+
 // Open opens a blob.
 func (o *Objects) Open(_ context.Context, tenant string, digest bundle.Digest) (storage.Blob, error) {
 	o.mu.Lock()

@@ -66,6 +66,7 @@ func (b *box) writeConfigs() error {
 		Auth: config.Auth{
 			Issuer: devtoken.IssuerName(b.state.Installation), Audience: devtoken.Audience, JWKS: b.layout.jwks(),
 		},
+		Verify:      config.Verify{Trust: b.layout.trust()},
 		WorkerReady: b.layout.ready(workerChild),
 	}
 	if err := shared.Write(b.layout.config()); err != nil {

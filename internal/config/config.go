@@ -32,6 +32,8 @@ type Config struct {
 	Auth      Auth     `yaml:"auth"`
 	// Exports bounds the runs of each tenant; api and worker must agree.
 	Exports Exports `yaml:"exports,omitempty"`
+	// Verify says whom the API trusts when it verifies stored bundles.
+	Verify Verify `yaml:"verify,omitempty"`
 	// WorkerReady is a file the worker creates once it polls; "" = none.
 	WorkerReady string `yaml:"workerReady,omitempty"`
 }
@@ -98,6 +100,13 @@ type Exports struct {
 	PendingRuns int `yaml:"pendingRuns,omitempty"` // waiting for their turn, default 100
 	// EventStreams may be open at once on one API process, default 500.
 	EventStreams int `yaml:"eventStreams,omitempty"`
+}
+
+// Verify says whom the API trusts when it verifies stored bundles.
+type Verify struct {
+	// Trust is a directory whose *.pub files are the keys; "" = bundles are not
+	// verified.
+	Trust string `yaml:"trust,omitempty"`
 }
 
 // Load reads and checks the file at path. Unknown fields are errors: a

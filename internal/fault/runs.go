@@ -71,3 +71,7 @@ func (d *dispatch) Waiting(ctx context.Context, after string, tenants int) ([]st
 func (d *dispatch) Claim(ctx context.Context, tenant string, at time.Time) ([]storage.Waiting, error) {
 	return answer(ctx, d.injector, ClaimTurn, func(ctx context.Context) ([]storage.Waiting, error) { return d.inner.Claim(ctx, tenant, at) })
 }
+
+func (r *runs) Attestations(ctx context.Context, ref export.Ref) ([]storage.StoredSignature, error) {
+	return read(r.injector, func() ([]storage.StoredSignature, error) { return r.inner.Attestations(ctx, ref) })
+}
