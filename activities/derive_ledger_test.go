@@ -74,7 +74,8 @@ func TestAPlanThatFollowsOnTheRealLedger(t *testing.T) {
 		{Products: []string{"pkg:npm/a"}},
 		{TimeWindow: &export.TimeWindow{To: &soon, Field: export.TimeObserved}}, {TimeWindow: &export.TimeWindow{From: &soon, Field: export.TimeObserved}},
 		{TimeWindow: &export.TimeWindow{From: &ago, To: &soon, Field: export.TimeObserved}},
-		{TimeWindow: &export.TimeWindow{From: &m1, To: &m2}}}
+		{TimeWindow: &export.TimeWindow{From: &m1, To: &m2}},
+		{Include: []string{"*1*", "*2"}}, {Exclude: []string{"*3*"}}, {Sample: &export.Sample{Rate: 0.4, Seed: "s"}}}
 	type lastT struct {
 		seq    int64
 		shards []storage.Shard

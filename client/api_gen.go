@@ -59,6 +59,27 @@ func (e MeRoles) Valid() bool {
 	}
 }
 
+// Defines values for PlannedShardState.
+const (
+	PlannedShardStatePacked  PlannedShardState = "packed"
+	PlannedShardStatePlanned PlannedShardState = "planned"
+	PlannedShardStateReused  PlannedShardState = "reused"
+)
+
+// Valid indicates whether the value is a known member of the PlannedShardState enum.
+func (e PlannedShardState) Valid() bool {
+	switch e {
+	case PlannedShardStatePacked:
+		return true
+	case PlannedShardStatePlanned:
+		return true
+	case PlannedShardStateReused:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for RedactionLinkset.
 const (
 	RedactionLinksetAliases    RedactionLinkset = "aliases"
@@ -234,6 +255,15 @@ type EnvelopeSignature struct {
 	Sig   string `json:"sig"`
 }
 
+// Exclusion defines model for Exclusion.
+type Exclusion struct {
+	Bytes     int64 `json:"bytes"`
+	Documents int64 `json:"documents"`
+
+	// Member kinds, sources, timeWindow, severities, products, ecosystems, include, exclude or sample.
+	Member string `json:"member"`
+}
+
 // Health defines model for Health.
 type Health struct {
 	Checks []HealthCheck `json:"checks"`
@@ -376,6 +406,7 @@ type Links struct {
 	Download   string `json:"download"`
 	Events     string `json:"events"`
 	Manifest   string `json:"manifest"`
+	Plan       string `json:"plan"`
 	Provenance string `json:"provenance"`
 	Self       string `json:"self"`
 }
@@ -404,16 +435,52 @@ type Me struct {
 // MeRoles defines model for Me.Roles.
 type MeRoles string
 
+// PlannedShard defines model for PlannedShard.
+type PlannedShard struct {
+	Bytes  int64  `json:"bytes"`
+	Digest Digest `json:"digest,omitempty,omitzero"`
+
+	// Documents Digest of its list of documents; the provenance names it too.
+	Documents Digest `json:"documents"`
+	Kind      string `json:"kind"`
+
+	// Ordinal Its place in the order of the run, from 0.
+	Ordinal int `json:"ordinal"`
+
+	// Path Path of the payload file.
+	Path    string            `json:"path"`
+	Records int64             `json:"records"`
+	State   PlannedShardState `json:"state"`
+
+	// StoredBytes Of the payload file; absent before it is packed.
+	StoredBytes int64 `json:"storedBytes,omitempty,omitzero"`
+}
+
+// PlannedShardState defines model for PlannedShard.State.
+type PlannedShardState string
+
 // PriceTag What a run would take from the ledger as it is now.
 type PriceTag struct {
 	// AsOf The ledger sequence it was counted at.
 	AsOf int64 `json:"asOf"`
 
 	// Bytes Documents in canonical form, before envelope and compression.
-	Bytes   int64       `json:"bytes"`
-	Kinds   []KindPrice `json:"kinds"`
-	Records int64       `json:"records"`
-	Shards  int         `json:"shards"`
+	Bytes int64 `json:"bytes"`
+
+	// BytesToPack Of the shards to pack.
+	BytesToPack int64 `json:"bytesToPack"`
+
+	// Excluded What is left out and why, for each member of the selectors that is there: documents count where the first member, in this order, leaves them out. With records they make up everything there is.
+	Excluded []Exclusion `json:"excluded"`
+	Kinds    []KindPrice `json:"kinds"`
+	Records  int64       `json:"records"`
+	Shards   int         `json:"shards"`
+
+	// ShardsToPack Shards that no run has packed this way.
+	ShardsToPack int `json:"shardsToPack"`
+
+	// ShardsToReuse Shards that are taken over from a run before, as long as their bytes are there.
+	ShardsToReuse int `json:"shardsToReuse"`
 }
 
 // Problem defines model for Problem.
@@ -642,6 +709,29 @@ type RunOptions struct {
 type RunPage struct {
 	NextCursor string `json:"nextCursor,omitempty,omitzero"`
 	Runs       []Run  `json:"runs"`
+}
+
+// RunPlan defines model for RunPlan.
+type RunPlan struct {
+	// AsOf The ledger sequence the run reads at.
+	AsOf int64 `json:"asOf"`
+
+	// Bytes Documents in canonical form, before envelope and compression.
+	Bytes int64 `json:"bytes"`
+
+	// Excluded Only when it was asked for.
+	Excluded   []Exclusion `json:"excluded,omitempty,omitzero"`
+	NextCursor string      `json:"nextCursor,omitempty,omitzero"`
+	Options    RunOptions  `json:"options"`
+	PlanDigest Digest      `json:"planDigest"`
+	Profile    ProfileRef  `json:"profile"`
+	Records    int64       `json:"records"`
+	RunID      string      `json:"runId"`
+
+	// Selectors What to take. Values of one member are alternatives, members narrow each other; nothing given takes all.
+	Selectors Selectors      `json:"selectors"`
+	ShardList []PlannedShard `json:"shardList"`
+	Shards    int            `json:"shards"`
 }
 
 // RunRequest defines model for RunRequest.
@@ -988,8 +1078,20 @@ type ListRunsParams struct {
 	// Status Only runs in this state.
 	Status *RunStatus `form:"status,omitempty" json:"status,omitempty"`
 
-	// Profile Only runs of this profile, by id or by "kind:variant".
+	// Profile Only runs of this profile, by id or name, or by the catalogue name of a built-in one ("json:raw").
 	Profile *string `form:"profile,omitempty" json:"profile,omitempty"`
+
+	// Label Only runs with this label, "key=value".
+	Label *string `form:"label,omitempty" json:"label,omitempty"`
+
+	// RequestedBy Only runs that this subject asked for.
+	RequestedBy *string `form:"requestedBy,omitempty" json:"requestedBy,omitempty"`
+
+	// From Only runs that were asked for at this time or later (RFC 3339).
+	From *string `form:"from,omitempty" json:"from,omitempty"`
+
+	// To Only runs that were asked for before this time (RFC 3339).
+	To *string `form:"to,omitempty" json:"to,omitempty"`
 
 	// Limit At most this many runs.
 	Limit *int `form:"limit,omitempty" json:"limit,omitempty"`
@@ -1079,6 +1181,24 @@ type StreamEventsParams struct {
 
 // GetManifestParams defines parameters for GetManifest.
 type GetManifestParams struct {
+	// XStellaTenant When present it must equal the token's tenant.
+	XStellaTenant *TenantHeader `json:"X-Stella-Tenant,omitempty"`
+
+	// XStellaOpsTenant Older name of X-Stella-Tenant.
+	XStellaOpsTenant *TenantHeaderAlias `json:"X-StellaOps-Tenant,omitempty"`
+}
+
+// GetRunPlanParams defines parameters for GetRunPlan.
+type GetRunPlanParams struct {
+	// Excluded Count also what the selectors left out at that moment; it reads the whole ledger.
+	Excluded *bool `form:"excluded,omitempty" json:"excluded,omitempty"`
+
+	// Limit At most this many shards.
+	Limit *int `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `nextCursor` of the page before.
+	Cursor *string `form:"cursor,omitempty" json:"cursor,omitempty"`
+
 	// XStellaTenant When present it must equal the token's tenant.
 	XStellaTenant *TenantHeader `json:"X-Stella-Tenant,omitempty"`
 
@@ -1498,6 +1618,15 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /api/export/runs/{id}/manifest (the `GetManifest` operationId).
 	GetManifest(ctx context.Context, id RunID, params *GetManifestParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetRunPlan What a run set out to do, shard by shard
+	//
+	// The plan as it is stored: the moment the run reads at, and its shards in order, a page
+	// of them. Before it is made the answer is 409 ERR_EXPORT_014; the plan of a run that
+	// ended without a bundle is destroyed with it (410 ERR_EXPORT_015).
+	//
+	// Corresponds with GET /api/export/runs/{id}/plan (the `GetRunPlan` operationId).
+	GetRunPlan(ctx context.Context, id RunID, params *GetRunPlanParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetProvenance The signed provenance, byte for byte as in the bundle
 	//
@@ -2021,6 +2150,25 @@ func (c *api) StreamEvents(ctx context.Context, id RunID, params *StreamEventsPa
 // Corresponds with GET /api/export/runs/{id}/manifest (the `GetManifest` operationId).
 func (c *api) GetManifest(ctx context.Context, id RunID, params *GetManifestParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetManifestRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetRunPlan What a run set out to do, shard by shard
+//
+// The plan as it is stored: the moment the run reads at, and its shards in order, a page
+// of them. Before it is made the answer is 409 ERR_EXPORT_014; the plan of a run that
+// ended without a bundle is destroyed with it (410 ERR_EXPORT_015).
+//
+// Corresponds with GET /api/export/runs/{id}/plan (the `GetRunPlan` operationId).
+func (c *api) GetRunPlan(ctx context.Context, id RunID, params *GetRunPlanParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetRunPlanRequest(c.Server, id, params)
 	if err != nil {
 		return nil, err
 	}
@@ -2980,6 +3128,54 @@ func NewListRunsRequest(server string, params *ListRunsParams) (*http.Request, e
 
 		}
 
+		if params.Label != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "label", *params.Label, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.RequestedBy != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "requestedBy", *params.RequestedBy, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.From != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "from", *params.From, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "date-time"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.To != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "to", *params.To, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "date-time"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
 		if params.Limit != nil {
 
 			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
@@ -3552,6 +3748,117 @@ func NewGetManifestRequest(server string, id RunID, params *GetManifestParams) (
 	queryURL, err := serverURL.Parse(operationPath)
 	if err != nil {
 		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.XStellaTenant != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "X-Stella-Tenant", *params.XStellaTenant, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("X-Stella-Tenant", headerParam0)
+		}
+
+		if params.XStellaOpsTenant != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "X-StellaOps-Tenant", *params.XStellaOpsTenant, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("X-StellaOps-Tenant", headerParam1)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewGetRunPlanRequest constructs an http.Request for the GetRunPlan method
+func NewGetRunPlanRequest(server string, id RunID, params *GetRunPlanParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/export/runs/%s/plan", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Excluded != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "excluded", *params.Excluded, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
 	}
 
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
@@ -4815,6 +5122,17 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /api/export/runs/{id}/manifest (the `GetManifest` operationId).
 	GetManifestWithResponse(ctx context.Context, id RunID, params *GetManifestParams, reqEditors ...RequestEditorFn) (*GetManifestResponse, error)
+
+	// GetRunPlanWithResponse What a run set out to do, shard by shard
+	//
+	// The plan as it is stored: the moment the run reads at, and its shards in order, a page
+	// of them. Before it is made the answer is 409 ERR_EXPORT_014; the plan of a run that
+	// ended without a bundle is destroyed with it (410 ERR_EXPORT_015).
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/export/runs/{id}/plan (the `GetRunPlan` operationId).
+	GetRunPlanWithResponse(ctx context.Context, id RunID, params *GetRunPlanParams, reqEditors ...RequestEditorFn) (*GetRunPlanResponse, error)
 
 	// GetProvenanceWithResponse The signed provenance, byte for byte as in the bundle
 	//
@@ -6620,6 +6938,111 @@ func (r GetManifestResponse) ContentType() string {
 	return ""
 }
 
+// GetRunPlanResponse401Headers the declared response headers of an HTTP 401 response for GetRunPlan
+type GetRunPlanResponse401Headers struct {
+	DPoPNonce       string
+	WWWAuthenticate string
+}
+
+type GetRunPlanResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *RunPlan
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *BadRequest
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *Unauthorized
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *Forbidden
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *NotFound
+	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationProblemJSON409 *Conflict
+	// ApplicationProblemJSON410 the response for an HTTP 410 `application/problem+json` response
+	ApplicationProblemJSON410 *Gone
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *Internal
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *Unavailable
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *GetRunPlanResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetRunPlanResponse) GetJSON200() *RunPlan {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r GetRunPlanResponse) GetApplicationProblemJSON400() *BadRequest {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r GetRunPlanResponse) GetApplicationProblemJSON401() *Unauthorized {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r GetRunPlanResponse) GetApplicationProblemJSON403() *Forbidden {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r GetRunPlanResponse) GetApplicationProblemJSON404() *NotFound {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r GetRunPlanResponse) GetApplicationProblemJSON409() *Conflict {
+	return r.ApplicationProblemJSON409
+}
+
+// GetApplicationProblemJSON410 returns the response for an HTTP 410 `application/problem+json` response
+func (r GetRunPlanResponse) GetApplicationProblemJSON410() *Gone {
+	return r.ApplicationProblemJSON410
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r GetRunPlanResponse) GetApplicationProblemJSON500() *Internal {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r GetRunPlanResponse) GetApplicationProblemJSON503() *Unavailable {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r GetRunPlanResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetRunPlanResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetRunPlanResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetRunPlanResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // GetProvenanceResponse200Headers the declared response headers of an HTTP 200 response for GetProvenance
 type GetProvenanceResponse200Headers struct {
 	ContentDigest       string
@@ -8321,6 +8744,23 @@ func (c *ClientWithResponses) GetManifestWithResponse(ctx context.Context, id Ru
 		return nil, err
 	}
 	return ParseGetManifestResponse(rsp)
+}
+
+// GetRunPlanWithResponse What a run set out to do, shard by shard
+//
+// The plan as it is stored: the moment the run reads at, and its shards in order, a page
+// of them. Before it is made the answer is 409 ERR_EXPORT_014; the plan of a run that
+// ended without a bundle is destroyed with it (410 ERR_EXPORT_015).
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/export/runs/{id}/plan (the `GetRunPlan` operationId).
+func (c *ClientWithResponses) GetRunPlanWithResponse(ctx context.Context, id RunID, params *GetRunPlanParams, reqEditors ...RequestEditorFn) (*GetRunPlanResponse, error) {
+	rsp, err := c.GetRunPlan(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetRunPlanResponse(rsp)
 }
 
 // GetProvenanceWithResponse The signed provenance, byte for byte as in the bundle
@@ -10367,6 +10807,108 @@ func ParseGetManifestResponse(rsp *http.Response) (*GetManifestResponse, error) 
 		response.Headers200 = &headers
 	case rsp.StatusCode == 401:
 		var headers GetManifestResponse401Headers
+		if values := rsp.Header.Values("DPoP-Nonce"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "DPoP-Nonce", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.DPoPNonce = value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetRunPlanResponse parses an HTTP response from a GetRunPlanWithResponse call
+func ParseGetRunPlanResponse(rsp *http.Response) (*GetRunPlanResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetRunPlanResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest RunPlan
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest BadRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthorized
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest NotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest Conflict
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 410:
+		var dest Gone
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON410 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Internal
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Unavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers GetRunPlanResponse401Headers
 		if values := rsp.Header.Values("DPoP-Nonce"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "DPoP-Nonce", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {

@@ -61,6 +61,27 @@ func (e MeRoles) Valid() bool {
 	}
 }
 
+// Defines values for PlannedShardState.
+const (
+	PlannedShardStatePacked  PlannedShardState = "packed"
+	PlannedShardStatePlanned PlannedShardState = "planned"
+	PlannedShardStateReused  PlannedShardState = "reused"
+)
+
+// Valid indicates whether the value is a known member of the PlannedShardState enum.
+func (e PlannedShardState) Valid() bool {
+	switch e {
+	case PlannedShardStatePacked:
+		return true
+	case PlannedShardStatePlanned:
+		return true
+	case PlannedShardStateReused:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for RedactionLinkset.
 const (
 	RedactionLinksetAliases    RedactionLinkset = "aliases"
@@ -236,6 +257,15 @@ type EnvelopeSignature struct {
 	Sig   string `json:"sig"`
 }
 
+// Exclusion defines model for Exclusion.
+type Exclusion struct {
+	Bytes     int64 `json:"bytes"`
+	Documents int64 `json:"documents"`
+
+	// Member kinds, sources, timeWindow, severities, products, ecosystems, include, exclude or sample.
+	Member string `json:"member"`
+}
+
 // Health defines model for Health.
 type Health struct {
 	Checks []HealthCheck `json:"checks"`
@@ -378,6 +408,7 @@ type Links struct {
 	Download   string `json:"download"`
 	Events     string `json:"events"`
 	Manifest   string `json:"manifest"`
+	Plan       string `json:"plan"`
 	Provenance string `json:"provenance"`
 	Self       string `json:"self"`
 }
@@ -406,16 +437,50 @@ type Me struct {
 // MeRoles defines model for Me.Roles.
 type MeRoles string
 
+// PlannedShard defines model for PlannedShard.
+type PlannedShard struct {
+	Bytes     int64  `json:"bytes"`
+	Digest    Digest `json:"digest,omitempty,omitzero"`
+	Documents Digest `json:"documents"`
+	Kind      string `json:"kind"`
+
+	// Ordinal Its place in the order of the run, from 0.
+	Ordinal int `json:"ordinal"`
+
+	// Path Path of the payload file.
+	Path    string            `json:"path"`
+	Records int64             `json:"records"`
+	State   PlannedShardState `json:"state"`
+
+	// StoredBytes Of the payload file; absent before it is packed.
+	StoredBytes int64 `json:"storedBytes,omitempty,omitzero"`
+}
+
+// PlannedShardState defines model for PlannedShard.State.
+type PlannedShardState string
+
 // PriceTag What a run would take from the ledger as it is now.
 type PriceTag struct {
 	// AsOf The ledger sequence it was counted at.
 	AsOf int64 `json:"asOf"`
 
 	// Bytes Documents in canonical form, before envelope and compression.
-	Bytes   int64       `json:"bytes"`
-	Kinds   []KindPrice `json:"kinds"`
-	Records int64       `json:"records"`
-	Shards  int         `json:"shards"`
+	Bytes int64 `json:"bytes"`
+
+	// BytesToPack Of the shards to pack.
+	BytesToPack int64 `json:"bytesToPack"`
+
+	// Excluded What is left out and why, for each member of the selectors that is there: documents count where the first member, in this order, leaves them out. With records they make up everything there is.
+	Excluded []Exclusion `json:"excluded"`
+	Kinds    []KindPrice `json:"kinds"`
+	Records  int64       `json:"records"`
+	Shards   int         `json:"shards"`
+
+	// ShardsToPack Shards that no run has packed this way.
+	ShardsToPack int `json:"shardsToPack"`
+
+	// ShardsToReuse Shards that are taken over from a run before, as long as their bytes are there.
+	ShardsToReuse int `json:"shardsToReuse"`
 }
 
 // Problem defines model for Problem.
@@ -644,6 +709,29 @@ type RunOptions struct {
 type RunPage struct {
 	NextCursor string `json:"nextCursor,omitempty,omitzero"`
 	Runs       []Run  `json:"runs"`
+}
+
+// RunPlan defines model for RunPlan.
+type RunPlan struct {
+	// AsOf The ledger sequence the run reads at.
+	AsOf int64 `json:"asOf"`
+
+	// Bytes Documents in canonical form, before envelope and compression.
+	Bytes int64 `json:"bytes"`
+
+	// Excluded Only when it was asked for.
+	Excluded   []Exclusion `json:"excluded,omitempty,omitzero"`
+	NextCursor string      `json:"nextCursor,omitempty,omitzero"`
+	Options    RunOptions  `json:"options"`
+	PlanDigest Digest      `json:"planDigest"`
+	Profile    ProfileRef  `json:"profile"`
+	Records    int64       `json:"records"`
+	RunID      string      `json:"runId"`
+
+	// Selectors What to take. Values of one member are alternatives, members narrow each other; nothing given takes all.
+	Selectors Selectors      `json:"selectors"`
+	ShardList []PlannedShard `json:"shardList"`
+	Shards    int            `json:"shards"`
 }
 
 // RunRequest defines model for RunRequest.
@@ -990,8 +1078,20 @@ type ListRunsParams struct {
 	// Status Only runs in this state.
 	Status *RunStatus `form:"status,omitempty" json:"status,omitempty"`
 
-	// Profile Only runs of this profile, by id or by "kind:variant".
+	// Profile Only runs of this profile, by id or name, or by the catalogue name of a built-in one ("json:raw").
 	Profile *string `form:"profile,omitempty" json:"profile,omitempty"`
+
+	// Label Only runs with this label, "key=value".
+	Label *string `form:"label,omitempty" json:"label,omitempty"`
+
+	// RequestedBy Only runs that this subject asked for.
+	RequestedBy *string `form:"requestedBy,omitempty" json:"requestedBy,omitempty"`
+
+	// From Only runs that were asked for at this time or later (RFC 3339).
+	From *string `form:"from,omitempty" json:"from,omitempty"`
+
+	// To Only runs that were asked for before this time (RFC 3339).
+	To *string `form:"to,omitempty" json:"to,omitempty"`
 
 	// Limit At most this many runs.
 	Limit *int `form:"limit,omitempty" json:"limit,omitempty"`
@@ -1081,6 +1181,24 @@ type StreamEventsParams struct {
 
 // GetManifestParams defines parameters for GetManifest.
 type GetManifestParams struct {
+	// XStellaTenant When present it must equal the token's tenant.
+	XStellaTenant *TenantHeader `json:"X-Stella-Tenant,omitempty"`
+
+	// XStellaOpsTenant Older name of X-Stella-Tenant.
+	XStellaOpsTenant *TenantHeaderAlias `json:"X-StellaOps-Tenant,omitempty"`
+}
+
+// GetRunPlanParams defines parameters for GetRunPlan.
+type GetRunPlanParams struct {
+	// Excluded Count also what the selectors left out at that moment; it reads the whole ledger.
+	Excluded *bool `form:"excluded,omitempty" json:"excluded,omitempty"`
+
+	// Limit At most this many shards.
+	Limit *int `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `nextCursor` of the page before.
+	Cursor *string `form:"cursor,omitempty" json:"cursor,omitempty"`
+
 	// XStellaTenant When present it must equal the token's tenant.
 	XStellaTenant *TenantHeader `json:"X-Stella-Tenant,omitempty"`
 
@@ -1278,6 +1396,9 @@ type ServerInterface interface {
 	// GetManifest The signed manifest, byte for byte as in the bundle
 	// (GET /api/export/runs/{id}/manifest)
 	GetManifest(ctx echo.Context, id RunID, params GetManifestParams) error
+	// GetRunPlan What a run set out to do, shard by shard
+	// (GET /api/export/runs/{id}/plan)
+	GetRunPlan(ctx echo.Context, id RunID, params GetRunPlanParams) error
 	// GetProvenance The signed provenance, byte for byte as in the bundle
 	// (GET /api/export/runs/{id}/provenance)
 	GetProvenance(ctx echo.Context, id RunID, params GetProvenanceParams) error
@@ -1776,6 +1897,34 @@ func (w *ServerInterfaceWrapper) ListRuns(ctx echo.Context) error {
 	err = runtime.BindQueryParameterWithOptions("form", true, false, "profile", ctx.QueryParams(), &params.Profile, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
 	if err != nil {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter profile: %s", err))
+	}
+
+	// ------------- Optional query parameter "label" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "label", ctx.QueryParams(), &params.Label, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter label: %s", err))
+	}
+
+	// ------------- Optional query parameter "requestedBy" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "requestedBy", ctx.QueryParams(), &params.RequestedBy, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter requestedBy: %s", err))
+	}
+
+	// ------------- Optional query parameter "from" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "from", ctx.QueryParams(), &params.From, runtime.BindQueryParameterOptions{Type: "string", Format: "date-time"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter from: %s", err))
+	}
+
+	// ------------- Optional query parameter "to" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "to", ctx.QueryParams(), &params.To, runtime.BindQueryParameterOptions{Type: "string", Format: "date-time"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter to: %s", err))
 	}
 
 	// ------------- Optional query parameter "limit" -------------
@@ -2279,6 +2428,77 @@ func (w *ServerInterfaceWrapper) GetManifest(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.GetManifest(ctx, id, params)
+	return err
+}
+
+// GetRunPlan converts echo context to params.
+func (w *ServerInterfaceWrapper) GetRunPlan(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id RunID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetRunPlanParams
+	// ------------- Optional query parameter "excluded" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "excluded", ctx.QueryParams(), &params.Excluded, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter excluded: %s", err))
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "X-Stella-Tenant" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("X-Stella-Tenant")]; found {
+		var XStellaTenant TenantHeader
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for X-Stella-Tenant, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "X-Stella-Tenant", valueList[0], &XStellaTenant, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter X-Stella-Tenant: %s", err))
+		}
+
+		params.XStellaTenant = &XStellaTenant
+	}
+	// ------------- Optional header parameter "X-StellaOps-Tenant" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("X-StellaOps-Tenant")]; found {
+		var XStellaOpsTenant TenantHeaderAlias
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for X-StellaOps-Tenant, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "X-StellaOps-Tenant", valueList[0], &XStellaOpsTenant, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter X-StellaOps-Tenant: %s", err))
+		}
+
+		params.XStellaOpsTenant = &XStellaOpsTenant
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetRunPlan(ctx, id, params)
 	return err
 }
 
@@ -2917,6 +3137,7 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/api/export/runs/:id/download", wrapper.DownloadRun, options.OperationMiddlewares["DownloadRun"]...)
 	router.GET(options.BaseURL+"/api/export/runs/:id/events", wrapper.StreamEvents, options.OperationMiddlewares["StreamEvents"]...)
 	router.GET(options.BaseURL+"/api/export/runs/:id/manifest", wrapper.GetManifest, options.OperationMiddlewares["GetManifest"]...)
+	router.GET(options.BaseURL+"/api/export/runs/:id/plan", wrapper.GetRunPlan, options.OperationMiddlewares["GetRunPlan"]...)
 	router.GET(options.BaseURL+"/api/export/runs/:id/provenance", wrapper.GetProvenance, options.OperationMiddlewares["GetProvenance"]...)
 	router.POST(options.BaseURL+"/api/export/runs/:id/verify", wrapper.VerifyRun, options.OperationMiddlewares["VerifyRun"]...)
 	router.GET(options.BaseURL+"/api/ledger/documents", wrapper.ListDocuments, options.OperationMiddlewares["ListDocuments"]...)
@@ -5430,6 +5651,159 @@ func (response GetManifest503ApplicationProblemPlusJSONResponse) VisitGetManifes
 	return err
 }
 
+type GetRunPlanRequestObject struct {
+	ID     RunID `json:"id"`
+	Params GetRunPlanParams
+}
+
+type GetRunPlanResponseObject interface {
+	VisitGetRunPlanResponse(w http.ResponseWriter) error
+}
+
+type GetRunPlan200JSONResponse RunPlan
+
+func (response GetRunPlan200JSONResponse) VisitGetRunPlanResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetRunPlan400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response GetRunPlan400ApplicationProblemPlusJSONResponse) VisitGetRunPlanResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetRunPlan401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response GetRunPlan401ApplicationProblemPlusJSONResponse) VisitGetRunPlanResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("DPoP-Nonce", fmt.Sprint(response.Headers.DPoPNonce))
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetRunPlan403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response GetRunPlan403ApplicationProblemPlusJSONResponse) VisitGetRunPlanResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetRunPlan404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response GetRunPlan404ApplicationProblemPlusJSONResponse) VisitGetRunPlanResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetRunPlan409ApplicationProblemPlusJSONResponse struct {
+	ConflictApplicationProblemPlusJSONResponse
+}
+
+func (response GetRunPlan409ApplicationProblemPlusJSONResponse) VisitGetRunPlanResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetRunPlan410ApplicationProblemPlusJSONResponse struct {
+	GoneApplicationProblemPlusJSONResponse
+}
+
+func (response GetRunPlan410ApplicationProblemPlusJSONResponse) VisitGetRunPlanResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(410)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetRunPlan500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response GetRunPlan500ApplicationProblemPlusJSONResponse) VisitGetRunPlanResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetRunPlan503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response GetRunPlan503ApplicationProblemPlusJSONResponse) VisitGetRunPlanResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetProvenanceRequestObject struct {
 	ID     RunID `json:"id"`
 	Params GetProvenanceParams
@@ -7380,6 +7754,9 @@ type StrictServerInterface interface {
 	// GetManifest The signed manifest, byte for byte as in the bundle
 	// (GET /api/export/runs/{id}/manifest)
 	GetManifest(ctx context.Context, request GetManifestRequestObject) (GetManifestResponseObject, error)
+	// GetRunPlan What a run set out to do, shard by shard
+	// (GET /api/export/runs/{id}/plan)
+	GetRunPlan(ctx context.Context, request GetRunPlanRequestObject) (GetRunPlanResponseObject, error)
 	// GetProvenance The signed provenance, byte for byte as in the bundle
 	// (GET /api/export/runs/{id}/provenance)
 	GetProvenance(ctx context.Context, request GetProvenanceRequestObject) (GetProvenanceResponseObject, error)
@@ -7913,6 +8290,32 @@ func (sh *strictHandler) GetManifest(ctx echo.Context, id RunID, params GetManif
 		return err
 	} else if validResponse, ok := response.(GetManifestResponseObject); ok {
 		return validResponse.VisitGetManifestResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetRunPlan operation middleware
+func (sh *strictHandler) GetRunPlan(ctx echo.Context, id RunID, params GetRunPlanParams) error {
+	var request GetRunPlanRequestObject
+
+	request.ID = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetRunPlan(ctx.Request().Context(), request.(GetRunPlanRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetRunPlan")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetRunPlanResponseObject); ok {
+		return validResponse.VisitGetRunPlanResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/stella-ops/exportcenter/adapters"
 	"github.com/stella-ops/exportcenter/bundle"
 	"github.com/stella-ops/exportcenter/bundle/verify"
 	"github.com/stella-ops/exportcenter/export"
@@ -72,6 +73,8 @@ type Config struct {
 	Objects  Objects
 	Ledger   Ledger
 	Catalog  ledger.Catalog
+	// Adapters are those of the workers: a dry run asks what they would pack anew.
+	Adapters *adapters.Registry
 	Parse    Parse
 	Starter  Starter
 	Verifier Verifier
@@ -108,6 +111,8 @@ func (c Config) validate() error {
 		return errors.New("frontend: Ledger is not set")
 	case c.Catalog == nil:
 		return errors.New("frontend: Catalog is not set")
+	case c.Adapters == nil:
+		return errors.New("frontend: Adapters is not set")
 	case c.Parse == nil:
 		return errors.New("frontend: Parse is not set")
 	case c.Starter == nil:

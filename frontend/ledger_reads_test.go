@@ -146,8 +146,9 @@ func TestDryRun(t *testing.T) {
 		require.Equal(t, 200, a.Status, a.Body)
 		var tag frontend.PriceTag
 		require.NoError(t, json.Unmarshal([]byte(a.Body), &tag))
-		require.Equal(t, frontend.PriceTag{AsOf: 13, Records: 4, Bytes: 4 * 57, Shards: 1,
-			Kinds: []frontend.KindPrice{{Kind: "advisory", Records: 4, Bytes: 4 * 57, Shards: 1}}}, tag)
+		require.Equal(t, frontend.PriceTag{AsOf: 13, Records: 4, Bytes: 4 * 57, Shards: 1, ShardsToPack: 1, BytesToPack: 4 * 57,
+			Excluded: []frontend.Exclusion{{Member: "ecosystems", Documents: 8, Bytes: 8 * 57}},
+			Kinds:    []frontend.KindPrice{{Kind: "advisory", Records: 4, Bytes: 4 * 57, Shards: 1}}}, tag)
 	}
 	require.Empty(t, w.Starter.Started)
 	require.Empty(t, read[frontend.RunPage](t, c, runsPath).Runs)
@@ -155,7 +156,8 @@ func TestDryRun(t *testing.T) {
 
 	nothing := c.send("POST", runsPath, `{"profileId":"json:raw","selectors":{"kinds":["sbom"]},"options":{"dryRun":true}}`)
 	require.Equal(t, 200, nothing.Status)
-	require.JSONEq(t, `{"asOf":13,"records":0,"bytes":0,"shards":0,"kinds":[]}`, nothing.Body)
+	require.JSONEq(t, `{"asOf":13,"records":0,"bytes":0,"shards":0,"shardsToPack":0,"shardsToReuse":0,"bytesToPack":0,"kinds":[],
+		"excluded":[{"member":"kinds","documents":12,"bytes":684}]}`, nothing.Body)
 	for body, code := range map[string]string{
 		`{"profileId":"trivy:db","options":{"dryRun":true}}`:                                        "ERR_EXPORT_002",
 		`{"profileId":"json:raw","selectors":{"products":["lodash"]},"options":{"dryRun":true}}`:    "ERR_EXPORT_004",

@@ -30,7 +30,8 @@ var patienceOf = map[string]time.Duration{
 	"StreamEvents":    0,
 	"VerifyRun":       0, // verifyPatience
 	"ImportDocuments": 0,
-	"CreateRun":       0, // a dry run counts for pricePatience
+	"CreateRun":       0,             // a dry run counts for pricePatience
+	"GetRunPlan":      pricePatience, // what was left out is counted over the whole ledger
 	"GetManifest":     readPatience,
 	"GetProvenance":   readPatience,
 	"ListDocuments":   readPatience,

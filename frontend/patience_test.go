@@ -25,6 +25,8 @@ import (
 func TestARequestEndsWhenTheDatabaseFallsSilent(t *testing.T) {
 	w := frontendtest.New(t)
 	done, _ := w.Finish(t, w.Run("acme", export.StateRunning))
+	w.Runs.Plan(done.Ref())
+	newCaller(t, w, "acme").nightly("nightly", `{}`)
 	run := runsPath + "/" + done.ID
 	const record = `{"source":"s","stream":"s","bytes":"eyJpZCI6IkVYQy0xIn0="}` + "\n"
 	for name, c := range map[string]struct {
@@ -35,6 +37,14 @@ func TestARequestEndsWhenTheDatabaseFallsSilent(t *testing.T) {
 		"create":              {"POST", runsPath, `{"profileId":"json:raw"}`, "CreateRun", 10 * time.Second},
 		"dry run":             {"POST", runsPath, `{"profileId":"json:raw","options":{"dryRun":true}}`, "Current", 45 * time.Second},
 		"dry run, head":       {"POST", runsPath, `{"profileId":"json:raw","options":{"dryRun":true}}`, "Head", 45 * time.Second},
+		"create, its profile": {"POST", runsPath, `{"profileId":"nightly"}`, "GetProfile", 10 * time.Second},
+		"dry run, packed":     {"POST", runsPath, `{"profileId":"json:raw","options":{"dryRun":true}}`, "PackedBefore", 45 * time.Second},
+		"dry run, left out":   {"POST", runsPath, `{"profileId":"json:raw","options":{"dryRun":true}}`, "Excluded", 45 * time.Second},
+		"plan":                {"GET", run + "/plan", "", "Planned", 45 * time.Second},
+		"plan, left out":      {"GET", run + "/plan?excluded=true", "", "Excluded", 45 * time.Second},
+		"profiles":            {"GET", profilesPath, "", "ListProfiles", 10 * time.Second},
+		"profile, change":     {"PATCH", profilesPath + "/nightly", `{}`, "ChangeProfile", 10 * time.Second},
+		"profile, new":        {"POST", profilesPath, `{"name":"new","kind":"json","variant":"raw"}`, "CreateProfile", 10 * time.Second},
 		"list":                {"GET", runsPath, "", "ListRuns", 10 * time.Second},
 		"get":                 {"GET", run, "", "GetRun", 10 * time.Second},
 		"cancel, look":        {"POST", run + "/cancel", "{}", "GetRun", 10 * time.Second},
@@ -56,7 +66,7 @@ func TestARequestEndsWhenTheDatabaseFallsSilent(t *testing.T) {
 			q := quiet{c.silent}
 			silent := frontendtest.New(t, func(cfg *frontend.Config) {
 				cfg.Runs, cfg.Ledger, cfg.Catalog = quietRuns{w.Runs, q}, quietLedger{w.Ledger, q}, quietCatalog{cfg.Catalog, q}
-				cfg.Journal = quietJournal{w.Runs, q}
+				cfg.Journal, cfg.Profiles = quietJournal{w.Runs, q}, quietProfiles{w.Profiles, q}
 				cfg.Objects = w.Objects
 			})
 			token := silent.Token(t, "acme")
@@ -64,6 +74,7 @@ func TestARequestEndsWhenTheDatabaseFallsSilent(t *testing.T) {
 				request := httptest.NewRequestWithContext(t.Context(), c.method, c.path, strings.NewReader(c.body))
 				request.Header.Set("Authorization", "Bearer "+token)
 				request.Header.Set("Content-Type", "application/json")
+				request.Header.Set("If-Match", "*")
 				if c.silent == "Import" {
 					request.Header.Set("Content-Type", "application/x-ndjson")
 				}
@@ -129,6 +140,41 @@ func (r quietRuns) Files(ctx context.Context, _ export.Ref) ([]storage.File, err
 	return nil, r.at(ctx, "Files")
 }
 
+func (r quietRuns) Planned(ctx context.Context, ref export.Ref, from, limit int) (bundle.Digest, []storage.PlannedShard, error) {
+	if err := r.at(ctx, "Planned"); err != nil {
+		return bundle.Digest{}, nil, err
+	}
+	return r.Runs.Planned(ctx, ref, from, limit)
+}
+
+func (r quietRuns) PackedBefore(ctx context.Context, _ string, _ bundle.Digest, hashes []bundle.Digest) ([]bool, error) {
+	return make([]bool, len(hashes)), r.at(ctx, "PackedBefore")
+}
+
+type quietProfiles struct {
+	storage.Profiles
+	quiet
+}
+
+func (p quietProfiles) GetProfile(ctx context.Context, tenant, ref string) (export.Profile, error) {
+	if err := p.at(ctx, "GetProfile"); err != nil {
+		return export.Profile{}, err
+	}
+	return p.Profiles.GetProfile(ctx, tenant, ref)
+}
+
+func (p quietProfiles) ListProfiles(ctx context.Context, _ string, _ storage.ProfileFilter) ([]export.Profile, string, error) {
+	return nil, "", p.at(ctx, "ListProfiles")
+}
+
+func (p quietProfiles) ChangeProfile(ctx context.Context, _, _ string, _ storage.ProfileChange) (export.Profile, error) {
+	return export.Profile{}, p.at(ctx, "ChangeProfile")
+}
+
+func (p quietProfiles) CreateProfile(ctx context.Context, profile export.Profile, _ storage.Idempotency) (export.Profile, bool, error) {
+	return profile, true, p.at(ctx, "CreateProfile")
+}
+
 type quietLedger struct {
 	frontend.Ledger
 	quiet
@@ -155,6 +201,10 @@ type quietCatalog struct {
 
 func (c quietCatalog) SeqAt(ctx context.Context, _ string, _ time.Time) (int64, error) {
 	return 1, c.at(ctx, "SeqAt")
+}
+
+func (c quietCatalog) Excluded(ctx context.Context, _, _ string, _ int64, _ export.Selectors) ([]ledger.Exclusion, error) {
+	return nil, c.at(ctx, "Excluded")
 }
 
 func (c quietCatalog) Stats(ctx context.Context, _, _ string, _ int64, _ int) (ledger.Stats, error) {

@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/stella-ops/exportcenter/activities"
 	"github.com/stella-ops/exportcenter/bundle"
 	"github.com/stella-ops/exportcenter/export"
 	"github.com/stella-ops/exportcenter/ledger"
+	"github.com/stella-ops/exportcenter/storage"
 )
 
 // Listing is what a dry run reads: the ledger as a run would list it.
@@ -23,53 +25,94 @@ const (
 	pricePatience = 45 * time.Second
 )
 
-// price counts what a run would take now, by the rules of its planner. It
-// holds nothing but the counts.
+// price counts what a run would take now, with its own planner. It
+// holds nothing but the shards.
 func (s *Server) price(ctx context.Context, run export.Run) (PriceTag, error) {
 	ctx, cancel := context.WithTimeout(ctx, pricePatience)
 	defer cancel()
-	select {
-	case s.prices <- struct{}{}:
-		defer func() { <-s.prices }()
-	case <-ctx.Done():
-		return PriceTag{}, export.Errorf(export.CodeUnavailable, "other dry runs are being counted; try again")
+	done, err := s.turn(ctx)
+	if err != nil {
+		return PriceTag{}, err
 	}
-	tag, err := priceOf(ctx, s.cfg.Ledger, run)
+	defer done()
+	tag, err := s.priceOf(ctx, run)
 	if err != nil {
 		return tag, fmt.Errorf("dry run: %w", err)
 	}
 	return tag, nil
 }
 
-func priceOf(ctx context.Context, from Listing, run export.Run) (PriceTag, error) {
+// turn waits for one of the few places of those who read a whole ledger.
+func (s *Server) turn(ctx context.Context) (done func(), err error) {
+	select {
+	case s.prices <- struct{}{}:
+		return func() { <-s.prices }, nil
+	case <-ctx.Done():
+		return nil, export.Errorf(export.CodeUnavailable, "other dry runs are being counted; try again")
+	}
+}
+
+func (s *Server) priceOf(ctx context.Context, run export.Run) (PriceTag, error) {
 	tag := PriceTag{Kinds: []KindPrice{}}
-	head, err := from.Head(ctx, run.Tenant)
+	head, err := s.cfg.Ledger.Head(ctx, run.Tenant)
 	if err != nil {
 		return tag, err
 	}
 	tag.AsOf = head
-	err = from.Current(ctx, run.Tenant, run.Project, head, run.Selectors, ledger.KeyRange{}, func(row ledger.Row) error {
-		tag.add(row)
-		return nil
-	})
+	forecast := activities.NewForecast()
+	err = s.cfg.Ledger.Current(ctx, run.Tenant, run.Project, head, run.Selectors, ledger.KeyRange{}, forecast.Add)
+	if err != nil {
+		return tag, err
+	}
+	shards, err := forecast.Shards()
+	if err != nil {
+		return tag, err
+	}
+	packed, err := s.packedBefore(ctx, run, shards)
+	if err != nil {
+		return tag, err
+	}
+	for i, shard := range shards {
+		tag.add(shard, packed[i])
+	}
+	tag.Excluded, err = s.excluded(ctx, run, head)
 	return tag, err
 }
 
-// add counts the next row of the list. A shard begins with each kind and where
-// the document says so (ARCHITECTURE D2).
-func (p *PriceTag) add(row ledger.Row) {
+// packedBefore tells which shards the run would take over.
+func (s *Server) packedBefore(ctx context.Context, run export.Run, shards []storage.Shard) ([]bool, error) {
+	adapter, err := s.cfg.Adapters.For(run.Kind, run.Variant)
+	if err != nil {
+		return nil, err
+	}
+	recipe, err := activities.Recipe(run, adapter)
+	if err != nil {
+		return nil, err
+	}
+	hashes := make([]bundle.Digest, len(shards))
+	for i, shard := range shards {
+		hashes[i] = shard.Hash
+	}
+	return s.cfg.Runs.PackedBefore(ctx, run.Tenant, recipe, hashes)
+}
+
+// add counts the next shard of the forecast.
+func (p *PriceTag) add(shard storage.Shard, packed bool) {
 	last := len(p.Kinds) - 1
-	first := last < 0 || p.Kinds[last].Kind != string(row.Kind)
-	if first {
-		p.Kinds = append(p.Kinds, KindPrice{Kind: string(row.Kind)})
+	if last < 0 || p.Kinds[last].Kind != shard.Kind {
+		p.Kinds = append(p.Kinds, KindPrice{Kind: shard.Kind})
 		last++
 	}
-	if first || bundle.CutBefore([]byte(row.Key()), row.CanonicalBytes) {
-		p.Kinds[last].Shards++
-		p.Shards++
+	p.Kinds[last].Shards++
+	p.Kinds[last].Records += shard.Count
+	p.Kinds[last].Bytes += shard.Bytes
+	p.Shards++
+	p.Records += shard.Count
+	p.Bytes += shard.Bytes
+	if packed {
+		p.ShardsToReuse++
+		return
 	}
-	p.Kinds[last].Records++
-	p.Kinds[last].Bytes += row.CanonicalBytes
-	p.Records++
-	p.Bytes += row.CanonicalBytes
+	p.ShardsToPack++
+	p.BytesToPack += shard.Bytes
 }

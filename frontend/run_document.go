@@ -21,7 +21,7 @@ func runDocument(run export.Run) Run {
 		ManifestDigest: run.Result.ManifestDigest, PayloadDigest: run.Result.PayloadDigest,
 		RerunHash: run.Result.RerunHash, ArchiveDigest: run.Result.ArchiveDigest,
 		ArchiveBytes: run.Result.ArchiveBytes, Signatures: []Signature{},
-		Links: Links{Self: path, Events: path + "/events", Cancel: path + "/cancel", Download: path + "/download",
+		Links: Links{Self: path, Plan: path + "/plan", Events: path + "/events", Cancel: path + "/cancel", Download: path + "/download",
 			Manifest: path + "/manifest", Provenance: path + "/provenance"},
 	}
 	for key, value := range run.Labels {

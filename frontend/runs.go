@@ -88,38 +88,6 @@ func (h handlers) ListRuns(ctx context.Context, req ListRunsRequestObject) (List
 	return ListRuns200JSONResponse(page), nil
 }
 
-func (s *Server) runFilter(ctx context.Context, p ListRunsParams) (storage.RunFilter, error) {
-	filter := storage.RunFilter{Limit: defaultPage}
-	if p.Status != nil {
-		filter.State = export.State(*p.Status)
-		if !filter.State.Valid() {
-			return filter, fieldError(export.CodeValidation, "status", "is not a run state")
-		}
-	}
-	if p.Profile != nil {
-		if filter.Profile = *p.Profile; filter.Profile == "" || len(filter.Profile) > maxProfileRef || !plainText(filter.Profile) {
-			return filter, fieldError(export.CodeValidation, "profile", "is not a profile")
-		}
-		profile, err := s.findProfile(ctx, filter.Profile)
-		if err == nil {
-			filter.Profile = profile.ID
-		} else if export.CodeOf(err) != export.CodeProfileNotFound { // of an absent one there are no runs
-			return filter, err
-		}
-	}
-	if p.Limit != nil {
-		if filter.Limit = *p.Limit; filter.Limit < 1 || filter.Limit > maxPage {
-			return filter, fieldError(export.CodeValidation, "limit", "must be 1 to %d", maxPage)
-		}
-	}
-	if p.Cursor != nil {
-		if filter.Cursor = *p.Cursor; len(filter.Cursor) > 512 || !plainText(filter.Cursor) {
-			return filter, fieldError(export.CodeValidation, "cursor", "is not the cursor of a page")
-		}
-	}
-	return filter, nil
-}
-
 // GetRun gives a run as its own row has it.
 func (h handlers) GetRun(ctx context.Context, req GetRunRequestObject) (GetRunResponseObject, error) {
 	run, err := h.findRun(ctx, req.ID)

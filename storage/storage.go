@@ -89,10 +89,22 @@ type Claim struct {
 
 // RunFilter narrows a list of runs.
 type RunFilter struct {
-	State   export.State // "" = any
-	Profile string       // profile id, "" = any
-	Limit   int          // 1..200
-	Cursor  string       // "" = newest; else the cursor of the previous page
+	State       export.State // "" = any
+	Profile     string       // profile id, "" = any
+	Project     string       // "" = any
+	RequestedBy string       // "" = any
+	Label       [2]string    // key and value; no key = any
+	// From and To bound when a run was requested: from is in, to is not; zero = open.
+	From, To time.Time
+	Limit    int    // 1..200
+	Cursor   string // "" = newest; else the cursor of the previous page
+}
+
+// PlannedShard is a shard of a run's plan, and whether its file was taken over
+// from a run before instead of packed.
+type PlannedShard struct {
+	Shard
+	Reused bool
 }
 
 // Runs is what the API needs: create, read, ask for an end.
@@ -122,6 +134,12 @@ type Runs interface {
 	Files(ctx context.Context, ref export.Ref) ([]File, error)
 	// Attestations lists the signatures of a run that were kept with their statement.
 	Attestations(ctx context.Context, ref export.Ref) ([]StoredSignature, error)
+	// Planned gives the digest of a run's plan and its shards from an ordinal on, at
+	// most limit of them. ErrNotFound when there is no such run, or when it has no
+	// plan: before it is made, and after a run that ended without a bundle.
+	Planned(ctx context.Context, ref export.Ref, from, limit int) (plan bundle.Digest, shards []PlannedShard, err error)
+	// PackedBefore tells of each shard, by its hash, whether it was packed by a recipe.
+	PackedBefore(ctx context.Context, tenant string, recipe bundle.Digest, hashes []bundle.Digest) ([]bool, error)
 }
 
 // Journal is what the event streams need: what a run's journal says, how far

@@ -65,6 +65,10 @@ func runAPI(ctx context.Context, cfg config.Config, log *slog.Logger, issue bool
 			return fmt.Errorf("--development-issuer: %w", err)
 		}
 	}
+	kinds, err := profileKinds()
+	if err != nil {
+		return err
+	}
 	server, err := frontend.New(frontend.Config{
 		Runs:     postgres.NewRuns(stores.db).Within(runLimits(cfg)),
 		Journal:  postgres.NewRuns(stores.db),
@@ -72,6 +76,7 @@ func runAPI(ctx context.Context, cfg config.Config, log *slog.Logger, issue bool
 		Objects:  stores.objects,
 		Ledger:   postgres.NewLedger(stores.db),
 		Catalog:  postgres.NewCatalog(stores.db),
+		Adapters: kinds,
 		Parse:    parseEvidence,
 		Starter:  &worker.Dispatcher{Client: client, TaskQueue: temporal.TaskQueue, Log: log},
 		Verifier: verifier,

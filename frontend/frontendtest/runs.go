@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"sync"
 
+	"github.com/stella-ops/exportcenter/bundle"
 	"github.com/stella-ops/exportcenter/export"
 	"github.com/stella-ops/exportcenter/storage"
 )
@@ -14,11 +15,14 @@ import (
 type Runs struct {
 	// Limits are kept where they say something; there are no defaults.
 	Limits storage.Limits
+	// PackedAll says that every shard was packed before.
+	PackedAll bool
 
 	mu    sync.Mutex
 	order []export.Ref
 	runs  map[export.Ref]export.Run
 	files map[export.Ref][]storage.File
+	plans map[export.Ref][]storage.PlannedShard
 	keys  map[[2]string]idempotent
 
 	attested map[export.Ref][]storage.StoredSignature
@@ -36,8 +40,8 @@ var _ storage.Runs = (*Runs)(nil)
 
 // NewRuns makes an empty store.
 func NewRuns() *Runs {
-	return &Runs{runs: map[export.Ref]export.Run{}, files: map[export.Ref][]storage.File{}, keys: map[[2]string]idempotent{},
-		attested: map[export.Ref][]storage.StoredSignature{},
+	return &Runs{runs: map[export.Ref]export.Run{}, files: map[export.Ref][]storage.File{}, plans: map[export.Ref][]storage.PlannedShard{},
+		keys: map[[2]string]idempotent{}, attested: map[export.Ref][]storage.StoredSignature{},
 		journals: map[export.Ref][]export.Event{}, hearers: map[int]func(storage.Notice){}}
 }
 
@@ -127,7 +131,7 @@ func (r *Runs) ListRuns(_ context.Context, tenant string, f storage.RunFilter) (
 	var matching []export.Run
 	for _, ref := range slices.Backward(r.order) {
 		run := r.runs[ref]
-		if run.Tenant == tenant && (f.State == "" || f.State == run.State) && (f.Profile == "" || f.Profile == run.ProfileID) {
+		if run.Tenant == tenant && wants(f, run) {
 			matching = append(matching, run)
 		}
 	}
@@ -145,6 +149,43 @@ func (r *Runs) ListRuns(_ context.Context, tenant string, f storage.RunFilter) (
 		next = strconv.Itoa(end)
 	}
 	return matching[start:end], next, nil
+}
+
+func wants(f storage.RunFilter, run export.Run) bool {
+	label, labelled := run.Labels[f.Label[0]]
+	return (f.State == "" || f.State == run.State) && (f.Profile == "" || f.Profile == run.ProfileID) &&
+		(f.Project == "" || f.Project == run.Project) && (f.RequestedBy == "" || f.RequestedBy == run.RequestedBy) &&
+		(f.Label[0] == "" || labelled && label == f.Label[1]) &&
+		(f.From.IsZero() || !run.RequestedAt.Before(f.From)) && (f.To.IsZero() || run.RequestedAt.Before(f.To))
+}
+
+// Planned implements storage.Runs.
+func (r *Runs) Planned(_ context.Context, ref export.Ref, from, limit int) (bundle.Digest, []storage.PlannedShard, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	plan, planned := r.plans[ref]
+	if !planned {
+		return bundle.Digest{}, nil, storage.ErrNotFound
+	}
+	return bundle.DigestOf([]byte(ref.RunID)), plan[min(from, len(plan)):min(from+limit, len(plan))], nil
+}
+
+// Plan gives a run a plan.
+func (r *Runs) Plan(ref export.Ref, shards ...storage.PlannedShard) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.plans[ref] = shards
+}
+
+// PackedBefore implements storage.Runs; see PackedAll.
+func (r *Runs) PackedBefore(_ context.Context, _ string, _ bundle.Digest, hashes []bundle.Digest) ([]bool, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	packed := make([]bool, len(hashes))
+	for i := range hashes {
+		packed[i] = r.PackedAll
+	}
+	return packed, nil
 }
 
 // RequestCancel implements storage.Runs.

@@ -15,6 +15,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/stella-ops/exportcenter/adapters"
+	"github.com/stella-ops/exportcenter/adapters/jsonraw"
 	"github.com/stella-ops/exportcenter/bundle"
 	"github.com/stella-ops/exportcenter/export"
 	"github.com/stella-ops/exportcenter/frontend"
@@ -57,11 +59,14 @@ func New(t testing.TB, change ...func(*frontend.Config)) *World {
 	require.NoError(t, err)
 	verifier, err := frontend.NewJWTVerifier(frontend.JWTConfig{Issuer: IssuerName, Audience: Audience, Keys: keys, Clock: w.Now})
 	require.NoError(t, err)
+	kinds, err := adapters.NewRegistry(jsonraw.Adapter{})
+	require.NoError(t, err)
 	cfg := frontend.Config{
 		Runs: w.Runs, Journal: w.Runs, Profiles: w.Profiles, Objects: w.Objects, Ledger: w.Ledger, Catalog: Catalog{w.Ledger}, Parse: ParseAnything, Starter: w.Starter, Verifier: verifier,
 		Proofs: w.Proofs, Tenants: w.Tenants,
-		Ready: []frontend.Check{{Name: "keys", Run: keys.Check}},
-		Clock: w.Now, IDs: w.nextID,
+		Adapters: kinds,
+		Ready:    []frontend.Check{{Name: "keys", Run: keys.Check}},
+		Clock:    w.Now, IDs: w.nextID,
 		Log: slog.New(slog.NewJSONHandler(w.Log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
 	for _, c := range change {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/stella-ops/exportcenter/bundle"
 	"github.com/stella-ops/exportcenter/export"
 	"github.com/stella-ops/exportcenter/storage"
 )
@@ -54,6 +55,18 @@ func (r *runs) Events(ctx context.Context, ref export.Ref, after int64, limit in
 
 func (r *runs) Files(ctx context.Context, ref export.Ref) ([]storage.File, error) {
 	return read(r.injector, func() ([]storage.File, error) { return r.inner.Files(ctx, ref) })
+}
+
+func (r *runs) Planned(ctx context.Context, ref export.Ref, from, limit int) (plan bundle.Digest, shards []storage.PlannedShard, err error) {
+	shards, err = read(r.injector, func() (found []storage.PlannedShard, err error) {
+		plan, found, err = r.inner.Planned(ctx, ref, from, limit)
+		return found, err
+	})
+	return plan, shards, err
+}
+
+func (r *runs) PackedBefore(ctx context.Context, tenant string, recipe bundle.Digest, hashes []bundle.Digest) ([]bool, error) {
+	return read(r.injector, func() ([]bool, error) { return r.inner.PackedBefore(ctx, tenant, recipe, hashes) })
 }
 
 // Dispatch passes the giving out of runs to inner through its point.

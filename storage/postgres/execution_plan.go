@@ -118,14 +118,19 @@ func collectPlan(ref export.Ref, rows pgx.Rows) (plan bundle.Digest, shards []st
 }
 
 func scanShard(row pgx.Row, plan *bundle.Digest) (storage.Shard, error) {
-	var s storage.Shard
-	var digest, contentDigest []byte
-	var size, records, contentSize *int64
-	var tally *string
 	var first any = (*digestColumn)(plan)
 	if plan == nil {
 		first = nil
 	}
+	return scanShardAfter(row, first)
+}
+
+// scanShardAfter reads a shard behind a column for first.
+func scanShardAfter(row pgx.Row, first any) (storage.Shard, error) {
+	var s storage.Shard
+	var digest, contentDigest []byte
+	var size, records, contentSize *int64
+	var tally *string
 	err := row.Scan(first, &s.Ordinal, &s.Name, &s.Kind, &s.Source, &s.Cursor, &s.Count, &s.Bytes,
 		(*digestColumn)(&s.Hash), &digest, &size, &records, &contentDigest, &contentSize, &tally)
 	if err != nil || digest == nil {

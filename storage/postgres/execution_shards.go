@@ -20,7 +20,7 @@ func (e *Execution) SaveShards(ctx context.Context, c storage.Claim, recipe bund
 		return nil
 	}
 	return e.claimed(ctx, c, "save shards", func(tx pgx.Tx, run export.Run) error {
-		fresh, err := updateShards(ctx, tx, run, shards)
+		fresh, err := updateShards(ctx, tx, run, shards, c.Phase == export.PhaseResolve)
 		if err != nil || fresh.shards == 0 {
 			return err
 		}
@@ -71,7 +71,8 @@ type freshShards struct {
 	first                  string // name of the first of them
 }
 
-func updateShards(ctx context.Context, tx pgx.Tx, run export.Run, shards []storage.Shard) (freshShards, error) {
+// updateShards records what was packed; reused says that another run did.
+func updateShards(ctx context.Context, tx pgx.Tx, run export.Run, shards []storage.Shard, reused bool) (freshShards, error) {
 	n := len(shards)
 	ordinals, names := make([]int32, n), make([]string, n)
 	digests, contentDigests := make([][]byte, n), make([][]byte, n)
@@ -100,7 +101,7 @@ func updateShards(ctx context.Context, tx pgx.Tx, run export.Run, shards []stora
 		), saved as (
 			update export_inputs i set result_digest = g.digest, result_size = g.size, result_records = g.records,
 				result_content_digest = g.content_digest, result_content_size = g.content_size,
-				result_tally = g.tally
+				result_tally = g.tally, reused = $11
 			from given g where i.tenant = $1 and i.run_id = $2 and i.ordinal = g.ordinal and i.name = g.name
 				and i.result_digest is distinct from g.digest
 		)
@@ -108,7 +109,7 @@ func updateShards(ctx context.Context, tx pgx.Tx, run export.Run, shards []stora
 			coalesce(sum(count) filter (where fresh), 0)::bigint, coalesce(sum(bytes) filter (where fresh), 0)::bigint,
 			coalesce((array_agg(name order by ordinal) filter (where fresh))[1], '')
 		from before`,
-		run.Tenant, run.ID, ordinals, names, digests, sizes, records, contentDigests, contentSizes, tallies).
+		run.Tenant, run.ID, ordinals, names, digests, sizes, records, contentDigests, contentSizes, tallies, reused).
 		Scan(&known, &fresh.shards, &fresh.records, &fresh.bytes, &fresh.first)
 	if err == nil && known != n {
 		err = fmt.Errorf("%d of %d shards are not in the run's plan: %w", n-known, n, storage.ErrConflict)

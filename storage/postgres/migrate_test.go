@@ -101,7 +101,8 @@ func (w world) fill(t *testing.T) {
 	require.NoError(t, w.exec.SavePlan(t.Context(), claim, digest("plan"), digest("selection"), []storage.Shard{shard}, at(1)))
 	require.NoError(t, w.exec.Pin(t.Context(), claim, digest("r"), 9))
 	shard.Result = &storage.File{Path: shard.Name, Digest: digest("r"), Size: 9, Records: 3, ContentDigest: digest("c"), ContentSize: 30, Payload: true}
-	require.NoError(t, w.exec.SaveShards(t.Context(), claim, digest("recipe"), []storage.Shard{shard}, at(1)))
+	adapt := w.begin(t, claim.Ref, export.PhaseAdapt, 1)
+	require.NoError(t, w.exec.SaveShards(t.Context(), adapt, digest("recipe"), []storage.Shard{shard}, at(1)))
 }
 
 // Down and up again on a filled database: the schema is the same to the last

@@ -94,6 +94,20 @@ func listQuery(tenant string, f storage.RunFilter) (string, []any, error) {
 	if f.Profile != "" {
 		where = append(where, "profile_id = "+parameter(f.Profile))
 	}
+	for _, equal := range []struct{ column, value string }{{"project", f.Project}, {"requested_by", f.RequestedBy}} {
+		if equal.value != "" {
+			where = append(where, equal.column+" = "+parameter(storable(equal.value)))
+		}
+	}
+	if f.Label[0] != "" {
+		where = append(where, "labels @> jsonb_build_object("+parameter(storable(f.Label[0]))+"::text, "+parameter(storable(f.Label[1]))+"::text)")
+	}
+	if !f.From.IsZero() {
+		where = append(where, "requested_at >= "+parameter(f.From))
+	}
+	if !f.To.IsZero() {
+		where = append(where, "requested_at < "+parameter(f.To))
+	}
 	if f.Cursor != "" {
 		c, err := parseCursor(f.Cursor)
 		if err != nil {
