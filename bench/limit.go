@@ -26,6 +26,7 @@ var limits = map[string]limit{
 	"smallest run, empty ledger": {at: 3, of: ratio, unit: "x"},
 	"smallest run, among all":    {at: 3, of: ratio, unit: "x"},
 	"download, first byte":       {at: 3, of: ratio, unit: "x"},
+	"8,000 reads, DPoP":          {at: 3.33, aim: 2, of: ratio, unit: "x"},
 	"worker memory, full runs":   {at: 256, of: value, unit: " MiB"},
 	"history events":             {at: 300, of: value},
 }
