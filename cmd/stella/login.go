@@ -125,8 +125,8 @@ func whoamiCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		if f.json() {
-			return printJSON(command.OutOrStdout(), me)
+		if f.machine() {
+			return f.encode(command.OutOrStdout(), me)
 		}
 		bound := "no; whoever sees the token can use it"
 		if me.DpopBound {

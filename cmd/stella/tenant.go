@@ -65,8 +65,8 @@ func tenantListCommand(c *connection) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		if f.json() {
-			return printJSON(command.OutOrStdout(), page)
+		if f.machine() {
+			return f.encode(command.OutOrStdout(), page)
 		}
 		rows := [][]string{{"TENANT", "STATE"}}
 		for _, t := range page.Tenants {
@@ -117,8 +117,8 @@ func printTenant(command *cobra.Command, f *format, info client.TenantInfo, err 
 	if err != nil {
 		return err
 	}
-	if f.json() {
-		return printJSON(command.OutOrStdout(), info)
+	if f.machine() {
+		return f.encode(command.OutOrStdout(), info)
 	}
 	rows := [][]string{{"tenant", info.Tenant}, {"state", string(info.State)}}
 	add := func(name, value string) {
