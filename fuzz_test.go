@@ -90,6 +90,7 @@ var readers = map[string]string{
 	"cmd/stella.parseLabels":       "- a word of a command line, cut at its first equals sign",
 	"cmd/stella.parseRange":        "FuzzParseSelect",
 	"cmd/stella.parseTime":         "FuzzParseSelect",
+	"cmd/stella.parseSample":       "FuzzParseSelect",
 	"cmd/stella.parseSelect":       "FuzzParseSelect",
 }
 

@@ -112,6 +112,18 @@ func (c *Client) ListRuns(ctx context.Context, params ListRunsParams) (RunPage, 
 	})
 }
 
+// RunPlan gives a page of the stored plan of a run.
+func (c *Client) RunPlan(ctx context.Context, id string, params GetRunPlanParams) (RunPlan, error) {
+	return repeated(ctx, func() (RunPlan, error) {
+		var plan RunPlan
+		resp, err := c.api.GetRunPlan(ctx, id, &params)
+		if resp, err = expect(resp, err, http.StatusOK); err != nil {
+			return plan, fmt.Errorf("plan of run %s: %w", id, err)
+		}
+		return plan, decode(resp, &plan)
+	})
+}
+
 // CancelRun asks a run to end. Asking twice is asking once.
 func (c *Client) CancelRun(ctx context.Context, id, reason string) (Run, error) {
 	return repeated(ctx, func() (Run, error) {

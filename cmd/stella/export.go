@@ -17,12 +17,12 @@ func exportCommand() *cobra.Command {
 	command := group("export", "Run exports and fetch their bundles", "Run exports and fetch their bundles.\n\n"+exitCodesHelp)
 	c.addFlags(command)
 	command.AddCommand(exportRunCommand(&c), exportListCommand(&c), exportStatusCommand(&c),
-		exportCancelCommand(&c), exportEventsCommand(&c), exportVerifyCommand(&c), exportAttestationCommand(&c), exportDownloadCommand(&c), exportProfileCommand(&c))
+		exportCancelCommand(&c), exportEventsCommand(&c), exportVerifyCommand(&c), exportAttestationCommand(&c), exportDownloadCommand(&c), exportPlanCommand(&c), exportProfileCommand(&c))
 	return command
 }
 
 func exportListCommand(c *connection) *cobra.Command {
-	var status, profile, cursor string
+	var status, profile, label, requestedBy, from, to, cursor string
 	var limit int
 	var f *format
 	command := leaf("list", "List runs, newest first", cobra.NoArgs, func(command *cobra.Command, _ []string) error {
@@ -34,11 +34,26 @@ func exportListCommand(c *connection) *cobra.Command {
 		if status != "" {
 			params.Status = (*client.RunStatus)(&status)
 		}
-		if profile != "" {
-			params.Profile = &profile
+		for _, given := range []struct {
+			value string
+			param **string
+		}{{profile, &params.Profile}, {label, &params.Label}, {requestedBy, &params.RequestedBy}, {cursor, &params.Cursor}} {
+			if given.value != "" {
+				*given.param = &given.value
+			}
 		}
-		if cursor != "" {
-			params.Cursor = &cursor
+		for _, given := range []struct {
+			flag, value string
+			param       **string
+		}{{"from", from, &params.From}, {"to", to, &params.To}} {
+			if given.value == "" {
+				continue
+			}
+			at, err := parseTime(given.value)
+			if err != nil {
+				return inputErrorf("--%s: %w", given.flag, err)
+			}
+			*given.param = &at
 		}
 		page, err := opened.ListRuns(command.Context(), params)
 		if err != nil {
@@ -63,7 +78,11 @@ func exportListCommand(c *connection) *cobra.Command {
 	})
 	flags := command.Flags()
 	flags.StringVar(&status, "status", "", "only runs in this state")
-	flags.StringVar(&profile, "profile", "", "only runs of this profile")
+	flags.StringVar(&profile, "profile", "", "only runs of this profile, by id or name")
+	flags.StringVar(&label, "label", "", "only runs with this label, key=value")
+	flags.StringVar(&requestedBy, "requested-by", "", "only runs that this subject asked for")
+	flags.StringVar(&from, "from", "", "only runs asked for on this day or later, or since this time")
+	flags.StringVar(&to, "to", "", "only runs asked for before this day or time")
 	flags.IntVar(&limit, "limit", 50, "at most this many, 1 to 200")
 	flags.StringVar(&cursor, "cursor", "", "continue a list")
 	f = addFormat(command)

@@ -24,6 +24,11 @@ func priceExport(command *cobra.Command, c *client.Client, request client.RunReq
 		rows = append(rows, []string{k.Kind, number(k.Records), number(k.Bytes), strconv.Itoa(k.Shards)})
 	}
 	rows = append(rows, []string{"all", number(tag.Records), number(tag.Bytes), strconv.Itoa(tag.Shards)})
+	rows = append(rows, []string{"to pack", "", number(tag.BytesToPack), strconv.Itoa(tag.ShardsToPack)},
+		[]string{"taken over", "", number(tag.Bytes - tag.BytesToPack), strconv.Itoa(tag.ShardsToReuse)})
+	for _, e := range tag.Excluded {
+		rows = append(rows, []string{"left out by " + e.Member, number(e.Documents), number(e.Bytes)})
+	}
 	if err := printTable(command.OutOrStdout(), rows); err != nil {
 		return fmt.Errorf("print the price: %w", err)
 	}

@@ -17,6 +17,7 @@ type runFlags struct {
 	selects, labels []string
 	allowEmpty      bool
 	redact          string
+	snapshot        string
 	dryRun          bool
 	wait            bool
 	output          string
@@ -69,6 +70,13 @@ A purl has no version; * in it stands for any characters. modified is when the
 publisher last changed a document, observed when the ledger recorded it: the
 first day is in the range, the last is not, and one of them may be missing.
 
+include and exclude are ids, own or aliases, in which * stands for any characters;
+exclude wins. severity is critical, high, medium, low or none, as the document says.
+sample=RATE:SEED keeps a part of the documents, the same ones in every run:
+
+  stella export run nightly --select include='GHSA-*' --select exclude=GHSA-35jh-r3h4-6jhm
+  stella export run json:raw --select severity=critical --select sample=0.1:2026
+
 --redact reads an allow-list: field paths to keep by kind of evidence, and the
 lists to keep of what a line repeats from its document.
 
@@ -81,7 +89,8 @@ lists to keep of what a line repeats from its document.
 	f.StringArrayVar(&flags.labels, "label", nil, "key=value kept with the run, may be given often")
 	f.BoolVar(&flags.allowEmpty, "allow-empty", false, "let a run that selects nothing succeed")
 	f.StringVar(&flags.redact, "redact", "", "keep only the fields that this JSON file allows")
-	f.BoolVar(&flags.dryRun, "dry-run", false, "only print what the run would take: documents, bytes, shards")
+	f.StringVar(&flags.snapshot, "policy-snapshot", "", "id of the policy snapshot that the run names")
+	f.BoolVar(&flags.dryRun, "dry-run", false, "only print what the run would take: documents, bytes, shards, and what is left out")
 	f.BoolVar(&flags.wait, "wait", false, "wait for the end of the run")
 	f.StringVar(&flags.output, "output", "", "wait, and write the bundle to this file")
 	f.StringVar(&flags.key, "idempotency-key", "", "the same key and request give the same run again")
@@ -103,7 +112,7 @@ func (f runFlags) request(profile string) (client.RunRequest, error) {
 		return client.RunRequest{}, err
 	}
 	return client.RunRequest{ProfileID: profile, Selectors: selectors, Labels: labels,
-		Options: client.RunOptions{AllowEmpty: f.allowEmpty, Redaction: redaction}}, nil
+		Options: client.RunOptions{AllowEmpty: f.allowEmpty, Redaction: redaction, PolicySnapshotID: f.snapshot}}, nil
 }
 
 func runExport(command *cobra.Command, c *client.Client, request client.RunRequest, flags runFlags) error {

@@ -22,6 +22,7 @@ import (
 	"github.com/stella-ops/exportcenter/frontend"
 	"github.com/stella-ops/exportcenter/frontend/frontendtest"
 	"github.com/stella-ops/exportcenter/ledger/osv"
+	"github.com/stella-ops/exportcenter/storage"
 )
 
 func TestMain(m *testing.M) {
@@ -42,6 +43,10 @@ func TestScripts(t *testing.T) {
 			env.Setenv("READ_TOKEN", w.Issuer.Token(t, "acme", "export:read"))
 			run, archive := w.Finish(t, w.Run("acme", export.StateRunning))
 			env.Setenv("FINISHED", run.ID)
+			run.AsOf, run.Progress.Shards = 7, 1
+			w.Runs.Amend(run)
+			w.Runs.Plan(run.Ref(), storage.PlannedShard{Reused: true, Shard: storage.Shard{Name: "data/raw/advisories-0000000000000000.jsonl.zst", Kind: "advisory",
+				Count: 3, Bytes: 30, Result: &storage.File{Size: 9}}})
 			setSealed(t, env, w)
 			happened := w.Run("acme", export.StateRunning)
 			w.Runs.Say(happened.Ref(), export.EventStarted, "the run has started")
@@ -163,7 +168,7 @@ func TestPrintable(t *testing.T) {
 
 func FuzzParseSelect(f *testing.F) {
 	for _, seed := range []string{"kind=advisory", "ecosystem=a=b,c", "source=", "=", "", "kind", "Kind=x", "ecosystem=\x00",
-		"purl=pkg:npm/lodash*", "modified=2024-01-01..2025-01-01", "observed=..2026-01-01T00:00:00.5+02:00", "modified=..", "modified=x..", "observed=2024-01-01"} {
+		"purl=pkg:npm/lodash*", "sample=0.1:s", "sample=NaN:", "sample=1e400:", "severity=high", "include=*", "modified=2024-01-01..2025-01-01", "observed=..2026-01-01T00:00:00.5+02:00", "modified=..", "modified=x..", "observed=2024-01-01"} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, value string) {
@@ -185,7 +190,13 @@ func FuzzParseSelect(f *testing.F) {
 			}
 			return
 		}
-		all := slices.Concat(s.Kinds, s.Sources, s.Ecosystems, s.Products)
+		if s.Sample != nil {
+			if !(s.Sample.Rate >= 0 && s.Sample.Rate <= 1) {
+				t.Fatalf("%q became a rate of %v", value, s.Sample.Rate)
+			}
+			return
+		}
+		all := slices.Concat(s.Kinds, s.Sources, s.Ecosystems, s.Products, s.Severities, s.Include, s.Exclude, s.Projects, s.Tenants)
 		if len(all) != 1 || !strings.HasSuffix(value, "="+all[0]) {
 			t.Fatalf("%q became %q", value, all)
 		}

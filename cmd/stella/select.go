@@ -1,6 +1,7 @@
 package main
 
 import (
+	"strconv"
 	"strings"
 	"time"
 
@@ -15,12 +16,17 @@ var selectLists = map[string]func(*client.Selectors) *[]string{
 	"source":    func(s *client.Selectors) *[]string { return &s.Sources },
 	"ecosystem": func(s *client.Selectors) *[]string { return &s.Ecosystems },
 	"purl":      func(s *client.Selectors) *[]string { return &s.Products },
+	"severity":  func(s *client.Selectors) *[]string { return &s.Severities },
+	"include":   func(s *client.Selectors) *[]string { return &s.Include },
+	"exclude":   func(s *client.Selectors) *[]string { return &s.Exclude },
+	"project":   func(s *client.Selectors) *[]string { return &s.Projects },
+	"tenant":    func(s *client.Selectors) *[]string { return &s.Tenants },
 }
 
 // selectTimes are the keys of --select that take a range of times.
 var selectTimes = map[string]export.TimeField{"modified": export.TimeModified, "observed": export.TimeObserved}
 
-const selectKeyList = "ecosystem, kind, modified, observed, purl, source"
+const selectKeyList = "ecosystem, exclude, include, kind, modified, observed, project, purl, sample, severity, source, tenant"
 
 // parseSelect reads the values of --select. Values of one key are
 // alternatives; a value is taken as it is, equals signs and commas included.
@@ -33,13 +39,20 @@ func parseSelect(values []string) (client.Selectors, error) {
 		switch {
 		case !found:
 			return s, inputErrorf("--select %q: want key=value with one of the keys %s", value, selectKeyList)
-		case !list && !times:
+		case !list && !times && key != "sample":
 			return s, inputErrorf("--select %q: unknown key %q; the keys are %s", value, key, selectKeyList)
 		case wanted == "":
 			return s, inputErrorf("--select %q: the value is empty", value)
 		case list:
 			values := member(&s)
 			*values = append(*values, wanted)
+			continue
+		case key == "sample":
+			sample, err := parseSample(wanted)
+			if err != nil || s.Sample != nil {
+				return s, inputErrorf("--select %q: want sample=RATE:SEED once, a rate from 0 to 1 and any text, for example sample=0.1:2026", value)
+			}
+			s.Sample = sample
 			continue
 		case s.TimeWindow != nil:
 			return s, inputErrorf("--select %q: a run has one range of times, of modified or of observed", value)
@@ -52,6 +65,16 @@ func parseSelect(values []string) (client.Selectors, error) {
 		s.TimeWindow = window
 	}
 	return s, nil
+}
+
+// parseSample reads RATE:SEED.
+func parseSample(text string) (*client.Sample, error) {
+	rate, seed, found := strings.Cut(text, ":")
+	value, err := strconv.ParseFloat(rate, 64)
+	if err == nil && (!found || !(value >= 0 && value <= 1)) {
+		err = strconv.ErrRange
+	}
+	return &client.Sample{Rate: value, Seed: seed}, err
 }
 
 // parseRange reads FROM..TO; FROM is in the range, TO is not, and one of them

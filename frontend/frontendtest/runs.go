@@ -56,6 +56,13 @@ func (r *Runs) Put(run export.Run, files []storage.File) {
 	r.files[run.Ref()] = files
 }
 
+// Amend changes a run and leaves its files.
+func (r *Runs) Amend(run export.Run) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.runs[run.Ref()] = run
+}
+
 // CreateRun implements storage.Runs.
 func (r *Runs) CreateRun(_ context.Context, run export.Run, idem storage.Idempotency) (export.Run, bool, error) {
 	r.mu.Lock()
