@@ -65,6 +65,7 @@ var readers = map[string]string{
 
 	// Requests and answers.
 	"profiles.Check":               "FuzzCheck",
+	"profiles.CheckApproval":       "FuzzCheckApproval",
 	"export.ParseFieldPath":        "FuzzParseFieldPath",
 	"export.ParseRunWorkflowID":    "- reads ids that this program gave; no tenant reaches Temporal",
 	"adapters/jsonraw.allowed":     "FuzzRedact",

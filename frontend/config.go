@@ -73,6 +73,8 @@ type Config struct {
 	Objects  Objects
 	Ledger   Ledger
 	Catalog  ledger.Catalog
+	// CrossTenant is off as its zero value.
+	CrossTenant CrossTenant
 	// Adapters are those of the workers: a dry run asks what they would pack anew.
 	Adapters *adapters.Registry
 	Parse    Parse

@@ -70,7 +70,7 @@ func (s *Server) runOf(who Principal, profile export.Profile, asked askedRun) (e
 	if err != nil {
 		return export.Run{}, err
 	}
-	if err := checkTenants(who, asked.selectors.Tenants); err != nil {
+	if err := s.checkTenants(who, profile, asked.selectors.Tenants); err != nil {
 		return export.Run{}, err
 	}
 	selectors, options, err := configured(profile, asked)

@@ -69,19 +69,24 @@ func runAPI(ctx context.Context, cfg config.Config, log *slog.Logger, issue bool
 	if err != nil {
 		return err
 	}
+	crossTenant, err := crossTenantOf(cfg.CrossTenant)
+	if err != nil {
+		return err
+	}
 	server, err := frontend.New(frontend.Config{
-		Runs:     postgres.NewRuns(stores.db).Within(runLimits(cfg)),
-		Journal:  postgres.NewRuns(stores.db),
-		Profiles: postgres.NewProfiles(stores.db),
-		Objects:  stores.objects,
-		Ledger:   postgres.NewLedger(stores.db),
-		Catalog:  postgres.NewCatalog(stores.db),
-		Adapters: kinds,
-		Parse:    parseEvidence,
-		Starter:  &worker.Dispatcher{Client: client, TaskQueue: temporal.TaskQueue, Log: log},
-		Verifier: verifier,
-		Tenants:  postgres.NewTenants(stores.db),
-		Proofs:   proofs,
+		Runs:        postgres.NewRuns(stores.db).Within(runLimits(cfg)),
+		Journal:     postgres.NewRuns(stores.db),
+		Profiles:    postgres.NewProfiles(stores.db),
+		Objects:     stores.objects,
+		Ledger:      postgres.NewLedger(stores.db),
+		Catalog:     postgres.NewCatalog(stores.db),
+		Adapters:    kinds,
+		CrossTenant: crossTenant,
+		Parse:       parseEvidence,
+		Starter:     &worker.Dispatcher{Client: client, TaskQueue: temporal.TaskQueue, Log: log},
+		Verifier:    verifier,
+		Tenants:     postgres.NewTenants(stores.db),
+		Proofs:      proofs,
 
 		RequireDPoP: requireDPoP, PublicURL: cfg.PublicURL, Development: issuer,
 		Ready: []frontend.Check{

@@ -32,10 +32,18 @@ type Config struct {
 	Auth      Auth     `yaml:"auth"`
 	// Exports bounds the runs of each tenant; api and worker must agree.
 	Exports Exports `yaml:"exports,omitempty"`
+	// CrossTenant lets runs read other tenants' evidence where an approval covers it.
+	CrossTenant CrossTenant `yaml:"crossTenant,omitempty"`
 	// Verify says whom the API trusts when it verifies stored bundles.
 	Verify Verify `yaml:"verify,omitempty"`
 	// WorkerReady is a file the worker creates once it polls; "" = none.
 	WorkerReady string `yaml:"workerReady,omitempty"`
+}
+
+// CrossTenant says whose approval counts when a run reads another tenant's evidence.
+type CrossTenant struct {
+	Enabled   bool     `yaml:"enabled,omitempty"`
+	Approvers []string `yaml:"approvers,omitempty"` // files, each with one public key (PEM)
 }
 
 // Database holds one connection string per role (docs/architecture.md, the tenant wall).
@@ -150,6 +158,9 @@ func (c Config) Validate() error {
 		if r.value == "" {
 			return fmt.Errorf("%s is not set", r.name)
 		}
+	}
+	if c.CrossTenant.Enabled && len(c.CrossTenant.Approvers) == 0 {
+		return errors.New("crossTenant.enabled needs crossTenant.approvers: files with the public keys of those who may approve")
 	}
 	if c.Exports.ActiveRuns < 0 || c.Exports.PendingRuns < 0 || c.Exports.EventStreams < 0 {
 		return errors.New("exports.activeRuns, exports.pendingRuns and exports.eventStreams must be positive, or 0 for the default")
