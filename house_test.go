@@ -61,6 +61,7 @@ var house = map[string]room{
 	"adapters":                {2, "what a profile kind must do"},
 	"profiles":                {1, "what the configuration of a profile may be, a schema per kind"},
 	"ledger":                  {1, "the evidence ledger's words and readers"},
+	"orchestrator":            {1, "what orchestrators report of exports: records, keys, what may follow"},
 	"export":                  {0, "the vocabulary; standard library only"},
 	"bundle":                  {0, "the format"},
 	"signing":                 {0, "signers, verifiers and their envelopes"},

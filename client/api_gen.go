@@ -80,6 +80,24 @@ func (e PlannedShardState) Valid() bool {
 	}
 }
 
+// Defines values for RecordConflictKind.
+const (
+	RecordConflictKindDuplicate RecordConflictKind = "duplicate"
+	RecordConflictKindMismatch  RecordConflictKind = "mismatch"
+)
+
+// Valid indicates whether the value is a known member of the RecordConflictKind enum.
+func (e RecordConflictKind) Valid() bool {
+	switch e {
+	case RecordConflictKindDuplicate:
+		return true
+	case RecordConflictKindMismatch:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for RedactionLinkset.
 const (
 	RedactionLinksetAliases    RedactionLinkset = "aliases"
@@ -262,6 +280,50 @@ type Exclusion struct {
 
 	// Member kinds, sources, timeWindow, severities, products, ecosystems, include, exclude or sample.
 	Member string `json:"member"`
+}
+
+// ExportRecord What a producer says of an export. docs/orchestrator-exports.md has the rules.
+type ExportRecord struct {
+	// ArtifactHash sha256:<64 hex digits>
+	ArtifactHash string `json:"artifactHash"`
+	BundleID     string `json:"bundleId,omitempty,omitzero"`
+
+	// CompletedAt RFC 3339, UTC; of an export that has ended.
+	CompletedAt string `json:"completedAt,omitempty,omitzero"`
+
+	// Environment prod, stage, dev
+	Environment string `json:"environment,omitempty,omitzero"`
+
+	// IdempotencyKey SHA-256 of runId + artifactHash + tenantId.
+	IdempotencyKey string `json:"idempotencyKey,omitempty,omitzero"`
+	JobType        string `json:"jobType,omitempty,omitzero"`
+
+	// LogsPath cas:// and a path inside the kit.
+	LogsPath string `json:"logsPath,omitempty,omitzero"`
+
+	// ManifestPath cas:// and a path inside the kit.
+	ManifestPath string `json:"manifestPath,omitempty,omitzero"`
+
+	// PolicyHash sha256:<64 hex digits>
+	PolicyHash string `json:"policyHash,omitempty,omitzero"`
+
+	// RunID UUID in lower case.
+	RunID      string            `json:"runId"`
+	ScanID     string            `json:"scanId,omitempty,omitzero"`
+	Signatures []RecordSignature `json:"signatures,omitempty,omitzero"`
+
+	// StartedAt RFC 3339, UTC.
+	StartedAt string `json:"startedAt"`
+
+	// Status pending, running, succeeded, failed, canceled
+	Status   string `json:"status"`
+	TenantID string `json:"tenantId,omitempty,omitzero"`
+}
+
+// ExportRecordPage defines model for ExportRecordPage.
+type ExportRecordPage struct {
+	NextCursor string         `json:"nextCursor,omitempty,omitzero"`
+	Records    []ExportRecord `json:"records"`
 }
 
 // Health defines model for Health.
@@ -605,6 +667,37 @@ type Progress struct {
 	RecordsDone int64 `json:"recordsDone"`
 	Shards      int   `json:"shards"`
 	ShardsDone  int   `json:"shardsDone"`
+}
+
+// RecordConflict A problem with the record that is stored.
+type RecordConflict struct {
+	Code    string             `json:"code"`
+	Details []ProblemDetail    `json:"details"`
+	Kind    RecordConflictKind `json:"kind"`
+	Message string             `json:"message"`
+
+	// Record What a producer says of an export. docs/orchestrator-exports.md has the rules.
+	Record    ExportRecord `json:"record"`
+	Status    int          `json:"status"`
+	Timestamp time.Time    `json:"timestamp"`
+	Title     string       `json:"title"`
+	TraceID   string       `json:"traceId"`
+	Type      string       `json:"type"`
+}
+
+// RecordConflictKind defines model for RecordConflict.Kind.
+type RecordConflictKind string
+
+// RecordSignature defines model for RecordSignature.
+type RecordSignature struct {
+	// KeyID sha256:<hex> of the key's DER form (PKIX).
+	KeyID string `json:"keyId"`
+
+	// Signature Base64, RFC 4648 section 4.
+	Signature string `json:"signature"`
+
+	// Type dsse
+	Type string `json:"type"`
 }
 
 // Redaction An allow-list. Of the evidence the bundle holds the fields that are named here and nothing else, and says so in its manifest and in every line.
@@ -1323,6 +1416,39 @@ type GetExportAttestationParams struct {
 	XStellaOpsTenant *TenantHeaderAlias `json:"X-StellaOps-Tenant,omitempty"`
 }
 
+// ListExportRecordsParams defines parameters for ListExportRecords.
+type ListExportRecordsParams struct {
+	// RunID Only records of this run.
+	RunID string `form:"runId,omitempty" json:"runId,omitempty,omitzero"`
+
+	// ArtifactHash Only records of this artefact.
+	ArtifactHash string `form:"artifactHash,omitempty" json:"artifactHash,omitempty,omitzero"`
+
+	// Status Only records with this status.
+	Status string `form:"status,omitempty" json:"status,omitempty,omitzero"`
+
+	// Limit At most this many records.
+	Limit *int `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `nextCursor` of the page before.
+	Cursor string `form:"cursor,omitempty" json:"cursor,omitempty,omitzero"`
+
+	// XStellaTenant When present it must equal the token's tenant.
+	XStellaTenant *TenantHeader `json:"X-Stella-Tenant,omitempty"`
+
+	// XStellaOpsTenant Older name of X-Stella-Tenant.
+	XStellaOpsTenant *TenantHeaderAlias `json:"X-StellaOps-Tenant,omitempty"`
+}
+
+// RecordExportParams defines parameters for RecordExport.
+type RecordExportParams struct {
+	// XStellaTenant When present it must equal the token's tenant.
+	XStellaTenant *TenantHeader `json:"X-Stella-Tenant,omitempty"`
+
+	// XStellaOpsTenant Older name of X-Stella-Tenant.
+	XStellaOpsTenant *TenantHeaderAlias `json:"X-StellaOps-Tenant,omitempty"`
+}
+
 // GetProfileSchemaParams defines parameters for GetProfileSchema.
 type GetProfileSchemaParams struct {
 	IfNoneMatch *string `json:"If-None-Match,omitempty"`
@@ -1348,6 +1474,9 @@ type ResumeTenantJSONRequestBody = TenantChangeRequest
 
 // SuspendTenantJSONRequestBody defines body for SuspendTenant for application/json ContentType.
 type SuspendTenantJSONRequestBody = TenantChangeRequest
+
+// RecordExportJSONRequestBody defines body for RecordExport for application/json ContentType.
+type RecordExportJSONRequestBody = ExportRecord
 
 // RequestEditorFn is the function signature for the RequestEditor callback function
 type RequestEditorFn func(ctx context.Context, req *http.Request) error
@@ -1767,6 +1896,43 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /health/ready (the `Ready` operationId).
 	Ready(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListExportRecords List the records of exports
+	//
+	// In the order of runId, then startedAt. Pages stay where they are whatever is reported meanwhile.
+	//
+	// Corresponds with GET /internal/orchestrator/exports (the `ListExportRecords` operationId).
+	ListExportRecords(ctx context.Context, params *ListExportRecordsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RecordExportWithBody Report an export to the Findings Ledger
+	//
+	// docs/orchestrator-exports.md is the contract. The header X-Stella-Tenant is required here.
+	// A new record is 201, one that takes its export on (pending, running, one end) 200. The record
+	// that is stored already is 409 with `kind` duplicate, and means: done; anything else under the
+	// key of a stored record is 409 with `kind` mismatch. Both carry the stored record.
+	//
+	// Signatures are Ed25519 DSSE over the canonical record without them; one that cannot be
+	// verified with a key of the installation's configuration refuses the record.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /internal/orchestrator/exports (the `RecordExport` operationId).
+	RecordExportWithBody(ctx context.Context, params *RecordExportParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RecordExport Report an export to the Findings Ledger
+	//
+	// docs/orchestrator-exports.md is the contract. The header X-Stella-Tenant is required here.
+	// A new record is 201, one that takes its export on (pending, running, one end) 200. The record
+	// that is stored already is 409 with `kind` duplicate, and means: done; anything else under the
+	// key of a stored record is 409 with `kind` mismatch. Both carry the stored record.
+	//
+	// Signatures are Ed25519 DSSE over the canonical record without them; one that cannot be
+	// verified with a key of the installation's configuration refuses the record.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /internal/orchestrator/exports (the `RecordExport` operationId).
+	RecordExport(ctx context.Context, params *RecordExportParams, body RecordExportJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetProfileSchema JSON schema of the configuration of a kind
 	//
@@ -2479,6 +2645,73 @@ func (c *api) Live(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Re
 // Corresponds with GET /health/ready (the `Ready` operationId).
 func (c *api) Ready(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewReadyRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListExportRecords List the records of exports
+//
+// In the order of runId, then startedAt. Pages stay where they are whatever is reported meanwhile.
+//
+// Corresponds with GET /internal/orchestrator/exports (the `ListExportRecords` operationId).
+func (c *api) ListExportRecords(ctx context.Context, params *ListExportRecordsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListExportRecordsRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RecordExportWithBody Report an export to the Findings Ledger
+//
+// docs/orchestrator-exports.md is the contract. The header X-Stella-Tenant is required here.
+// A new record is 201, one that takes its export on (pending, running, one end) 200. The record
+// that is stored already is 409 with `kind` duplicate, and means: done; anything else under the
+// key of a stored record is 409 with `kind` mismatch. Both carry the stored record.
+//
+// Signatures are Ed25519 DSSE over the canonical record without them; one that cannot be
+// verified with a key of the installation's configuration refuses the record.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /internal/orchestrator/exports (the `RecordExport` operationId).
+func (c *api) RecordExportWithBody(ctx context.Context, params *RecordExportParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRecordExportRequestWithBody(c.Server, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RecordExport Report an export to the Findings Ledger
+//
+// docs/orchestrator-exports.md is the contract. The header X-Stella-Tenant is required here.
+// A new record is 201, one that takes its export on (pending, running, one end) 200. The record
+// that is stored already is 409 with `kind` duplicate, and means: done; anything else under the
+// key of a stored record is 409 with `kind` mismatch. Both carry the stored record.
+//
+// Signatures are Ed25519 DSSE over the canonical record without them; one that cannot be
+// verified with a key of the installation's configuration refuses the record.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /internal/orchestrator/exports (the `RecordExport` operationId).
+func (c *api) RecordExport(ctx context.Context, params *RecordExportParams, body RecordExportJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRecordExportRequest(c.Server, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -4812,6 +5045,184 @@ func NewReadyRequest(server string) (*http.Request, error) {
 	return req, nil
 }
 
+// NewListExportRecordsRequest constructs an http.Request for the ListExportRecords method
+func NewListExportRecordsRequest(server string, params *ListExportRecordsParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/internal/orchestrator/exports")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "runId", params.RunID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "artifactHash", params.ArtifactHash, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "status", params.Status, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.XStellaTenant != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "X-Stella-Tenant", *params.XStellaTenant, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("X-Stella-Tenant", headerParam0)
+		}
+
+		if params.XStellaOpsTenant != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "X-StellaOps-Tenant", *params.XStellaOpsTenant, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("X-StellaOps-Tenant", headerParam1)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewRecordExportRequest calls the generic RecordExport builder with application/json body
+func NewRecordExportRequest(server string, params *RecordExportParams, body RecordExportJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewRecordExportRequestWithBody(server, params, "application/json", bodyReader)
+}
+
+// NewRecordExportRequestWithBody constructs an http.Request for the RecordExport method, with any body, and a specified content type
+func NewRecordExportRequestWithBody(server string, params *RecordExportParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/internal/orchestrator/exports")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.XStellaTenant != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "X-Stella-Tenant", *params.XStellaTenant, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("X-Stella-Tenant", headerParam0)
+		}
+
+		if params.XStellaOpsTenant != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "X-StellaOps-Tenant", *params.XStellaOpsTenant, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("X-StellaOps-Tenant", headerParam1)
+		}
+
+	}
+
+	return req, nil
+}
+
 // NewGetProfileSchemaRequest constructs an http.Request for the GetProfileSchema method
 func NewGetProfileSchemaRequest(server string, file string, params *GetProfileSchemaParams) (*http.Request, error) {
 	var err error
@@ -5293,6 +5704,45 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /health/ready (the `Ready` operationId).
 	ReadyWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ReadyResponse, error)
+
+	// ListExportRecordsWithResponse List the records of exports
+	//
+	// In the order of runId, then startedAt. Pages stay where they are whatever is reported meanwhile.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /internal/orchestrator/exports (the `ListExportRecords` operationId).
+	ListExportRecordsWithResponse(ctx context.Context, params *ListExportRecordsParams, reqEditors ...RequestEditorFn) (*ListExportRecordsResponse, error)
+
+	// RecordExportWithBodyWithResponse Report an export to the Findings Ledger
+	//
+	// docs/orchestrator-exports.md is the contract. The header X-Stella-Tenant is required here.
+	// A new record is 201, one that takes its export on (pending, running, one end) 200. The record
+	// that is stored already is 409 with `kind` duplicate, and means: done; anything else under the
+	// key of a stored record is 409 with `kind` mismatch. Both carry the stored record.
+	//
+	// Signatures are Ed25519 DSSE over the canonical record without them; one that cannot be
+	// verified with a key of the installation's configuration refuses the record.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /internal/orchestrator/exports (the `RecordExport` operationId).
+	RecordExportWithBodyWithResponse(ctx context.Context, params *RecordExportParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RecordExportResponse, error)
+
+	// RecordExportWithResponse Report an export to the Findings Ledger
+	//
+	// docs/orchestrator-exports.md is the contract. The header X-Stella-Tenant is required here.
+	// A new record is 201, one that takes its export on (pending, running, one end) 200. The record
+	// that is stored already is 409 with `kind` duplicate, and means: done; anything else under the
+	// key of a stored record is 409 with `kind` mismatch. Both carry the stored record.
+	//
+	// Signatures are Ed25519 DSSE over the canonical record without them; one that cannot be
+	// verified with a key of the installation's configuration refuses the record.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /internal/orchestrator/exports (the `RecordExport` operationId).
+	RecordExportWithResponse(ctx context.Context, params *RecordExportParams, body RecordExportJSONRequestBody, reqEditors ...RequestEditorFn) (*RecordExportResponse, error)
 
 	// GetProfileSchemaWithResponse JSON schema of the configuration of a kind
 	//
@@ -8331,6 +8781,202 @@ func (r ReadyResponse) ContentType() string {
 	return ""
 }
 
+// ListExportRecordsResponse401Headers the declared response headers of an HTTP 401 response for ListExportRecords
+type ListExportRecordsResponse401Headers struct {
+	DPoPNonce       string
+	WWWAuthenticate string
+}
+
+type ListExportRecordsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ExportRecordPage
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *BadRequest
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *Unauthorized
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *Forbidden
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *Internal
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *Unavailable
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *ListExportRecordsResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListExportRecordsResponse) GetJSON200() *ExportRecordPage {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r ListExportRecordsResponse) GetApplicationProblemJSON400() *BadRequest {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r ListExportRecordsResponse) GetApplicationProblemJSON401() *Unauthorized {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r ListExportRecordsResponse) GetApplicationProblemJSON403() *Forbidden {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r ListExportRecordsResponse) GetApplicationProblemJSON500() *Internal {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r ListExportRecordsResponse) GetApplicationProblemJSON503() *Unavailable {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ListExportRecordsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListExportRecordsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListExportRecordsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListExportRecordsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// RecordExportResponse401Headers the declared response headers of an HTTP 401 response for RecordExport
+type RecordExportResponse401Headers struct {
+	DPoPNonce       string
+	WWWAuthenticate string
+}
+
+type RecordExportResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ExportRecord
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *ExportRecord
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *BadRequest
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *Unauthorized
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *Forbidden
+	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationProblemJSON409 *RecordConflict
+	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationProblemJSON413 *TooLarge
+	// ApplicationProblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationProblemJSON415 *UnsupportedMediaType
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *Internal
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *Unavailable
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *RecordExportResponse401Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r RecordExportResponse) GetJSON200() *ExportRecord {
+	return r.JSON200
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r RecordExportResponse) GetJSON201() *ExportRecord {
+	return r.JSON201
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r RecordExportResponse) GetApplicationProblemJSON400() *BadRequest {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r RecordExportResponse) GetApplicationProblemJSON401() *Unauthorized {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r RecordExportResponse) GetApplicationProblemJSON403() *Forbidden {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r RecordExportResponse) GetApplicationProblemJSON409() *RecordConflict {
+	return r.ApplicationProblemJSON409
+}
+
+// GetApplicationProblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r RecordExportResponse) GetApplicationProblemJSON413() *TooLarge {
+	return r.ApplicationProblemJSON413
+}
+
+// GetApplicationProblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r RecordExportResponse) GetApplicationProblemJSON415() *UnsupportedMediaType {
+	return r.ApplicationProblemJSON415
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r RecordExportResponse) GetApplicationProblemJSON500() *Internal {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r RecordExportResponse) GetApplicationProblemJSON503() *Unavailable {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r RecordExportResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RecordExportResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RecordExportResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RecordExportResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // GetProfileSchemaResponse200Headers the declared response headers of an HTTP 200 response for GetProfileSchema
 type GetProfileSchemaResponse200Headers struct {
 	ETag string
@@ -9023,6 +9669,63 @@ func (c *ClientWithResponses) ReadyWithResponse(ctx context.Context, reqEditors 
 		return nil, err
 	}
 	return ParseReadyResponse(rsp)
+}
+
+// ListExportRecordsWithResponse List the records of exports
+//
+// In the order of runId, then startedAt. Pages stay where they are whatever is reported meanwhile.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /internal/orchestrator/exports (the `ListExportRecords` operationId).
+func (c *ClientWithResponses) ListExportRecordsWithResponse(ctx context.Context, params *ListExportRecordsParams, reqEditors ...RequestEditorFn) (*ListExportRecordsResponse, error) {
+	rsp, err := c.ListExportRecords(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListExportRecordsResponse(rsp)
+}
+
+// RecordExportWithBodyWithResponse Report an export to the Findings Ledger
+//
+// docs/orchestrator-exports.md is the contract. The header X-Stella-Tenant is required here.
+// A new record is 201, one that takes its export on (pending, running, one end) 200. The record
+// that is stored already is 409 with `kind` duplicate, and means: done; anything else under the
+// key of a stored record is 409 with `kind` mismatch. Both carry the stored record.
+//
+// Signatures are Ed25519 DSSE over the canonical record without them; one that cannot be
+// verified with a key of the installation's configuration refuses the record.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /internal/orchestrator/exports (the `RecordExport` operationId).
+func (c *ClientWithResponses) RecordExportWithBodyWithResponse(ctx context.Context, params *RecordExportParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RecordExportResponse, error) {
+	rsp, err := c.RecordExportWithBody(ctx, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRecordExportResponse(rsp)
+}
+
+// RecordExportWithResponse Report an export to the Findings Ledger
+//
+// docs/orchestrator-exports.md is the contract. The header X-Stella-Tenant is required here.
+// A new record is 201, one that takes its export on (pending, running, one end) 200. The record
+// that is stored already is 409 with `kind` duplicate, and means: done; anything else under the
+// key of a stored record is 409 with `kind` mismatch. Both carry the stored record.
+//
+// Signatures are Ed25519 DSSE over the canonical record without them; one that cannot be
+// verified with a key of the installation's configuration refuses the record.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /internal/orchestrator/exports (the `RecordExport` operationId).
+func (c *ClientWithResponses) RecordExportWithResponse(ctx context.Context, params *RecordExportParams, body RecordExportJSONRequestBody, reqEditors ...RequestEditorFn) (*RecordExportResponse, error) {
+	rsp, err := c.RecordExport(ctx, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRecordExportResponse(rsp)
 }
 
 // GetProfileSchemaWithResponse JSON schema of the configuration of a kind
@@ -12218,6 +12921,196 @@ func ParseReadyResponse(rsp *http.Response) (*ReadyResponse, error) {
 		}
 		response.JSON503 = &dest
 
+	}
+
+	return response, nil
+}
+
+// ParseListExportRecordsResponse parses an HTTP response from a ListExportRecordsWithResponse call
+func ParseListExportRecordsResponse(rsp *http.Response) (*ListExportRecordsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListExportRecordsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ExportRecordPage
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest BadRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthorized
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Internal
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Unavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers ListExportRecordsResponse401Headers
+		if values := rsp.Header.Values("DPoP-Nonce"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "DPoP-Nonce", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.DPoPNonce = value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers401 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseRecordExportResponse parses an HTTP response from a RecordExportWithResponse call
+func ParseRecordExportResponse(rsp *http.Response) (*RecordExportResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RecordExportResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ExportRecord
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest ExportRecord
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest BadRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthorized
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest RecordConflict
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest TooLarge
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest UnsupportedMediaType
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Internal
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Unavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers RecordExportResponse401Headers
+		if values := rsp.Header.Values("DPoP-Nonce"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "DPoP-Nonce", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.DPoPNonce = value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers401 = &headers
 	}
 
 	return response, nil

@@ -82,6 +82,24 @@ func (e PlannedShardState) Valid() bool {
 	}
 }
 
+// Defines values for RecordConflictKind.
+const (
+	RecordConflictKindDuplicate RecordConflictKind = "duplicate"
+	RecordConflictKindMismatch  RecordConflictKind = "mismatch"
+)
+
+// Valid indicates whether the value is a known member of the RecordConflictKind enum.
+func (e RecordConflictKind) Valid() bool {
+	switch e {
+	case RecordConflictKindDuplicate:
+		return true
+	case RecordConflictKindMismatch:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for RedactionLinkset.
 const (
 	RedactionLinksetAliases    RedactionLinkset = "aliases"
@@ -264,6 +282,50 @@ type Exclusion struct {
 
 	// Member kinds, sources, timeWindow, severities, products, ecosystems, include, exclude or sample.
 	Member string `json:"member"`
+}
+
+// ExportRecord What a producer says of an export. docs/orchestrator-exports.md has the rules.
+type ExportRecord struct {
+	// ArtifactHash sha256:<64 hex digits>
+	ArtifactHash string `json:"artifactHash"`
+	BundleID     string `json:"bundleId,omitempty,omitzero"`
+
+	// CompletedAt RFC 3339, UTC; of an export that has ended.
+	CompletedAt string `json:"completedAt,omitempty,omitzero"`
+
+	// Environment prod, stage, dev
+	Environment string `json:"environment,omitempty,omitzero"`
+
+	// IdempotencyKey SHA-256 of runId + artifactHash + tenantId.
+	IdempotencyKey string `json:"idempotencyKey,omitempty,omitzero"`
+	JobType        string `json:"jobType,omitempty,omitzero"`
+
+	// LogsPath cas:// and a path inside the kit.
+	LogsPath string `json:"logsPath,omitempty,omitzero"`
+
+	// ManifestPath cas:// and a path inside the kit.
+	ManifestPath string `json:"manifestPath,omitempty,omitzero"`
+
+	// PolicyHash sha256:<64 hex digits>
+	PolicyHash string `json:"policyHash,omitempty,omitzero"`
+
+	// RunID UUID in lower case.
+	RunID      string            `json:"runId"`
+	ScanID     string            `json:"scanId,omitempty,omitzero"`
+	Signatures []RecordSignature `json:"signatures,omitempty,omitzero"`
+
+	// StartedAt RFC 3339, UTC.
+	StartedAt string `json:"startedAt"`
+
+	// Status pending, running, succeeded, failed, canceled
+	Status   string `json:"status"`
+	TenantID string `json:"tenantId,omitempty,omitzero"`
+}
+
+// ExportRecordPage defines model for ExportRecordPage.
+type ExportRecordPage struct {
+	NextCursor string         `json:"nextCursor,omitempty,omitzero"`
+	Records    []ExportRecord `json:"records"`
 }
 
 // Health defines model for Health.
@@ -605,6 +667,37 @@ type Progress struct {
 	RecordsDone int64 `json:"recordsDone"`
 	Shards      int   `json:"shards"`
 	ShardsDone  int   `json:"shardsDone"`
+}
+
+// RecordConflict A problem with the record that is stored.
+type RecordConflict struct {
+	Code    string             `json:"code"`
+	Details []ProblemDetail    `json:"details"`
+	Kind    RecordConflictKind `json:"kind"`
+	Message string             `json:"message"`
+
+	// Record What a producer says of an export. docs/orchestrator-exports.md has the rules.
+	Record    ExportRecord `json:"record"`
+	Status    int          `json:"status"`
+	Timestamp time.Time    `json:"timestamp"`
+	Title     string       `json:"title"`
+	TraceID   string       `json:"traceId"`
+	Type      string       `json:"type"`
+}
+
+// RecordConflictKind defines model for RecordConflict.Kind.
+type RecordConflictKind string
+
+// RecordSignature defines model for RecordSignature.
+type RecordSignature struct {
+	// KeyID sha256:<hex> of the key's DER form (PKIX).
+	KeyID string `json:"keyId"`
+
+	// Signature Base64, RFC 4648 section 4.
+	Signature string `json:"signature"`
+
+	// Type dsse
+	Type string `json:"type"`
 }
 
 // Redaction An allow-list. Of the evidence the bundle holds the fields that are named here and nothing else, and says so in its manifest and in every line.
@@ -1323,6 +1416,39 @@ type GetExportAttestationParams struct {
 	XStellaOpsTenant *TenantHeaderAlias `json:"X-StellaOps-Tenant,omitempty"`
 }
 
+// ListExportRecordsParams defines parameters for ListExportRecords.
+type ListExportRecordsParams struct {
+	// RunID Only records of this run.
+	RunID string `form:"runId,omitempty" json:"runId,omitempty,omitzero"`
+
+	// ArtifactHash Only records of this artefact.
+	ArtifactHash string `form:"artifactHash,omitempty" json:"artifactHash,omitempty,omitzero"`
+
+	// Status Only records with this status.
+	Status string `form:"status,omitempty" json:"status,omitempty,omitzero"`
+
+	// Limit At most this many records.
+	Limit *int `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `nextCursor` of the page before.
+	Cursor string `form:"cursor,omitempty" json:"cursor,omitempty,omitzero"`
+
+	// XStellaTenant When present it must equal the token's tenant.
+	XStellaTenant *TenantHeader `json:"X-Stella-Tenant,omitempty"`
+
+	// XStellaOpsTenant Older name of X-Stella-Tenant.
+	XStellaOpsTenant *TenantHeaderAlias `json:"X-StellaOps-Tenant,omitempty"`
+}
+
+// RecordExportParams defines parameters for RecordExport.
+type RecordExportParams struct {
+	// XStellaTenant When present it must equal the token's tenant.
+	XStellaTenant *TenantHeader `json:"X-Stella-Tenant,omitempty"`
+
+	// XStellaOpsTenant Older name of X-Stella-Tenant.
+	XStellaOpsTenant *TenantHeaderAlias `json:"X-StellaOps-Tenant,omitempty"`
+}
+
 // GetProfileSchemaParams defines parameters for GetProfileSchema.
 type GetProfileSchemaParams struct {
 	IfNoneMatch *string `json:"If-None-Match,omitempty"`
@@ -1348,6 +1474,9 @@ type ResumeTenantJSONRequestBody = TenantChangeRequest
 
 // SuspendTenantJSONRequestBody defines body for SuspendTenant for application/json ContentType.
 type SuspendTenantJSONRequestBody = TenantChangeRequest
+
+// RecordExportJSONRequestBody defines body for RecordExport for application/json ContentType.
+type RecordExportJSONRequestBody = ExportRecord
 
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
@@ -1441,6 +1570,12 @@ type ServerInterface interface {
 	// Ready The process can serve requests
 	// (GET /health/ready)
 	Ready(ctx echo.Context) error
+	// ListExportRecords List the records of exports
+	// (GET /internal/orchestrator/exports)
+	ListExportRecords(ctx echo.Context, params ListExportRecordsParams) error
+	// RecordExport Report an export to the Findings Ledger
+	// (POST /internal/orchestrator/exports)
+	RecordExport(ctx echo.Context, params RecordExportParams) error
 	// GetProfileSchema JSON schema of the configuration of a kind
 	// (GET /schemas/export-profile/{file})
 	GetProfileSchema(ctx echo.Context, file string, params GetProfileSchemaParams) error
@@ -3039,6 +3174,128 @@ func (w *ServerInterfaceWrapper) Ready(ctx echo.Context) error {
 	return err
 }
 
+// ListExportRecords converts echo context to params.
+func (w *ServerInterfaceWrapper) ListExportRecords(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListExportRecordsParams
+	// ------------- Optional query parameter "runId" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "runId", ctx.QueryParams(), &params.RunID, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter runId: %s", err))
+	}
+
+	// ------------- Optional query parameter "artifactHash" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "artifactHash", ctx.QueryParams(), &params.ArtifactHash, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter artifactHash: %s", err))
+	}
+
+	// ------------- Optional query parameter "status" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "status", ctx.QueryParams(), &params.Status, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter status: %s", err))
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "X-Stella-Tenant" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("X-Stella-Tenant")]; found {
+		var XStellaTenant TenantHeader
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for X-Stella-Tenant, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "X-Stella-Tenant", valueList[0], &XStellaTenant, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter X-Stella-Tenant: %s", err))
+		}
+
+		params.XStellaTenant = &XStellaTenant
+	}
+	// ------------- Optional header parameter "X-StellaOps-Tenant" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("X-StellaOps-Tenant")]; found {
+		var XStellaOpsTenant TenantHeaderAlias
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for X-StellaOps-Tenant, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "X-StellaOps-Tenant", valueList[0], &XStellaOpsTenant, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter X-StellaOps-Tenant: %s", err))
+		}
+
+		params.XStellaOpsTenant = &XStellaOpsTenant
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListExportRecords(ctx, params)
+	return err
+}
+
+// RecordExport converts echo context to params.
+func (w *ServerInterfaceWrapper) RecordExport(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params RecordExportParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "X-Stella-Tenant" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("X-Stella-Tenant")]; found {
+		var XStellaTenant TenantHeader
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for X-Stella-Tenant, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "X-Stella-Tenant", valueList[0], &XStellaTenant, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter X-Stella-Tenant: %s", err))
+		}
+
+		params.XStellaTenant = &XStellaTenant
+	}
+	// ------------- Optional header parameter "X-StellaOps-Tenant" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("X-StellaOps-Tenant")]; found {
+		var XStellaOpsTenant TenantHeaderAlias
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for X-StellaOps-Tenant, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "X-StellaOps-Tenant", valueList[0], &XStellaOpsTenant, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter X-StellaOps-Tenant: %s", err))
+		}
+
+		params.XStellaOpsTenant = &XStellaOpsTenant
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RecordExport(ctx, params)
+	return err
+}
+
 // GetProfileSchema converts echo context to params.
 func (w *ServerInterfaceWrapper) GetProfileSchema(ctx echo.Context) error {
 	var err error
@@ -3152,6 +3409,8 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/exports/:id/attestation", wrapper.GetExportAttestation, options.OperationMiddlewares["GetExportAttestation"]...)
 	router.GET(options.BaseURL+"/health/live", wrapper.Live, options.OperationMiddlewares["Live"]...)
 	router.GET(options.BaseURL+"/health/ready", wrapper.Ready, options.OperationMiddlewares["Ready"]...)
+	router.GET(options.BaseURL+"/internal/orchestrator/exports", wrapper.ListExportRecords, options.OperationMiddlewares["ListExportRecords"]...)
+	router.POST(options.BaseURL+"/internal/orchestrator/exports", wrapper.RecordExport, options.OperationMiddlewares["RecordExport"]...)
 	router.GET(options.BaseURL+"/schemas/export-profile/:file", wrapper.GetProfileSchema, options.OperationMiddlewares["GetProfileSchema"]...)
 
 }
@@ -7588,6 +7847,275 @@ func (response Ready503JSONResponse) VisitReadyResponse(w http.ResponseWriter) e
 	return err
 }
 
+type ListExportRecordsRequestObject struct {
+	Params ListExportRecordsParams
+}
+
+type ListExportRecordsResponseObject interface {
+	VisitListExportRecordsResponse(w http.ResponseWriter) error
+}
+
+type ListExportRecords200JSONResponse ExportRecordPage
+
+func (response ListExportRecords200JSONResponse) VisitListExportRecordsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListExportRecords400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ListExportRecords400ApplicationProblemPlusJSONResponse) VisitListExportRecordsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListExportRecords401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response ListExportRecords401ApplicationProblemPlusJSONResponse) VisitListExportRecordsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("DPoP-Nonce", fmt.Sprint(response.Headers.DPoPNonce))
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListExportRecords403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListExportRecords403ApplicationProblemPlusJSONResponse) VisitListExportRecordsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListExportRecords500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response ListExportRecords500ApplicationProblemPlusJSONResponse) VisitListExportRecordsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListExportRecords503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListExportRecords503ApplicationProblemPlusJSONResponse) VisitListExportRecordsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RecordExportRequestObject struct {
+	Params RecordExportParams
+	Body   *RecordExportJSONRequestBody
+}
+
+type RecordExportResponseObject interface {
+	VisitRecordExportResponse(w http.ResponseWriter) error
+}
+
+type RecordExport200JSONResponse ExportRecord
+
+func (response RecordExport200JSONResponse) VisitRecordExportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RecordExport201JSONResponse ExportRecord
+
+func (response RecordExport201JSONResponse) VisitRecordExportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RecordExport400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response RecordExport400ApplicationProblemPlusJSONResponse) VisitRecordExportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RecordExport401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response RecordExport401ApplicationProblemPlusJSONResponse) VisitRecordExportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("DPoP-Nonce", fmt.Sprint(response.Headers.DPoPNonce))
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RecordExport403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response RecordExport403ApplicationProblemPlusJSONResponse) VisitRecordExportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RecordExport409ApplicationProblemPlusJSONResponse RecordConflict
+
+func (response RecordExport409ApplicationProblemPlusJSONResponse) VisitRecordExportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RecordExport413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response RecordExport413ApplicationProblemPlusJSONResponse) VisitRecordExportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RecordExport415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedMediaTypeApplicationProblemPlusJSONResponse
+}
+
+func (response RecordExport415ApplicationProblemPlusJSONResponse) VisitRecordExportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RecordExport500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response RecordExport500ApplicationProblemPlusJSONResponse) VisitRecordExportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RecordExport503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response RecordExport503ApplicationProblemPlusJSONResponse) VisitRecordExportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetProfileSchemaRequestObject struct {
 	File   string `json:"file"`
 	Params GetProfileSchemaParams
@@ -7799,6 +8327,12 @@ type StrictServerInterface interface {
 	// Ready The process can serve requests
 	// (GET /health/ready)
 	Ready(ctx context.Context, request ReadyRequestObject) (ReadyResponseObject, error)
+	// ListExportRecords List the records of exports
+	// (GET /internal/orchestrator/exports)
+	ListExportRecords(ctx context.Context, request ListExportRecordsRequestObject) (ListExportRecordsResponseObject, error)
+	// RecordExport Report an export to the Findings Ledger
+	// (POST /internal/orchestrator/exports)
+	RecordExport(ctx context.Context, request RecordExportRequestObject) (RecordExportResponseObject, error)
 	// GetProfileSchema JSON schema of the configuration of a kind
 	// (GET /schemas/export-profile/{file})
 	GetProfileSchema(ctx context.Context, request GetProfileSchemaRequestObject) (GetProfileSchemaResponseObject, error)
@@ -8741,6 +9275,79 @@ func (sh *strictHandler) Ready(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(ReadyResponseObject); ok {
 		return validResponse.VisitReadyResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListExportRecords operation middleware
+func (sh *strictHandler) ListExportRecords(ctx echo.Context, params ListExportRecordsParams) error {
+	var request ListExportRecordsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListExportRecords(ctx.Request().Context(), request.(ListExportRecordsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListExportRecords")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListExportRecordsResponseObject); ok {
+		return validResponse.VisitListExportRecordsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RecordExport operation middleware
+func (sh *strictHandler) RecordExport(ctx echo.Context, params RecordExportParams) error {
+	var request RecordExportRequestObject
+
+	request.Params = params
+
+	var body RecordExportJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RecordExport(ctx.Request().Context(), request.(RecordExportRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RecordExport")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RecordExportResponseObject); ok {
+		return validResponse.VisitRecordExportResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

@@ -40,6 +40,8 @@ func operations(runID string) []operation {
 		{"GetExportAttestation", "GET", "/exports/" + runID + "/attestation", "", "", []string{"export:read"}},
 		{"GetManifest", "GET", runs + "/" + runID + "/manifest", "", "", []string{"export:read", "export:download"}},
 		{"GetProvenance", "GET", runs + "/" + runID + "/provenance", "", "", []string{"export:read", "export:download"}},
+		{"RecordExport", "POST", "/internal/orchestrator/exports", "{}", "application/json", []string{"orchestrator:exports:write"}},
+		{"ListExportRecords", "GET", "/internal/orchestrator/exports", "", "", []string{"orchestrator:exports:write", "export:read"}},
 		{"ImportDocuments", "POST", "/api/ledger/documents", "{}\n", "application/x-ndjson", []string{"ledger:import"}},
 		{"GetDocument", "GET", "/api/ledger/documents/sha256:" + strings.Repeat("0", 64), "", "", []string{"ledger:read"}},
 	}
@@ -47,6 +49,9 @@ func operations(runID string) []operation {
 
 func (c *caller) call(op operation) answer {
 	c.t.Helper()
+	if op.name == "RecordExport" { // the one operation that wants the tenant said
+		return c.send(op.method, op.path, op.body, "Content-Type", op.mediaType, "X-Stella-Tenant", "acme")
+	}
 	return c.send(op.method, op.path, op.body, "Content-Type", op.mediaType)
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/stella-ops/exportcenter/export"
 	"github.com/stella-ops/exportcenter/internal/clock"
 	"github.com/stella-ops/exportcenter/ledger"
+	"github.com/stella-ops/exportcenter/signing"
 	"github.com/stella-ops/exportcenter/storage"
 )
 
@@ -64,13 +65,14 @@ type Check struct {
 	Run  func(ctx context.Context) error
 }
 
-// Config is everything the frontend needs, all of it required except Ready, Streams, Trust, PublicURL
-// and Development.
+// Config is everything the frontend needs, all of it required except Ready, Streams, Trust, Orchestrators,
+// PublicURL and Development.
 type Config struct {
 	Runs     storage.Runs
 	Journal  storage.Journal
 	Profiles storage.Profiles
 	Objects  Objects
+	Records  storage.OrchestratorExports
 	Ledger   Ledger
 	Catalog  ledger.Catalog
 	// CrossTenant is off as its zero value.
@@ -93,10 +95,13 @@ type Config struct {
 	Development http.Handler
 	Ready       []Check
 	Streams     StreamLimits
-	Trust       verify.Trust // keys by which stored bundles are verified; none = they are not
-	Clock       clock.Clock
-	IDs         clock.IDs
-	Log         *slog.Logger
+	// Orchestrators are the keys whose signatures on records of exports are
+	// believed; none = signed records are refused.
+	Orchestrators []signing.Verifier
+	Trust         verify.Trust // keys by which stored bundles are verified; none = they are not
+	Clock         clock.Clock
+	IDs           clock.IDs
+	Log           *slog.Logger
 }
 
 func (c Config) validate() error {
@@ -109,6 +114,8 @@ func (c Config) validate() error {
 		return errors.New("frontend: Profiles is not set")
 	case c.Objects == nil:
 		return errors.New("frontend: Objects is not set")
+	case c.Records == nil:
+		return errors.New("frontend: Records is not set")
 	case c.Ledger == nil:
 		return errors.New("frontend: Ledger is not set")
 	case c.Catalog == nil:

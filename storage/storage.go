@@ -327,7 +327,7 @@ type Execution interface {
 	// SaveDistribution records a delivery; event distribution.completed.
 	SaveDistribution(ctx context.Context, c Claim, d Distribution, at time.Time) error
 	// Finish ends the run: compare-and-set to the outcome's state, with its
-	// event and outbox rows, and artifact_ready before a success, adapter.error
+	// event and outbox rows, the report to the Findings Ledger, and artifact_ready before a success, adapter.error
 	// before a failure of the adapter. A run that ended before keeps its end, and that
 	// end is returned. ErrConflict when it is to succeed without an archive
 	// digest and a delivery of that archive (ARCHITECTURE D13), and when it is to

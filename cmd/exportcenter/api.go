@@ -52,6 +52,10 @@ func runAPI(ctx context.Context, cfg config.Config, log *slog.Logger, issue bool
 	if err != nil {
 		return err
 	}
+	orchestrators, err := trustedKeys("orchestrator.trust", cfg.Orchestrator.Trust)
+	if err != nil {
+		return err
+	}
 	temporal := temporalConfig(cfg)
 	client, err := worker.Lazy(temporal, quiet(log))
 	if err != nil {
@@ -78,6 +82,7 @@ func runAPI(ctx context.Context, cfg config.Config, log *slog.Logger, issue bool
 		Journal:     postgres.NewRuns(stores.db),
 		Profiles:    postgres.NewProfiles(stores.db),
 		Objects:     stores.objects,
+		Records:     postgres.NewOrchestratorExports(stores.db),
 		Ledger:      postgres.NewLedger(stores.db),
 		Catalog:     postgres.NewCatalog(stores.db),
 		Adapters:    kinds,
@@ -95,7 +100,10 @@ func runAPI(ctx context.Context, cfg config.Config, log *slog.Logger, issue bool
 			{Name: "keys", Run: keys.Check},
 			{Name: "temporal", Run: func(ctx context.Context) error { return worker.Check(ctx, client) }},
 		},
-		Trust:   trust,
+		Trust: trust,
+
+		Orchestrators: orchestrators,
+
 		Streams: frontend.StreamLimits{PerTenant: cfg.Exports.EventStreams},
 		Clock:   clock.System,
 		IDs:     clock.NewID,

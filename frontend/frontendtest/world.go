@@ -33,6 +33,7 @@ type World struct {
 	Profiles *Profiles
 	Objects  *Objects
 	Ledger   *Ledger
+	Records  *Records
 	Issuer   *Issuer
 	Starter  *Starter
 	Proofs   *Proofs
@@ -50,7 +51,7 @@ var Start = time.Date(2026, 11, 21, 8, 0, 0, 123456789, time.UTC)
 // New starts a World; it ends with the test.
 func New(t testing.TB, change ...func(*frontend.Config)) *World {
 	t.Helper()
-	w := &World{Runs: NewRuns(), Profiles: NewProfiles(), Objects: NewObjects(), Ledger: NewLedger(), Starter: &Starter{},
+	w := &World{Runs: NewRuns(), Profiles: NewProfiles(), Objects: NewObjects(), Ledger: NewLedger(), Records: NewRecords(), Starter: &Starter{},
 		Proofs: NewProofs(), Tenants: NewTenants(), Log: &testkit.Output{}}
 	w.SetTime(Start)
 	w.Ledger.Now = w.Now
@@ -62,7 +63,7 @@ func New(t testing.TB, change ...func(*frontend.Config)) *World {
 	kinds, err := adapters.NewRegistry(jsonraw.Adapter{})
 	require.NoError(t, err)
 	cfg := frontend.Config{
-		Runs: w.Runs, Journal: w.Runs, Profiles: w.Profiles, Objects: w.Objects, Ledger: w.Ledger, Catalog: Catalog{w.Ledger}, Parse: ParseAnything, Starter: w.Starter, Verifier: verifier,
+		Runs: w.Runs, Journal: w.Runs, Records: w.Records, Profiles: w.Profiles, Objects: w.Objects, Ledger: w.Ledger, Catalog: Catalog{w.Ledger}, Parse: ParseAnything, Starter: w.Starter, Verifier: verifier,
 		Proofs: w.Proofs, Tenants: w.Tenants,
 		Adapters: kinds,
 		Ready:    []frontend.Check{{Name: "keys", Run: keys.Check}},

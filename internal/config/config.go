@@ -36,6 +36,8 @@ type Config struct {
 	CrossTenant CrossTenant `yaml:"crossTenant,omitempty"`
 	// Verify says whom the API trusts when it verifies stored bundles.
 	Verify Verify `yaml:"verify,omitempty"`
+	// Orchestrator says which reports of exports are believed.
+	Orchestrator Orchestrator `yaml:"orchestrator,omitempty"`
 	// WorkerReady is a file the worker creates once it polls; "" = none.
 	WorkerReady string `yaml:"workerReady,omitempty"`
 }
@@ -114,6 +116,13 @@ type Exports struct {
 type Verify struct {
 	// Trust is a directory whose *.pub files are the keys; "" = bundles are not
 	// verified.
+	Trust string `yaml:"trust,omitempty"`
+}
+
+// Orchestrator says which reports of exports are believed.
+type Orchestrator struct {
+	// Trust is a directory whose *.pub files are the Ed25519 keys of orchestrators;
+	// "" = none, and signed reports are refused.
 	Trust string `yaml:"trust,omitempty"`
 }
 

@@ -46,8 +46,10 @@ func (e *Execution) Finish(ctx context.Context, c storage.Claim, o storage.Outco
 		if err := addTimeline(ctx, tx, run, o.At, o.Timeline...); err != nil {
 			return err
 		}
-		run, err = endRun(ctx, tx, run, o)
-		return err
+		if run, err = endRun(ctx, tx, run, o); err != nil {
+			return err
+		}
+		return reportEnd(ctx, tx, run)
 	})
 	return run, err
 }
