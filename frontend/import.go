@@ -66,8 +66,9 @@ type importResponse struct {
 // VisitImportDocumentsResponse runs the import. Once the first byte is out a
 // failure can only be told in the stream: as an error line, without a summary.
 func (i *importResponse) VisitImportDocumentsResponse(w http.ResponseWriter) error {
-	defer i.server.imports.leave(i.call.principal.Tenant)
 	control := http.NewResponseController(w)
+	defer i.drain(control)
+	defer i.server.imports.leave(i.call.principal.Tenant)
 	// HTTP/1.1 servers stop reading the request at the first answer otherwise;
 	// HTTP/2 needs no permission and says so.
 	if err := control.EnableFullDuplex(); err != nil && !errors.Is(err, http.ErrNotSupported) {
@@ -84,6 +85,22 @@ func (i *importResponse) VisitImportDocumentsResponse(w http.ResponseWriter) err
 		return i.explain(err)
 	}
 	return i.answer.line(ImportLine{Summary: summaryOf(i.store.settled)})
+}
+
+// leftOver is how much of a body the server itself would read after an answer to
+// keep the connection; of one with more it closes the connection.
+const leftOver = 256 << 10
+
+// drainPatience is how long that may take.
+const drainPatience = 5 * time.Second
+
+// drain reads what an import that ended early has left. The server would do it,
+// but behind the point at which it can tell the end of this request from the
+// beginning of the next when both directions are open: the next request on the
+// connection would find it broken.
+func (i *importResponse) drain(control *http.ResponseController) {
+	rest := &patientReader{Reader: i.body, control: control, until: clock.System().Add(drainPatience)}
+	io.CopyN(io.Discard, rest, leftOver+1) //nolint:errcheck // what cannot be read ends the connection
 }
 
 func summaryOf(c ledger.Counts) *ImportSummary {

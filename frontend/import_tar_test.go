@@ -4,6 +4,8 @@ import (
 	"archive/tar"
 	"bytes"
 	"fmt"
+	"io"
+	"net/http"
 	"net/url"
 	"strings"
 	"testing"
@@ -145,4 +147,29 @@ func TestArchiveParameters(t *testing.T) {
 		require.Equal(t, 400, c.send("POST", documentsPath+query, "", "Content-Type", "application/x-ndjson").Status, query)
 	}
 	require.Equal(t, 415, c.send("POST", documentsPath, "", "Content-Type", "application/gzip").Status)
+}
+
+// An import that ends before its body does leaves the connection whole.
+func TestAnEarlyEndLeavesTheConnectionWhole(t *testing.T) {
+	w := frontendtest.New(t)
+	transport := &http.Transport{MaxConnsPerHost: 1}
+	defer transport.CloseIdleConnections()
+	client := &http.Client{Transport: transport}
+	send := func(method, path, mediaType, body string) int {
+		req, err := http.NewRequest(method, w.URL+path, strings.NewReader(body))
+		require.NoError(t, err)
+		req.Header.Set("Authorization", "Bearer "+w.Token(t, "acme"))
+		req.Header.Set("Content-Type", mediaType)
+		resp, err := client.Do(req)
+		require.NoError(t, err)
+		defer resp.Body.Close()
+		_, err = io.Copy(io.Discard, resp.Body)
+		require.NoError(t, err)
+		return resp.StatusCode
+	}
+	for range 50 {
+		require.Equal(t, 200, send("POST", "/api/ledger/documents?source=osv&stream=s", "application/x-tar", strings.Repeat("no archive ", 3000)))
+		require.Equal(t, 202, send("POST", runsPath, "application/json", `{"profileId":"json:raw"}`))
+	}
+	require.NotContains(t, w.Log.String(), "concurrent Body.Read")
 }
