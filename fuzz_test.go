@@ -49,6 +49,12 @@ var readers = map[string]string{
 
 	"internal/devissuer.parseRegister": "- reads our own file, of bounded size",
 
+	// The record of who did what.
+	"audit.Decode":         "FuzzVerify",
+	"audit.Verify":         "FuzzVerify",
+	"audit.OpenCheckpoint": "FuzzVerify",
+	"audit.ReadEarlier":    "FuzzVerify",
+
 	// Evidence, and what it comes in.
 	"ledger.ParseObject":     "FuzzObject",
 	"ledger/osv.Parse":       "FuzzParse",

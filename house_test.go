@@ -62,6 +62,7 @@ var house = map[string]room{
 	"profiles":                {1, "what the configuration of a profile may be, a schema per kind"},
 	"ledger":                  {1, "the evidence ledger's words and readers"},
 	"orchestrator":            {1, "what orchestrators report of exports: records, keys, what may follow"},
+	"audit":                   {1, "who did what: chains, checkpoints, and how to read them"},
 	"export":                  {0, "the vocabulary; standard library only"},
 	"bundle":                  {0, "the format"},
 	"signing":                 {0, "signers, verifiers and their envelopes"},

@@ -19,6 +19,27 @@ import (
 	"github.com/oapi-codegen/runtime"
 )
 
+// Defines values for AuditEntryEvent.
+const (
+	AuditEntryEventCallBegun   AuditEntryEvent = "call.begun"
+	AuditEntryEventCallEnded   AuditEntryEvent = "call.ended"
+	AuditEntryEventCallRefused AuditEntryEvent = "call.refused"
+)
+
+// Valid indicates whether the value is a known member of the AuditEntryEvent enum.
+func (e AuditEntryEvent) Valid() bool {
+	switch e {
+	case AuditEntryEventCallBegun:
+		return true
+	case AuditEntryEventCallEnded:
+		return true
+	case AuditEntryEventCallRefused:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for HealthStatus.
 const (
 	HealthStatusFailing  HealthStatus = "failing"
@@ -193,6 +214,27 @@ func (e VerifyReportStatus) Valid() bool {
 	}
 }
 
+// Defines values for ListAuditEntriesParamsEvent.
+const (
+	ListAuditEntriesParamsEventCallBegun   ListAuditEntriesParamsEvent = "call.begun"
+	ListAuditEntriesParamsEventCallEnded   ListAuditEntriesParamsEvent = "call.ended"
+	ListAuditEntriesParamsEventCallRefused ListAuditEntriesParamsEvent = "call.refused"
+)
+
+// Valid indicates whether the value is a known member of the ListAuditEntriesParamsEvent enum.
+func (e ListAuditEntriesParamsEvent) Valid() bool {
+	switch e {
+	case ListAuditEntriesParamsEventCallBegun:
+		return true
+	case ListAuditEntriesParamsEventCallEnded:
+		return true
+	case ListAuditEntriesParamsEventCallRefused:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ListProfilesParamsArchived.
 const (
 	ListProfilesParamsArchivedExclude ListProfilesParamsArchived = "exclude"
@@ -238,6 +280,63 @@ type AttestationSubject struct {
 	Name   string            `json:"name"`
 }
 
+// AuditEntry defines model for AuditEntry.
+type AuditEntry struct {
+	At time.Time `json:"at"`
+
+	// Code The code of the answer.
+	Code string `json:"code,omitempty,omitzero"`
+
+	// Count How many calls of strangers the entry stands for.
+	Count int64           `json:"count,omitempty,omitzero"`
+	Event AuditEntryEvent `json:"event"`
+
+	// Hash SHA-256 of the entry as it was written.
+	Hash   string `json:"hash"`
+	Method string `json:"method"`
+
+	// Operation The operationId; empty for an unknown address.
+	Operation string `json:"operation"`
+	Path      string `json:"path,omitempty,omitzero"`
+
+	// Previous The hash of the entry before, or that of the chain's name.
+	Previous string `json:"previous"`
+	Project  string `json:"project,omitempty,omitzero"`
+
+	// Reason What the caller sent as X-Stella-Reason.
+	Reason string `json:"reason,omitempty,omitzero"`
+
+	// RequestID The same in both entries of a call, and in its answer's X-Stella-Request-Id.
+	RequestID string `json:"requestId"`
+
+	// Seq The entry's number; a tenant's have no gaps.
+	Seq int64 `json:"seq"`
+
+	// Status The status of the answer.
+	Status int `json:"status,omitempty,omitzero"`
+
+	// Subject Who called.
+	Subject string `json:"subject"`
+
+	// Ticket What the caller sent as X-Stella-Ticket.
+	Ticket  string `json:"ticket,omitempty,omitzero"`
+	TraceID string `json:"traceId"`
+}
+
+// AuditEntryEvent defines model for AuditEntry.Event.
+type AuditEntryEvent string
+
+// AuditLine A line of an export: an entry as it is hashed, or the checkpoint. See docs/audit.md.
+type AuditLine map[string]interface{}
+
+// AuditPage defines model for AuditPage.
+type AuditPage struct {
+	Entries []AuditEntry `json:"entries"`
+
+	// Next Where to continue with `after`; absent at the end.
+	Next int64 `json:"next,omitempty,omitzero"`
+}
+
 // CancelRequest defines model for CancelRequest.
 type CancelRequest struct {
 	Reason string `json:"reason,omitempty,omitzero"`
@@ -252,6 +351,18 @@ type Cancellation struct {
 
 // Digest defines model for Digest.
 type Digest = string
+
+// DiscoveryIndex defines model for DiscoveryIndex.
+type DiscoveryIndex struct {
+	// ChecksumSha256 Of the document as YAML, in hex.
+	ChecksumSha256 string    `json:"checksum_sha256"`
+	GeneratedAt    time.Time `json:"generated_at"`
+
+	// OasURL Where the document is.
+	OasURL            string   `json:"oas_url"`
+	ProfilesSupported []string `json:"profiles_supported"`
+	Version           string   `json:"version"`
+}
 
 // DocumentPage defines model for DocumentPage.
 type DocumentPage struct {
@@ -1070,6 +1181,56 @@ type Unprocessable = Problem
 // UnsupportedMediaType defines model for UnsupportedMediaType.
 type UnsupportedMediaType = Problem
 
+// GetOpenAPIParams defines parameters for GetOpenAPI.
+type GetOpenAPIParams struct {
+	Accept *string `json:"Accept,omitempty"`
+}
+
+// ListAuditEntriesParams defines parameters for ListAuditEntries.
+type ListAuditEntriesParams struct {
+	// After Only entries behind this one; the `next` of the page before.
+	After *int64 `form:"after,omitempty" json:"after,omitempty"`
+
+	// Limit At most this many entries.
+	Limit *int `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// From Only entries written at or after this RFC 3339 time.
+	From *string `form:"from,omitempty" json:"from,omitempty"`
+
+	// To Only entries written before this RFC 3339 time.
+	To *string `form:"to,omitempty" json:"to,omitempty"`
+
+	// Subject Only what this subject did.
+	Subject *string `form:"subject,omitempty" json:"subject,omitempty"`
+
+	// Operation Only this operation, by its operationId.
+	Operation *string `form:"operation,omitempty" json:"operation,omitempty"`
+
+	// Event Only this event.
+	Event *ListAuditEntriesParamsEvent `form:"event,omitempty" json:"event,omitempty"`
+
+	// XStellaTenant When present it must equal the token's tenant.
+	XStellaTenant *TenantHeader `json:"X-Stella-Tenant,omitempty"`
+
+	// XStellaOpsTenant Older name of X-Stella-Tenant.
+	XStellaOpsTenant *TenantHeaderAlias `json:"X-StellaOps-Tenant,omitempty"`
+}
+
+// ListAuditEntriesParamsEvent defines parameters for ListAuditEntries.
+type ListAuditEntriesParamsEvent string
+
+// ExportAuditParams defines parameters for ExportAudit.
+type ExportAuditParams struct {
+	// From The number of the first entry.
+	From *int64 `form:"from,omitempty" json:"from,omitempty"`
+
+	// XStellaTenant When present it must equal the token's tenant.
+	XStellaTenant *TenantHeader `json:"X-Stella-Tenant,omitempty"`
+
+	// XStellaOpsTenant Older name of X-Stella-Tenant.
+	XStellaOpsTenant *TenantHeaderAlias `json:"X-StellaOps-Tenant,omitempty"`
+}
+
 // GetMeParams defines parameters for GetMe.
 type GetMeParams struct {
 	// XStellaTenant When present it must equal the token's tenant.
@@ -1480,6 +1641,18 @@ type RecordExportJSONRequestBody = ExportRecord
 
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
+	// GetOpenAPI This document
+	// (GET /.well-known/openapi)
+	GetOpenAPI(ctx echo.Context, params GetOpenAPIParams) error
+	// GetOpenAPIJSON This document as JSON
+	// (GET /.well-known/openapi.json)
+	GetOpenAPIJSON(ctx echo.Context) error
+	// ListAuditEntries List the tenant's audit record
+	// (GET /api/audit/entries)
+	ListAuditEntries(ctx echo.Context, params ListAuditEntriesParams) error
+	// ExportAudit The audit record up to its last checkpoint, signed
+	// (GET /api/audit/export)
+	ExportAudit(ctx echo.Context, params ExportAuditParams) error
 	// GetMe Who the token speaks for and what it may do
 	// (GET /api/export/me)
 	GetMe(ctx echo.Context, params GetMeParams) error
@@ -1584,6 +1757,186 @@ type ServerInterface interface {
 // ServerInterfaceWrapper converts echo contexts to parameters.
 type ServerInterfaceWrapper struct {
 	Handler ServerInterface
+}
+
+// GetOpenAPI converts echo context to params.
+func (w *ServerInterfaceWrapper) GetOpenAPI(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetOpenAPIParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Accept" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Accept")]; found {
+		var Accept string
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Accept, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Accept", valueList[0], &Accept, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Accept: %s", err))
+		}
+
+		params.Accept = &Accept
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetOpenAPI(ctx, params)
+	return err
+}
+
+// GetOpenAPIJSON converts echo context to params.
+func (w *ServerInterfaceWrapper) GetOpenAPIJSON(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetOpenAPIJSON(ctx)
+	return err
+}
+
+// ListAuditEntries converts echo context to params.
+func (w *ServerInterfaceWrapper) ListAuditEntries(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListAuditEntriesParams
+	// ------------- Optional query parameter "after" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "after", ctx.QueryParams(), &params.After, runtime.BindQueryParameterOptions{Type: "integer", Format: "int64"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter after: %s", err))
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "from" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "from", ctx.QueryParams(), &params.From, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter from: %s", err))
+	}
+
+	// ------------- Optional query parameter "to" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "to", ctx.QueryParams(), &params.To, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter to: %s", err))
+	}
+
+	// ------------- Optional query parameter "subject" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "subject", ctx.QueryParams(), &params.Subject, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter subject: %s", err))
+	}
+
+	// ------------- Optional query parameter "operation" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "operation", ctx.QueryParams(), &params.Operation, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter operation: %s", err))
+	}
+
+	// ------------- Optional query parameter "event" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "event", ctx.QueryParams(), &params.Event, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter event: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "X-Stella-Tenant" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("X-Stella-Tenant")]; found {
+		var XStellaTenant TenantHeader
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for X-Stella-Tenant, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "X-Stella-Tenant", valueList[0], &XStellaTenant, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter X-Stella-Tenant: %s", err))
+		}
+
+		params.XStellaTenant = &XStellaTenant
+	}
+	// ------------- Optional header parameter "X-StellaOps-Tenant" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("X-StellaOps-Tenant")]; found {
+		var XStellaOpsTenant TenantHeaderAlias
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for X-StellaOps-Tenant, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "X-StellaOps-Tenant", valueList[0], &XStellaOpsTenant, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter X-StellaOps-Tenant: %s", err))
+		}
+
+		params.XStellaOpsTenant = &XStellaOpsTenant
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListAuditEntries(ctx, params)
+	return err
+}
+
+// ExportAudit converts echo context to params.
+func (w *ServerInterfaceWrapper) ExportAudit(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ExportAuditParams
+	// ------------- Optional query parameter "from" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "from", ctx.QueryParams(), &params.From, runtime.BindQueryParameterOptions{Type: "integer", Format: "int64"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter from: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "X-Stella-Tenant" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("X-Stella-Tenant")]; found {
+		var XStellaTenant TenantHeader
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for X-Stella-Tenant, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "X-Stella-Tenant", valueList[0], &XStellaTenant, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter X-Stella-Tenant: %s", err))
+		}
+
+		params.XStellaTenant = &XStellaTenant
+	}
+	// ------------- Optional header parameter "X-StellaOps-Tenant" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("X-StellaOps-Tenant")]; found {
+		var XStellaOpsTenant TenantHeaderAlias
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for X-StellaOps-Tenant, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "X-StellaOps-Tenant", valueList[0], &XStellaOpsTenant, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter X-StellaOps-Tenant: %s", err))
+		}
+
+		params.XStellaOpsTenant = &XStellaOpsTenant
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ExportAudit(ctx, params)
+	return err
 }
 
 // GetMe converts echo context to params.
@@ -3379,6 +3732,10 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 		Handler: si,
 	}
 
+	router.GET(options.BaseURL+"/.well-known/openapi", wrapper.GetOpenAPI, options.OperationMiddlewares["GetOpenAPI"]...)
+	router.GET(options.BaseURL+"/.well-known/openapi.json", wrapper.GetOpenAPIJSON, options.OperationMiddlewares["GetOpenAPIJSON"]...)
+	router.GET(options.BaseURL+"/api/audit/entries", wrapper.ListAuditEntries, options.OperationMiddlewares["ListAuditEntries"]...)
+	router.GET(options.BaseURL+"/api/audit/export", wrapper.ExportAudit, options.OperationMiddlewares["ExportAudit"]...)
 	router.GET(options.BaseURL+"/api/export/me", wrapper.GetMe, options.OperationMiddlewares["GetMe"]...)
 	router.GET(options.BaseURL+"/api/export/profiles", wrapper.ListProfiles, options.OperationMiddlewares["ListProfiles"]...)
 	router.POST(options.BaseURL+"/api/export/profiles", wrapper.CreateProfile, options.OperationMiddlewares["CreateProfile"]...)
@@ -3463,6 +3820,544 @@ type UnprocessableApplicationProblemPlusJSONResponse Problem
 
 type UnsupportedMediaTypeApplicationProblemPlusJSONResponse Problem
 
+type GetOpenAPIRequestObject struct {
+	Params GetOpenAPIParams
+}
+
+type GetOpenAPIResponseObject interface {
+	VisitGetOpenAPIResponse(w http.ResponseWriter) error
+}
+
+type GetOpenAPI200ResponseHeaders struct {
+	CacheControl      string
+	ETag              string
+	LastModified      string
+	XExportOasVersion string
+}
+
+type GetOpenAPI200JSONResponse struct {
+	Body    map[string]interface{}
+	Headers GetOpenAPI200ResponseHeaders
+}
+
+func (response GetOpenAPI200JSONResponse) VisitGetOpenAPIResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.Header().Set("Last-Modified", fmt.Sprint(response.Headers.LastModified))
+	w.Header().Set("X-Export-Oas-Version", fmt.Sprint(response.Headers.XExportOasVersion))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetOpenAPI200ApplicationVndExportDiscoveryPlusJSONResponse struct {
+	Body    DiscoveryIndex
+	Headers GetOpenAPI200ResponseHeaders
+}
+
+func (response GetOpenAPI200ApplicationVndExportDiscoveryPlusJSONResponse) VisitGetOpenAPIResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/vnd.export.discovery+json")
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.Header().Set("Last-Modified", fmt.Sprint(response.Headers.LastModified))
+	w.Header().Set("X-Export-Oas-Version", fmt.Sprint(response.Headers.XExportOasVersion))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetOpenAPI200ApplicationYamlResponse struct {
+	Body          io.Reader
+	Headers       GetOpenAPI200ResponseHeaders
+	ContentLength int64
+}
+
+func (response GetOpenAPI200ApplicationYamlResponse) VisitGetOpenAPIResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "application/yaml")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.Header().Set("Last-Modified", fmt.Sprint(response.Headers.LastModified))
+	w.Header().Set("X-Export-Oas-Version", fmt.Sprint(response.Headers.XExportOasVersion))
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type GetOpenAPI304Response struct {
+}
+
+func (response GetOpenAPI304Response) VisitGetOpenAPIResponse(w http.ResponseWriter) error {
+	w.WriteHeader(304)
+	return nil
+}
+
+type GetOpenAPI400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response GetOpenAPI400ApplicationProblemPlusJSONResponse) VisitGetOpenAPIResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetOpenAPI412ApplicationProblemPlusJSONResponse struct {
+	PreconditionFailedApplicationProblemPlusJSONResponse
+}
+
+func (response GetOpenAPI412ApplicationProblemPlusJSONResponse) VisitGetOpenAPIResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(412)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetOpenAPI416ApplicationProblemPlusJSONResponse struct {
+	RangeNotSatisfiableApplicationProblemPlusJSONResponse
+}
+
+func (response GetOpenAPI416ApplicationProblemPlusJSONResponse) VisitGetOpenAPIResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(416)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetOpenAPI500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response GetOpenAPI500ApplicationProblemPlusJSONResponse) VisitGetOpenAPIResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetOpenAPIJSONRequestObject struct {
+}
+
+type GetOpenAPIJSONResponseObject interface {
+	VisitGetOpenAPIJSONResponse(w http.ResponseWriter) error
+}
+
+type GetOpenAPIJSON200ResponseHeaders struct {
+	CacheControl      string
+	ETag              string
+	LastModified      string
+	XExportOasVersion string
+}
+
+type GetOpenAPIJSON200JSONResponse struct {
+	Body    map[string]interface{}
+	Headers GetOpenAPIJSON200ResponseHeaders
+}
+
+func (response GetOpenAPIJSON200JSONResponse) VisitGetOpenAPIJSONResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.Header().Set("Last-Modified", fmt.Sprint(response.Headers.LastModified))
+	w.Header().Set("X-Export-Oas-Version", fmt.Sprint(response.Headers.XExportOasVersion))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetOpenAPIJSON304Response struct {
+}
+
+func (response GetOpenAPIJSON304Response) VisitGetOpenAPIJSONResponse(w http.ResponseWriter) error {
+	w.WriteHeader(304)
+	return nil
+}
+
+type GetOpenAPIJSON412ApplicationProblemPlusJSONResponse struct {
+	PreconditionFailedApplicationProblemPlusJSONResponse
+}
+
+func (response GetOpenAPIJSON412ApplicationProblemPlusJSONResponse) VisitGetOpenAPIJSONResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(412)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetOpenAPIJSON416ApplicationProblemPlusJSONResponse struct {
+	RangeNotSatisfiableApplicationProblemPlusJSONResponse
+}
+
+func (response GetOpenAPIJSON416ApplicationProblemPlusJSONResponse) VisitGetOpenAPIJSONResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(416)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetOpenAPIJSON500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response GetOpenAPIJSON500ApplicationProblemPlusJSONResponse) VisitGetOpenAPIJSONResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAuditEntriesRequestObject struct {
+	Params ListAuditEntriesParams
+}
+
+type ListAuditEntriesResponseObject interface {
+	VisitListAuditEntriesResponse(w http.ResponseWriter) error
+}
+
+type ListAuditEntries200JSONResponse AuditPage
+
+func (response ListAuditEntries200JSONResponse) VisitListAuditEntriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAuditEntries400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ListAuditEntries400ApplicationProblemPlusJSONResponse) VisitListAuditEntriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAuditEntries401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response ListAuditEntries401ApplicationProblemPlusJSONResponse) VisitListAuditEntriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("DPoP-Nonce", fmt.Sprint(response.Headers.DPoPNonce))
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAuditEntries403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListAuditEntries403ApplicationProblemPlusJSONResponse) VisitListAuditEntriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAuditEntries429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response ListAuditEntries429ApplicationProblemPlusJSONResponse) VisitListAuditEntriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Stella-Quota-Limit", fmt.Sprint(response.Headers.XStellaQuotaLimit))
+	w.Header().Set("X-Stella-Quota-Remaining", fmt.Sprint(response.Headers.XStellaQuotaRemaining))
+	w.Header().Set("X-Stella-Quota-Reset", fmt.Sprint(response.Headers.XStellaQuotaReset))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAuditEntries500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response ListAuditEntries500ApplicationProblemPlusJSONResponse) VisitListAuditEntriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAuditEntries503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListAuditEntries503ApplicationProblemPlusJSONResponse) VisitListAuditEntriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportAuditRequestObject struct {
+	Params ExportAuditParams
+}
+
+type ExportAuditResponseObject interface {
+	VisitExportAuditResponse(w http.ResponseWriter) error
+}
+
+type ExportAudit200ApplicationXNdjsonResponse struct {
+	Body          io.Reader
+	ContentLength int64
+}
+
+func (response ExportAudit200ApplicationXNdjsonResponse) VisitExportAuditResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "application/x-ndjson")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	flusher, ok := w.(http.Flusher)
+	if !ok {
+		// If w doesn't support flushing, fall back to io.Copy.
+		_, err := io.Copy(w, response.Body)
+		return err
+	}
+	// text/event-stream messages are typically small; use a
+	// modest buffer and flush after each chunk so clients see
+	// events immediately instead of waiting on OS buffering.
+	buf := make([]byte, 4096)
+	for {
+		n, err := response.Body.Read(buf)
+		if n > 0 {
+			if _, writeErr := w.Write(buf[:n]); writeErr != nil {
+				return writeErr
+			}
+			flusher.Flush()
+		}
+		if err != nil {
+			if err == io.EOF {
+				return nil
+			}
+			return err
+		}
+	}
+}
+
+type ExportAudit400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ExportAudit400ApplicationProblemPlusJSONResponse) VisitExportAuditResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportAudit401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response ExportAudit401ApplicationProblemPlusJSONResponse) VisitExportAuditResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("DPoP-Nonce", fmt.Sprint(response.Headers.DPoPNonce))
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportAudit403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ExportAudit403ApplicationProblemPlusJSONResponse) VisitExportAuditResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportAudit409ApplicationProblemPlusJSONResponse struct {
+	ConflictApplicationProblemPlusJSONResponse
+}
+
+func (response ExportAudit409ApplicationProblemPlusJSONResponse) VisitExportAuditResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportAudit429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response ExportAudit429ApplicationProblemPlusJSONResponse) VisitExportAuditResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Stella-Quota-Limit", fmt.Sprint(response.Headers.XStellaQuotaLimit))
+	w.Header().Set("X-Stella-Quota-Remaining", fmt.Sprint(response.Headers.XStellaQuotaRemaining))
+	w.Header().Set("X-Stella-Quota-Reset", fmt.Sprint(response.Headers.XStellaQuotaReset))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportAudit500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response ExportAudit500ApplicationProblemPlusJSONResponse) VisitExportAuditResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportAudit503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ExportAudit503ApplicationProblemPlusJSONResponse) VisitExportAuditResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetMeRequestObject struct {
 	Params GetMeParams
 }
@@ -3539,6 +4434,26 @@ func (response GetMe403ApplicationProblemPlusJSONResponse) VisitGetMeResponse(w 
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetMe429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response GetMe429ApplicationProblemPlusJSONResponse) VisitGetMeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Stella-Quota-Limit", fmt.Sprint(response.Headers.XStellaQuotaLimit))
+	w.Header().Set("X-Stella-Quota-Remaining", fmt.Sprint(response.Headers.XStellaQuotaRemaining))
+	w.Header().Set("X-Stella-Quota-Reset", fmt.Sprint(response.Headers.XStellaQuotaReset))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -3643,6 +4558,26 @@ func (response ListProfiles403ApplicationProblemPlusJSONResponse) VisitListProfi
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListProfiles429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response ListProfiles429ApplicationProblemPlusJSONResponse) VisitListProfilesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Stella-Quota-Limit", fmt.Sprint(response.Headers.XStellaQuotaLimit))
+	w.Header().Set("X-Stella-Quota-Remaining", fmt.Sprint(response.Headers.XStellaQuotaRemaining))
+	w.Header().Set("X-Stella-Quota-Reset", fmt.Sprint(response.Headers.XStellaQuotaReset))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -3826,6 +4761,26 @@ func (response CreateProfile422ApplicationProblemPlusJSONResponse) VisitCreatePr
 	return err
 }
 
+type CreateProfile429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response CreateProfile429ApplicationProblemPlusJSONResponse) VisitCreateProfileResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Stella-Quota-Limit", fmt.Sprint(response.Headers.XStellaQuotaLimit))
+	w.Header().Set("X-Stella-Quota-Remaining", fmt.Sprint(response.Headers.XStellaQuotaRemaining))
+	w.Header().Set("X-Stella-Quota-Reset", fmt.Sprint(response.Headers.XStellaQuotaReset))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type CreateProfile500ApplicationProblemPlusJSONResponse struct {
 	InternalApplicationProblemPlusJSONResponse
 }
@@ -3987,6 +4942,26 @@ func (response ArchiveProfile412ApplicationProblemPlusJSONResponse) VisitArchive
 	return err
 }
 
+type ArchiveProfile429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response ArchiveProfile429ApplicationProblemPlusJSONResponse) VisitArchiveProfileResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Stella-Quota-Limit", fmt.Sprint(response.Headers.XStellaQuotaLimit))
+	w.Header().Set("X-Stella-Quota-Remaining", fmt.Sprint(response.Headers.XStellaQuotaRemaining))
+	w.Header().Set("X-Stella-Quota-Reset", fmt.Sprint(response.Headers.XStellaQuotaReset))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ArchiveProfile500ApplicationProblemPlusJSONResponse struct {
 	InternalApplicationProblemPlusJSONResponse
 }
@@ -4112,6 +5087,26 @@ func (response GetProfile404ApplicationProblemPlusJSONResponse) VisitGetProfileR
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetProfile429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response GetProfile429ApplicationProblemPlusJSONResponse) VisitGetProfileResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Stella-Quota-Limit", fmt.Sprint(response.Headers.XStellaQuotaLimit))
+	w.Header().Set("X-Stella-Quota-Remaining", fmt.Sprint(response.Headers.XStellaQuotaRemaining))
+	w.Header().Set("X-Stella-Quota-Reset", fmt.Sprint(response.Headers.XStellaQuotaReset))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -4326,6 +5321,26 @@ func (response UpdateProfile428ApplicationProblemPlusJSONResponse) VisitUpdatePr
 	return err
 }
 
+type UpdateProfile429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response UpdateProfile429ApplicationProblemPlusJSONResponse) VisitUpdateProfileResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Stella-Quota-Limit", fmt.Sprint(response.Headers.XStellaQuotaLimit))
+	w.Header().Set("X-Stella-Quota-Remaining", fmt.Sprint(response.Headers.XStellaQuotaRemaining))
+	w.Header().Set("X-Stella-Quota-Reset", fmt.Sprint(response.Headers.XStellaQuotaReset))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type UpdateProfile500ApplicationProblemPlusJSONResponse struct {
 	InternalApplicationProblemPlusJSONResponse
 }
@@ -4447,6 +5462,26 @@ func (response ListProfileRevisions404ApplicationProblemPlusJSONResponse) VisitL
 	return err
 }
 
+type ListProfileRevisions429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response ListProfileRevisions429ApplicationProblemPlusJSONResponse) VisitListProfileRevisionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Stella-Quota-Limit", fmt.Sprint(response.Headers.XStellaQuotaLimit))
+	w.Header().Set("X-Stella-Quota-Remaining", fmt.Sprint(response.Headers.XStellaQuotaRemaining))
+	w.Header().Set("X-Stella-Quota-Reset", fmt.Sprint(response.Headers.XStellaQuotaReset))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListProfileRevisions500ApplicationProblemPlusJSONResponse struct {
 	InternalApplicationProblemPlusJSONResponse
 }
@@ -4547,6 +5582,26 @@ func (response ListRuns403ApplicationProblemPlusJSONResponse) VisitListRunsRespo
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListRuns429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response ListRuns429ApplicationProblemPlusJSONResponse) VisitListRunsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Stella-Quota-Limit", fmt.Sprint(response.Headers.XStellaQuotaLimit))
+	w.Header().Set("X-Stella-Quota-Remaining", fmt.Sprint(response.Headers.XStellaQuotaRemaining))
+	w.Header().Set("X-Stella-Quota-Reset", fmt.Sprint(response.Headers.XStellaQuotaReset))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -4899,6 +5954,26 @@ func (response GetRun404ApplicationProblemPlusJSONResponse) VisitGetRunResponse(
 	return err
 }
 
+type GetRun429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response GetRun429ApplicationProblemPlusJSONResponse) VisitGetRunResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Stella-Quota-Limit", fmt.Sprint(response.Headers.XStellaQuotaLimit))
+	w.Header().Set("X-Stella-Quota-Remaining", fmt.Sprint(response.Headers.XStellaQuotaRemaining))
+	w.Header().Set("X-Stella-Quota-Reset", fmt.Sprint(response.Headers.XStellaQuotaReset))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetRun500ApplicationProblemPlusJSONResponse struct {
 	InternalApplicationProblemPlusJSONResponse
 }
@@ -5222,6 +6297,26 @@ func (response CancelRun415ApplicationProblemPlusJSONResponse) VisitCancelRunRes
 	return err
 }
 
+type CancelRun429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response CancelRun429ApplicationProblemPlusJSONResponse) VisitCancelRunResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Stella-Quota-Limit", fmt.Sprint(response.Headers.XStellaQuotaLimit))
+	w.Header().Set("X-Stella-Quota-Remaining", fmt.Sprint(response.Headers.XStellaQuotaRemaining))
+	w.Header().Set("X-Stella-Quota-Reset", fmt.Sprint(response.Headers.XStellaQuotaReset))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type CancelRun500ApplicationProblemPlusJSONResponse struct {
 	InternalApplicationProblemPlusJSONResponse
 }
@@ -5505,6 +6600,26 @@ func (response DownloadRun416ApplicationProblemPlusJSONResponse) VisitDownloadRu
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(416)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DownloadRun429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response DownloadRun429ApplicationProblemPlusJSONResponse) VisitDownloadRunResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Stella-Quota-Limit", fmt.Sprint(response.Headers.XStellaQuotaLimit))
+	w.Header().Set("X-Stella-Quota-Remaining", fmt.Sprint(response.Headers.XStellaQuotaRemaining))
+	w.Header().Set("X-Stella-Quota-Reset", fmt.Sprint(response.Headers.XStellaQuotaReset))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -5878,6 +6993,26 @@ func (response GetManifest412ApplicationProblemPlusJSONResponse) VisitGetManifes
 	return err
 }
 
+type GetManifest429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response GetManifest429ApplicationProblemPlusJSONResponse) VisitGetManifestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Stella-Quota-Limit", fmt.Sprint(response.Headers.XStellaQuotaLimit))
+	w.Header().Set("X-Stella-Quota-Remaining", fmt.Sprint(response.Headers.XStellaQuotaRemaining))
+	w.Header().Set("X-Stella-Quota-Reset", fmt.Sprint(response.Headers.XStellaQuotaReset))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetManifest500ApplicationProblemPlusJSONResponse struct {
 	InternalApplicationProblemPlusJSONResponse
 }
@@ -6027,6 +7162,26 @@ func (response GetRunPlan410ApplicationProblemPlusJSONResponse) VisitGetRunPlanR
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(410)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetRunPlan429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response GetRunPlan429ApplicationProblemPlusJSONResponse) VisitGetRunPlanResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Stella-Quota-Limit", fmt.Sprint(response.Headers.XStellaQuotaLimit))
+	w.Header().Set("X-Stella-Quota-Remaining", fmt.Sprint(response.Headers.XStellaQuotaRemaining))
+	w.Header().Set("X-Stella-Quota-Reset", fmt.Sprint(response.Headers.XStellaQuotaReset))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -6218,6 +7373,26 @@ func (response GetProvenance412ApplicationProblemPlusJSONResponse) VisitGetProve
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(412)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetProvenance429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response GetProvenance429ApplicationProblemPlusJSONResponse) VisitGetProvenanceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Stella-Quota-Limit", fmt.Sprint(response.Headers.XStellaQuotaLimit))
+	w.Header().Set("X-Stella-Quota-Remaining", fmt.Sprint(response.Headers.XStellaQuotaRemaining))
+	w.Header().Set("X-Stella-Quota-Reset", fmt.Sprint(response.Headers.XStellaQuotaReset))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -6499,6 +7674,26 @@ func (response ListDocuments403ApplicationProblemPlusJSONResponse) VisitListDocu
 	return err
 }
 
+type ListDocuments429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response ListDocuments429ApplicationProblemPlusJSONResponse) VisitListDocumentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Stella-Quota-Limit", fmt.Sprint(response.Headers.XStellaQuotaLimit))
+	w.Header().Set("X-Stella-Quota-Remaining", fmt.Sprint(response.Headers.XStellaQuotaRemaining))
+	w.Header().Set("X-Stella-Quota-Reset", fmt.Sprint(response.Headers.XStellaQuotaReset))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListDocuments500ApplicationProblemPlusJSONResponse struct {
 	InternalApplicationProblemPlusJSONResponse
 }
@@ -6645,6 +7840,26 @@ func (response ImportDocuments415ApplicationProblemPlusJSONResponse) VisitImport
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ImportDocuments429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response ImportDocuments429ApplicationProblemPlusJSONResponse) VisitImportDocumentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Stella-Quota-Limit", fmt.Sprint(response.Headers.XStellaQuotaLimit))
+	w.Header().Set("X-Stella-Quota-Remaining", fmt.Sprint(response.Headers.XStellaQuotaRemaining))
+	w.Header().Set("X-Stella-Quota-Reset", fmt.Sprint(response.Headers.XStellaQuotaReset))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -6812,6 +8027,26 @@ func (response GetDocument412ApplicationProblemPlusJSONResponse) VisitGetDocumen
 	return err
 }
 
+type GetDocument429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response GetDocument429ApplicationProblemPlusJSONResponse) VisitGetDocumentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Stella-Quota-Limit", fmt.Sprint(response.Headers.XStellaQuotaLimit))
+	w.Header().Set("X-Stella-Quota-Remaining", fmt.Sprint(response.Headers.XStellaQuotaRemaining))
+	w.Header().Set("X-Stella-Quota-Reset", fmt.Sprint(response.Headers.XStellaQuotaReset))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetDocument500ApplicationProblemPlusJSONResponse struct {
 	InternalApplicationProblemPlusJSONResponse
 }
@@ -6916,6 +8151,26 @@ func (response LedgerStats403ApplicationProblemPlusJSONResponse) VisitLedgerStat
 	return err
 }
 
+type LedgerStats429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response LedgerStats429ApplicationProblemPlusJSONResponse) VisitLedgerStatsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Stella-Quota-Limit", fmt.Sprint(response.Headers.XStellaQuotaLimit))
+	w.Header().Set("X-Stella-Quota-Remaining", fmt.Sprint(response.Headers.XStellaQuotaRemaining))
+	w.Header().Set("X-Stella-Quota-Reset", fmt.Sprint(response.Headers.XStellaQuotaReset))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type LedgerStats500ApplicationProblemPlusJSONResponse struct {
 	InternalApplicationProblemPlusJSONResponse
 }
@@ -7016,6 +8271,26 @@ func (response ListTenants403ApplicationProblemPlusJSONResponse) VisitListTenant
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListTenants429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response ListTenants429ApplicationProblemPlusJSONResponse) VisitListTenantsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Stella-Quota-Limit", fmt.Sprint(response.Headers.XStellaQuotaLimit))
+	w.Header().Set("X-Stella-Quota-Remaining", fmt.Sprint(response.Headers.XStellaQuotaRemaining))
+	w.Header().Set("X-Stella-Quota-Reset", fmt.Sprint(response.Headers.XStellaQuotaReset))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -7180,6 +8455,26 @@ func (response CreateTenant415ApplicationProblemPlusJSONResponse) VisitCreateTen
 	return err
 }
 
+type CreateTenant429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response CreateTenant429ApplicationProblemPlusJSONResponse) VisitCreateTenantResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Stella-Quota-Limit", fmt.Sprint(response.Headers.XStellaQuotaLimit))
+	w.Header().Set("X-Stella-Quota-Remaining", fmt.Sprint(response.Headers.XStellaQuotaRemaining))
+	w.Header().Set("X-Stella-Quota-Reset", fmt.Sprint(response.Headers.XStellaQuotaReset))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type CreateTenant500ApplicationProblemPlusJSONResponse struct {
 	InternalApplicationProblemPlusJSONResponse
 }
@@ -7296,6 +8591,26 @@ func (response GetTenant404ApplicationProblemPlusJSONResponse) VisitGetTenantRes
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetTenant429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response GetTenant429ApplicationProblemPlusJSONResponse) VisitGetTenantResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Stella-Quota-Limit", fmt.Sprint(response.Headers.XStellaQuotaLimit))
+	w.Header().Set("X-Stella-Quota-Remaining", fmt.Sprint(response.Headers.XStellaQuotaRemaining))
+	w.Header().Set("X-Stella-Quota-Reset", fmt.Sprint(response.Headers.XStellaQuotaReset))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -7453,6 +8768,26 @@ func (response ResumeTenant415ApplicationProblemPlusJSONResponse) VisitResumeTen
 	return err
 }
 
+type ResumeTenant429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response ResumeTenant429ApplicationProblemPlusJSONResponse) VisitResumeTenantResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Stella-Quota-Limit", fmt.Sprint(response.Headers.XStellaQuotaLimit))
+	w.Header().Set("X-Stella-Quota-Remaining", fmt.Sprint(response.Headers.XStellaQuotaRemaining))
+	w.Header().Set("X-Stella-Quota-Reset", fmt.Sprint(response.Headers.XStellaQuotaReset))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ResumeTenant500ApplicationProblemPlusJSONResponse struct {
 	InternalApplicationProblemPlusJSONResponse
 }
@@ -7602,6 +8937,26 @@ func (response SuspendTenant415ApplicationProblemPlusJSONResponse) VisitSuspendT
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SuspendTenant429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response SuspendTenant429ApplicationProblemPlusJSONResponse) VisitSuspendTenantResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Stella-Quota-Limit", fmt.Sprint(response.Headers.XStellaQuotaLimit))
+	w.Header().Set("X-Stella-Quota-Remaining", fmt.Sprint(response.Headers.XStellaQuotaRemaining))
+	w.Header().Set("X-Stella-Quota-Reset", fmt.Sprint(response.Headers.XStellaQuotaReset))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -7919,6 +9274,26 @@ func (response ListExportRecords403ApplicationProblemPlusJSONResponse) VisitList
 	return err
 }
 
+type ListExportRecords429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response ListExportRecords429ApplicationProblemPlusJSONResponse) VisitListExportRecordsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Stella-Quota-Limit", fmt.Sprint(response.Headers.XStellaQuotaLimit))
+	w.Header().Set("X-Stella-Quota-Remaining", fmt.Sprint(response.Headers.XStellaQuotaRemaining))
+	w.Header().Set("X-Stella-Quota-Reset", fmt.Sprint(response.Headers.XStellaQuotaReset))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListExportRecords500ApplicationProblemPlusJSONResponse struct {
 	InternalApplicationProblemPlusJSONResponse
 }
@@ -8084,6 +9459,26 @@ func (response RecordExport415ApplicationProblemPlusJSONResponse) VisitRecordExp
 	return err
 }
 
+type RecordExport429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response RecordExport429ApplicationProblemPlusJSONResponse) VisitRecordExportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Stella-Quota-Limit", fmt.Sprint(response.Headers.XStellaQuotaLimit))
+	w.Header().Set("X-Stella-Quota-Remaining", fmt.Sprint(response.Headers.XStellaQuotaRemaining))
+	w.Header().Set("X-Stella-Quota-Reset", fmt.Sprint(response.Headers.XStellaQuotaReset))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type RecordExport500ApplicationProblemPlusJSONResponse struct {
 	InternalApplicationProblemPlusJSONResponse
 }
@@ -8237,6 +9632,18 @@ func (response GetProfileSchema503ApplicationProblemPlusJSONResponse) VisitGetPr
 
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
+	// GetOpenAPI This document
+	// (GET /.well-known/openapi)
+	GetOpenAPI(ctx context.Context, request GetOpenAPIRequestObject) (GetOpenAPIResponseObject, error)
+	// GetOpenAPIJSON This document as JSON
+	// (GET /.well-known/openapi.json)
+	GetOpenAPIJSON(ctx context.Context, request GetOpenAPIJSONRequestObject) (GetOpenAPIJSONResponseObject, error)
+	// ListAuditEntries List the tenant's audit record
+	// (GET /api/audit/entries)
+	ListAuditEntries(ctx context.Context, request ListAuditEntriesRequestObject) (ListAuditEntriesResponseObject, error)
+	// ExportAudit The audit record up to its last checkpoint, signed
+	// (GET /api/audit/export)
+	ExportAudit(ctx context.Context, request ExportAuditRequestObject) (ExportAuditResponseObject, error)
 	// GetMe Who the token speaks for and what it may do
 	// (GET /api/export/me)
 	GetMe(ctx context.Context, request GetMeRequestObject) (GetMeResponseObject, error)
@@ -8348,6 +9755,104 @@ func NewStrictHandler(ssi StrictServerInterface, middlewares []StrictMiddlewareF
 type strictHandler struct {
 	ssi         StrictServerInterface
 	middlewares []StrictMiddlewareFunc
+}
+
+// GetOpenAPI operation middleware
+func (sh *strictHandler) GetOpenAPI(ctx echo.Context, params GetOpenAPIParams) error {
+	var request GetOpenAPIRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetOpenAPI(ctx.Request().Context(), request.(GetOpenAPIRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetOpenAPI")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetOpenAPIResponseObject); ok {
+		return validResponse.VisitGetOpenAPIResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetOpenAPIJSON operation middleware
+func (sh *strictHandler) GetOpenAPIJSON(ctx echo.Context) error {
+	var request GetOpenAPIJSONRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetOpenAPIJSON(ctx.Request().Context(), request.(GetOpenAPIJSONRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetOpenAPIJSON")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetOpenAPIJSONResponseObject); ok {
+		return validResponse.VisitGetOpenAPIJSONResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListAuditEntries operation middleware
+func (sh *strictHandler) ListAuditEntries(ctx echo.Context, params ListAuditEntriesParams) error {
+	var request ListAuditEntriesRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListAuditEntries(ctx.Request().Context(), request.(ListAuditEntriesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListAuditEntries")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListAuditEntriesResponseObject); ok {
+		return validResponse.VisitListAuditEntriesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ExportAudit operation middleware
+func (sh *strictHandler) ExportAudit(ctx echo.Context, params ExportAuditParams) error {
+	var request ExportAuditRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ExportAudit(ctx.Request().Context(), request.(ExportAuditRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ExportAudit")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ExportAuditResponseObject); ok {
+		return validResponse.VisitExportAuditResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
 }
 
 // GetMe operation middleware

@@ -22,6 +22,7 @@ func (s *Server) authorize(alternatives [][]string) echo.MiddlewareFunc {
 			if err != nil {
 				return err
 			}
+			callOf(r.Context()).principal = principal // also of one who is refused: who it was is known
 			if err := s.closed.check(r.Context(), principal.Tenant); err != nil {
 				return err
 			}
@@ -31,7 +32,6 @@ func (s *Server) authorize(alternatives [][]string) echo.MiddlewareFunc {
 			if err := checkScopes(principal.Scopes, alternatives); err != nil {
 				return err
 			}
-			callOf(r.Context()).principal = principal
 			return next(c)
 		}
 	}

@@ -15,6 +15,7 @@ type call struct {
 	trace     string
 	principal Principal
 	request   *http.Request
+	audited   bool // it is in the audit record as begun
 }
 
 type callKey struct{}

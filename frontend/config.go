@@ -65,7 +65,7 @@ type Check struct {
 	Run  func(ctx context.Context) error
 }
 
-// Config is everything the frontend needs, all of it required except Ready, Streams, Trust, Orchestrators,
+// Config is everything the frontend needs, all of it required except Ready, Streams, Rates, Trust, Orchestrators,
 // PublicURL and Development.
 type Config struct {
 	Runs     storage.Runs
@@ -83,6 +83,7 @@ type Config struct {
 	Starter  Starter
 	Verifier Verifier
 	Tenants  storage.Tenants
+	Audit    storage.Audit
 	// Proofs remembers used DPoP proofs.
 	Proofs storage.Proofs
 	// RequireDPoP refuses tokens that are bound to no key.
@@ -99,6 +100,7 @@ type Config struct {
 	// believed; none = signed records are refused.
 	Orchestrators []signing.Verifier
 	Trust         verify.Trust // keys by which stored bundles are verified; none = they are not
+	Rates         Rates
 	Clock         clock.Clock
 	IDs           clock.IDs
 	Log           *slog.Logger
@@ -130,6 +132,8 @@ func (c Config) validate() error {
 		return errors.New("frontend: Verifier is not set")
 	case c.Tenants == nil:
 		return errors.New("frontend: Tenants is not set")
+	case c.Audit == nil:
+		return errors.New("frontend: Audit is not set")
 	case c.Proofs == nil:
 		return errors.New("frontend: Proofs is not set")
 	case c.PublicURL == "" && c.RequireDPoP:

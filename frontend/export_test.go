@@ -12,3 +12,16 @@ func OpenStreams(s *Server) int {
 	defer s.events.mu.Unlock()
 	return s.events.open
 }
+
+// WriteStrangers writes down what was counted of calls of nobody's.
+func WriteStrangers(s *Server) { s.strangers.flush() }
+
+// WaitingForRecord is how many of a tenant's calls wait to be written together.
+func WaitingForRecord(s *Server, tenant string) int {
+	s.pen.mu.Lock()
+	defer s.pen.mu.Unlock()
+	if page := s.pen.open[tenant]; page != nil {
+		return len(page.entries)
+	}
+	return 0
+}

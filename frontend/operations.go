@@ -19,25 +19,31 @@ var Spec []byte
 // is open.
 type scopeTable map[string][][]string
 
-// loadScopes reads the scopes from the `security` member of each operation of
+// streamExtension marks operations whose answers, or bodies, take as long as they
+// take: they have bounds of their own.
+const streamExtension = "x-stella-stream"
+
+// loadOperations reads the scopes from the `security` member of each operation of
 // spec, so that the document and the door cannot disagree. An operation under
-// one of guardedPaths without a scope is an error, and so is an open one.
-func loadScopes(spec []byte) (scopeTable, error) {
+// one of guardedPaths without a scope is an error, and so is an open one. It also tells
+// which operations are streams.
+func loadOperations(spec []byte) (scopeTable, map[string]bool, error) {
 	doc, err := openapi3.NewLoader().LoadFromData(spec)
 	if err != nil {
-		return nil, fmt.Errorf("read OpenAPI document: %w", err)
+		return nil, nil, fmt.Errorf("read OpenAPI document: %w", err)
 	}
-	table := scopeTable{}
+	table, streams := scopeTable{}, map[string]bool{}
 	for path, item := range doc.Paths.Map() {
 		for method, op := range item.Operations() {
 			alternatives := scopesOf(op)
 			if underScope(path) && !everyAlternativeHasScope(alternatives) {
-				return nil, fmt.Errorf("OpenAPI document: %s %s demands no scope", method, path)
+				return nil, nil, fmt.Errorf("OpenAPI document: %s %s demands no scope", method, path)
 			}
 			table[op.OperationID] = alternatives
+			streams[op.OperationID] = op.Extensions[streamExtension] == true
 		}
 	}
-	return table, nil
+	return table, streams, nil
 }
 
 // guardedPaths are those under which an operation without a scope is an error.

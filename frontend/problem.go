@@ -76,6 +76,10 @@ func (s *Server) writeProblem(ctx context.Context, w http.ResponseWriter, err er
 	if errors.As(err, &full) {
 		setQuota(h, full.Limit, 0, s.clock())
 	}
+	var held tooBusy
+	if errors.As(err, &held) {
+		setBusy(h, held, s.clock())
+	}
 	h.Set("Content-Type", "application/problem+json")
 	h.Set("Cache-Control", "no-store")
 	w.WriteHeader(problem.Status)

@@ -129,7 +129,7 @@ func TestOperationsHaveScopesAndExamplesFit(t *testing.T) {
 			}
 		}
 	}
-	require.ElementsMatch(t, []string{"/health/live", "/health/ready", "/schemas/export-profile/{file}"}, open)
+	require.ElementsMatch(t, []string{"/.well-known/openapi", "/.well-known/openapi.json", "/health/live", "/health/ready", "/schemas/export-profile/{file}"}, open)
 }
 
 func TestHealth(t *testing.T) {

@@ -30,19 +30,23 @@ const (
 // follows from bytes that never change (outlines, verified tokens), so any number
 // of them can run beside each other.
 type Server struct {
-	cfg      Config
-	echo     *echo.Echo
-	verifier Verifier
-	clock    clock.Clock
-	ids      clock.IDs
-	log      *slog.Logger
-	outlines *outlines
-	imports  *importGate
-	events   *eventHub
-	verifies *verifyGate
-	prices   chan struct{} // a token per dry run
-	corrupt  atomic.Int64  // reads that were refused since the start: stored bytes were wrong
-	stopping atomic.Bool
+	cfg          Config
+	echo         *echo.Echo
+	verifier     Verifier
+	clock        clock.Clock
+	ids          clock.IDs
+	log          *slog.Logger
+	outlines     *outlines
+	imports      *importGate
+	events       *eventHub
+	verifies     *verifyGate
+	prices       chan struct{} // a token per dry run
+	pen          *auditPen
+	strangers    *strangers
+	admission    *admission
+	descriptions descriptions
+	corrupt      atomic.Int64 // reads that were refused since the start: stored bytes were wrong
+	stopping     atomic.Bool
 
 	scopes     scopeTable
 	closed     *closedTenants
@@ -61,23 +65,29 @@ func New(cfg Config) (*Server, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	scopes, err := loadScopes(Spec)
+	scopes, streams, err := loadOperations(Spec)
 	if err != nil {
 		return nil, err
 	}
 	s := &Server{cfg: cfg, verifier: cfg.Verifier, clock: cfg.Clock, ids: cfg.IDs, log: cfg.Log,
-		outlines: newOutlines(outlineFiles, cfg.Runs.Files),
-		imports:  newImportGate(),
-		verifies: newVerifyGate(),
-		events:   newEventHub(cfg.Journal, cfg.Streams, cfg.Log),
-		prices:   make(chan struct{}, pricesAtOnce),
-		closed:   &closedTenants{read: cfg.Tenants.ClosedTenants, clock: cfg.Clock},
-		scopes:   scopes, onLoopback: cfg.PublicURL == "" || dpop.OnLoopback(cfg.PublicURL)}
-	s.echo = s.routes(scopes)
+		outlines:  newOutlines(outlineFiles, cfg.Runs.Files),
+		imports:   newImportGate(),
+		verifies:  newVerifyGate(),
+		events:    newEventHub(cfg.Journal, cfg.Streams, cfg.Log),
+		prices:    make(chan struct{}, pricesAtOnce),
+		pen:       newAuditPen(cfg.Audit),
+		admission: newAdmission(cfg.Rates),
+		closed:    &closedTenants{read: cfg.Tenants.ClosedTenants, clock: cfg.Clock},
+		scopes:    scopes, onLoopback: cfg.PublicURL == "" || dpop.OnLoopback(cfg.PublicURL)}
+	if s.descriptions, err = describe(Spec); err != nil {
+		return nil, err
+	}
+	s.strangers = newStrangers(s.pen, s.log)
+	s.echo = s.routes(scopes, streams)
 	return s, nil
 }
 
-func (s *Server) routes(scopes scopeTable) *echo.Echo {
+func (s *Server) routes(scopes scopeTable, streams map[string]bool) *echo.Echo {
 	e := echo.New()
 	e.HideBanner, e.HidePort = true, true
 	e.Binder = strictBinder{}
@@ -88,7 +98,7 @@ func (s *Server) routes(scopes scopeTable) *echo.Echo {
 	doors := map[string][]echo.MiddlewareFunc{}
 	for operation, alternatives := range scopes {
 		if alternatives != nil {
-			doors[operation] = []echo.MiddlewareFunc{s.authorize(alternatives)}
+			doors[operation] = []echo.MiddlewareFunc{s.audited(operation, streams[operation], s.authorize(alternatives))}
 		}
 	}
 	RegisterHandlersWithOptions(e, NewStrictHandler(handlers{s}, []StrictMiddlewareFunc{bounded}), RegisterHandlersOptions{OperationMiddlewares: doors})
@@ -96,7 +106,7 @@ func (s *Server) routes(scopes scopeTable) *echo.Echo {
 		e.Any("/oauth/*", echo.WrapHandler(s.cfg.Development))
 	}
 	for _, prefix := range guardedPaths {
-		e.RouteNotFound(prefix+"*", nothingHere(e), s.authorize(nil))
+		e.RouteNotFound(prefix+"*", nothingHere(e), s.audited("", false, s.authorize(nil)))
 	}
 	return e
 }
@@ -133,6 +143,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	case <-ctx.Done():
 	}
 	s.stopping.Store(true)
+	defer s.strangers.flush()
 	s.events.drain()
 	drain, cancel := context.WithTimeout(base, drainTimeout)
 	defer cancel()

@@ -91,6 +91,7 @@ func runAPI(ctx context.Context, cfg config.Config, log *slog.Logger, issue bool
 		Starter:     &worker.Dispatcher{Client: client, TaskQueue: temporal.TaskQueue, Log: log},
 		Verifier:    verifier,
 		Tenants:     postgres.NewTenants(stores.db),
+		Audit:       postgres.NewAudit(stores.db),
 		Proofs:      proofs,
 
 		RequireDPoP: requireDPoP, PublicURL: cfg.PublicURL, Development: issuer,
@@ -101,6 +102,7 @@ func runAPI(ctx context.Context, cfg config.Config, log *slog.Logger, issue bool
 			{Name: "temporal", Run: func(ctx context.Context) error { return worker.Check(ctx, client) }},
 		},
 		Trust: trust,
+		Rates: frontend.Rates{PerSecond: cfg.Calls.PerSecond, Burst: cfg.Calls.Burst, AtOnce: cfg.Calls.AtOnce, InAll: cfg.Calls.InAll},
 
 		Orchestrators: orchestrators,
 

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"runtime/debug"
+	"sync"
 
 	"github.com/spf13/cobra"
 
@@ -63,8 +64,20 @@ func runWorker(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 		Client: client, TaskQueue: temporal.TaskQueue,
 		Waiting: postgres.NewDispatch(stores.db).Within(runLimits(cfg)), Clock: clock.System, Log: log,
 	}
+	notary := &worker.Notary{Chains: postgres.NewNotary(stores.db), Signer: signer, Clock: clock.System, Log: log}
+	notarised, stopNotary := inBackground(ctx, notary.Run)
+	defer notarised()
+	defer stopNotary()
 	log.Info("working", "queue", temporal.TaskQueue, "profiles", kinds.Labels(), "key", signer.KeyID())
 	return worker.Run(ctx, client, temporal, exporting, dispatcher, func() error { return announce(cfg.WorkerReady) })
+}
+
+// inBackground lets run work until stop is called or ctx ends; wait waits for its end.
+func inBackground(ctx context.Context, run func(context.Context)) (wait, stop func()) {
+	ctx, stop = context.WithCancel(ctx)
+	var group sync.WaitGroup
+	group.Go(func() { run(ctx) })
+	return group.Wait, stop
 }
 
 // announce creates the file that says the worker polls.

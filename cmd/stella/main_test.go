@@ -36,6 +36,7 @@ func TestScripts(t *testing.T) {
 		Dir: "testdata/script",
 		Setup: func(env *testscript.Env) error {
 			w := newWorld(t)
+			env.Values[worldKey{}] = world{w, t}
 			env.Setenv("STELLA_SERVER", w.URL)
 			env.Setenv("STELLA_TOKEN", w.Token(t, "acme"))
 			env.Setenv("STELLA_TENANT", "acme")
@@ -57,7 +58,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("EXPIRED", w.Run("acme", export.StateExpired).ID)
 			return os.WriteFile(filepath.Join(env.WorkDir, "expected.tar"), archive, 0o600)
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"status": checkStatus},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"status": checkStatus, "sign-audit": signAudit},
 	})
 }
 
@@ -96,6 +97,23 @@ func checkStatus(ts *testscript.TestScript, neg bool, args []string) {
 	if got != args[0] {
 		ts.Fatalf("exit code %s, want %s", got, args[0])
 	}
+}
+
+type worldKey struct{}
+
+type world struct {
+	*frontendtest.World
+	t *testing.T
+}
+
+// signAudit signs acme's audit record with a new key: sign-audit key.pub
+func signAudit(ts *testscript.TestScript, neg bool, args []string) {
+	w, ok := ts.Value(worldKey{}).(world)
+	if neg || len(args) != 1 || !ok {
+		ts.Fatalf("usage: sign-audit file")
+	}
+	signer := w.SignAudit(w.t, "acme")
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), signer.PublicKeyPEM(), 0o600))
 }
 
 func newWorld(t *testing.T) *frontendtest.World {

@@ -8,7 +8,7 @@ func rootCommand() *cobra.Command {
 	root := group("stella", "Import evidence, export bundles, verify them",
 		"Import evidence into Export Center, export it as signed bundles, and verify bundles offline.\n\n"+exitCodesHelp)
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(ledgerCommand(), exportCommand(), verifyCommand(), tenantCommand(),
+	root.AddCommand(ledgerCommand(), exportCommand(), auditCommand(), verifyCommand(), tenantCommand(),
 		loginCommand(), logoutCommand(), whoamiCommand())
 	return root
 }

@@ -22,6 +22,7 @@ import (
 	"github.com/stella-ops/exportcenter/frontend"
 	"github.com/stella-ops/exportcenter/internal/testkit"
 	"github.com/stella-ops/exportcenter/storage"
+	"github.com/stella-ops/exportcenter/storage/storagetest"
 )
 
 // World is a running API and everything behind it.
@@ -38,6 +39,7 @@ type World struct {
 	Starter  *Starter
 	Proofs   *Proofs
 	Tenants  *Tenants
+	Audit    *storagetest.AuditRecord
 	// Log is everything the server wrote to its log.
 	Log *testkit.Output
 
@@ -52,7 +54,7 @@ var Start = time.Date(2026, 11, 21, 8, 0, 0, 123456789, time.UTC)
 func New(t testing.TB, change ...func(*frontend.Config)) *World {
 	t.Helper()
 	w := &World{Runs: NewRuns(), Profiles: NewProfiles(), Objects: NewObjects(), Ledger: NewLedger(), Records: NewRecords(), Starter: &Starter{},
-		Proofs: NewProofs(), Tenants: NewTenants(), Log: &testkit.Output{}}
+		Proofs: NewProofs(), Tenants: NewTenants(), Audit: storagetest.NewAudit(), Log: &testkit.Output{}}
 	w.SetTime(Start)
 	w.Ledger.Now = w.Now
 	w.Issuer = NewIssuer(t, w.Now)
@@ -64,7 +66,8 @@ func New(t testing.TB, change ...func(*frontend.Config)) *World {
 	require.NoError(t, err)
 	cfg := frontend.Config{
 		Runs: w.Runs, Journal: w.Runs, Records: w.Records, Profiles: w.Profiles, Objects: w.Objects, Ledger: w.Ledger, Catalog: Catalog{w.Ledger}, Parse: ParseAnything, Starter: w.Starter, Verifier: verifier,
-		Proofs: w.Proofs, Tenants: w.Tenants,
+		Proofs: w.Proofs, Tenants: w.Tenants, Audit: w.Audit,
+		Rates:    frontend.Rates{PerSecond: 1e6, Burst: 1e6}, // its clock stands still, so no bucket fills again
 		Adapters: kinds,
 		Ready:    []frontend.Check{{Name: "keys", Run: keys.Check}},
 		Clock:    w.Now, IDs: w.nextID,

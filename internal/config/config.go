@@ -38,6 +38,8 @@ type Config struct {
 	Verify Verify `yaml:"verify,omitempty"`
 	// Orchestrator says which reports of exports are believed.
 	Orchestrator Orchestrator `yaml:"orchestrator,omitempty"`
+	// Calls bounds what one API process does for each tenant.
+	Calls Calls `yaml:"calls,omitempty"`
 	// WorkerReady is a file the worker creates once it polls; "" = none.
 	WorkerReady string `yaml:"workerReady,omitempty"`
 }
@@ -126,6 +128,14 @@ type Orchestrator struct {
 	Trust string `yaml:"trust,omitempty"`
 }
 
+// Calls bounds the calls of one tenant to one API process; 0 = the default.
+type Calls struct {
+	PerSecond float64 `yaml:"perSecond,omitempty"` // in the long run, default 500
+	Burst     int     `yaml:"burst,omitempty"`     // after a pause, default 1000
+	AtOnce    int     `yaml:"atOnce,omitempty"`    // under way, streams not counted, default 64
+	InAll     int     `yaml:"inAll,omitempty"`     // under way of all tenants, default 256
+}
+
 // Load reads and checks the file at path. Unknown fields are errors: a
 // misspelt setting must not be a silent default.
 func Load(path string) (Config, error) {
@@ -173,6 +183,9 @@ func (c Config) Validate() error {
 	}
 	if c.Exports.ActiveRuns < 0 || c.Exports.PendingRuns < 0 || c.Exports.EventStreams < 0 {
 		return errors.New("exports.activeRuns, exports.pendingRuns and exports.eventStreams must be positive, or 0 for the default")
+	}
+	if c.Calls.PerSecond < 0 || c.Calls.Burst < 0 || c.Calls.AtOnce < 0 || c.Calls.InAll < 0 {
+		return errors.New("the numbers of calls must be positive, or 0 for the default")
 	}
 	return nil
 }

@@ -34,7 +34,7 @@ const Lifetime = 30 * 24 * time.Hour
 
 // AllScopes are the scopes of the token that `up` issues.
 var AllScopes = []string{
-	"export:run", "export:read", "export:download", "export:profile:manage", "ledger:import", "ledger:read", "orchestrator:exports:write",
+	"export:run", "export:read", "export:download", "export:profile:manage", "ledger:import", "ledger:read", "audit:read", "orchestrator:exports:write",
 }
 
 // IssuerName names the issuer of an installation.

@@ -27,3 +27,8 @@ func TestMemoryTellsWhatIsLeft(t *testing.T) {
 	s.Damage("acme", digest, []byte("y"))
 	require.Equal(t, "y", string(storagetest.Get(t, s, "acme", digest)))
 }
+
+func TestMemoryIsAnAuditRecord(t *testing.T) {
+	record := storagetest.NewAudit()
+	storagetest.Audit(t, record, record)
+}
