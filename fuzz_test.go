@@ -81,6 +81,7 @@ var readers = map[string]string{
 	"frontend.newLineReader":       "FuzzImport FuzzLineReader",
 	"frontend.readHeader":          "FuzzReadHeader",
 	"frontend.usableKey":           "FuzzUsableKey",
+	"orchestrator.Key":             "FuzzRecord",
 	"frontend.checkSelectors":      "FuzzRunRequest FuzzSelectors",
 	"frontend.parseListCursor":     "FuzzListCursor",
 	"storage/postgres.parseCursor": "FuzzCursor",

@@ -103,11 +103,7 @@ type fileServer struct {
 }
 
 func serveFile(path string) (*fileServer, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return nil, err
-	}
-	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return serve(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		file, err := os.Open(path)
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusInternalServerError)
@@ -116,7 +112,16 @@ func serveFile(path string) (*fileServer, error) {
 		defer file.Close()
 		w.Header().Set("Content-Type", "application/x-tar") // or it would read to find out
 		http.ServeContent(w, r, "", time.Time{}, file)
-	}), ReadHeaderTimeout: 10 * time.Second}
+	}))
+}
+
+// serve serves handler on loopback.
+func serve(handler http.Handler) (*fileServer, error) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	server := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second}
 	go func() {
 		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 			fmt.Fprintln(os.Stderr, "bench: bare handler:", err)

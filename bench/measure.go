@@ -60,6 +60,7 @@ func (b *bench) measure(ctx context.Context) error {
 		{"first run", b.firstRun},
 		{"download", b.fetch},
 		{"first byte", b.firstByte},
+		{"downloads at once", b.downloads},
 		{"reads", b.reads},
 		{"full runs", b.runsAndFloors},
 		{"re-export", b.reexport},

@@ -1931,8 +1931,8 @@ type ClientInterface interface {
 	// `after`, else with the first event; it ends after the event with which the run ends.
 	// A client that asks for what follows that gets 204, on which an EventSource stops.
 	//
-	// A comment is sent every 15 seconds. A stream also ends when its token expires, when the
-	// server is about to stop, and when its reader does not take what is sent for 15 seconds:
+	// A comment is sent every 15 seconds. A stream also ends when its token expires or its tenant is
+	// suspended, when the server is about to stop, and when its reader does not take what is sent for 15 seconds:
 	// go on behind the last event with a new request. A tenant may have 500 streams open on
 	// a server (the installation may say otherwise); one more is 429.
 	//
@@ -2561,8 +2561,8 @@ func (c *api) DownloadRun(ctx context.Context, id RunID, params *DownloadRunPara
 // `after`, else with the first event; it ends after the event with which the run ends.
 // A client that asks for what follows that gets 204, on which an EventSource stops.
 //
-// A comment is sent every 15 seconds. A stream also ends when its token expires, when the
-// server is about to stop, and when its reader does not take what is sent for 15 seconds:
+// A comment is sent every 15 seconds. A stream also ends when its token expires or its tenant is
+// suspended, when the server is about to stop, and when its reader does not take what is sent for 15 seconds:
 // go on behind the last event with a new request. A tenant may have 500 streams open on
 // a server (the installation may say otherwise); one more is 429.
 //
@@ -6126,8 +6126,8 @@ type ClientWithResponsesInterface interface {
 	// `after`, else with the first event; it ends after the event with which the run ends.
 	// A client that asks for what follows that gets 204, on which an EventSource stops.
 	//
-	// A comment is sent every 15 seconds. A stream also ends when its token expires, when the
-	// server is about to stop, and when its reader does not take what is sent for 15 seconds:
+	// A comment is sent every 15 seconds. A stream also ends when its token expires or its tenant is
+	// suspended, when the server is about to stop, and when its reader does not take what is sent for 15 seconds:
 	// go on behind the last event with a new request. A tenant may have 500 streams open on
 	// a server (the installation may say otherwise); one more is 429.
 	//
@@ -10828,8 +10828,8 @@ func (c *ClientWithResponses) DownloadRunWithResponse(ctx context.Context, id Ru
 // `after`, else with the first event; it ends after the event with which the run ends.
 // A client that asks for what follows that gets 204, on which an EventSource stops.
 //
-// A comment is sent every 15 seconds. A stream also ends when its token expires, when the
-// server is about to stop, and when its reader does not take what is sent for 15 seconds:
+// A comment is sent every 15 seconds. A stream also ends when its token expires or its tenant is
+// suspended, when the server is about to stop, and when its reader does not take what is sent for 15 seconds:
 // go on behind the last event with a new request. A tenant may have 500 streams open on
 // a server (the installation may say otherwise); one more is 429.
 //

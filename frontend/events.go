@@ -152,6 +152,9 @@ func (e *eventStream) wait(ctx context.Context) (bool, error) {
 		select {
 		case <-changed:
 		case <-beat.C:
+			if e.suspended(ctx) {
+				return false, e.comment("the tenant is suspended")
+			}
 			if err := e.comment("still here"); err != nil {
 				return false, err
 			}
@@ -163,6 +166,12 @@ func (e *eventStream) wait(ctx context.Context) (bool, error) {
 			return false, nil
 		}
 	}
+}
+
+// suspended asks what the door asks. A stream outlives a moment in which nobody
+// knows, until its token expires.
+func (e *eventStream) suspended(ctx context.Context) bool {
+	return export.CodeOf(e.server.closed.check(ctx, e.feed.ref.Tenant)) == export.CodeTenantSuspended
 }
 
 // expiry gives a channel that tells when the caller's token expires.

@@ -134,6 +134,18 @@ func TestStreamsBeatAndEndWithTheirToken(t *testing.T) {
 	require.NoError(t, lines.Err())
 }
 
+// A tenant that is suspended hears no more.
+func TestStreamsOfASuspendedTenantEnd(t *testing.T) {
+	w := frontendtest.New(t, func(c *frontend.Config) { c.Streams.Heartbeat = 10 * time.Millisecond })
+	run := w.Run("acme", export.StateRunning)
+	_, lines := openStream(t, w, w.Token(t, "acme"), eventsPath(run))
+	require.Equal(t, ": still here", nextLine(lines, ": still"))
+	require.NoError(t, w.Tenants.CreateTenant(t.Context(), export.Tenant{Name: "acme", State: export.TenantSuspended}))
+	w.SetTime(w.Now().Add(time.Minute)) // what is known of tenants is old by now
+	require.Equal(t, ": the tenant is suspended", nextLine(lines, ": the"))
+	require.Zero(t, whatFollows(lines))
+}
+
 // What no notice tells of is found all the same.
 func TestALostNoticeCostsNoEvent(t *testing.T) {
 	deaf := &deafJournal{}
@@ -179,7 +191,7 @@ func TestStreamsOfATenantAreLimited(t *testing.T) {
 
 // A reader that takes nothing is cut, and holds nobody up.
 func TestASlowReaderIsCut(t *testing.T) {
-	w := frontendtest.New(t, func(c *frontend.Config) { c.Streams.WritePatience = 100 * time.Millisecond })
+	w := frontendtest.New(t, func(c *frontend.Config) { c.Streams.WritePatience = time.Second })
 	run := w.Run("acme", export.StateRunning)
 	conn, err := net.Dial("tcp", strings.TrimPrefix(w.URL, "http://"))
 	require.NoError(t, err)
@@ -189,9 +201,11 @@ func TestASlowReaderIsCut(t *testing.T) {
 	_, lines := openStream(t, w, w.Token(t, "acme"), eventsPath(run))
 	lines.Buffer(nil, 1<<20)
 	const n = 300
-	for range n {
-		w.Runs.Say(run.Ref(), export.EventAdapterChunk, strings.Repeat("x", 64<<10))
-	}
+	go func() {
+		for range n {
+			w.Runs.Say(run.Ref(), export.EventAdapterChunk, strings.Repeat("x", 64<<10))
+		}
+	}()
 	for i := range n {
 		require.Equal(t, fmt.Sprint("id: ", i+1), nextLine(lines, "id:"))
 	}

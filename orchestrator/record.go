@@ -101,5 +101,8 @@ func (r Record) Normal(tenant string) Record {
 	r.ArtifactHash, r.PolicyHash = strings.ToLower(r.ArtifactHash), strings.ToLower(r.PolicyHash)
 	r.TenantID = tenant
 	r.IdempotencyKey = Key(r.RunID, r.ArtifactHash, tenant)
+	if len(r.Signatures) == 0 {
+		r.Signatures = nil
+	}
 	return r
 }
