@@ -31,12 +31,12 @@ func anyDocument(rng *rand.Rand) ledger.Observation {
 	for i := range pad {
 		pad[i] = 'a' + byte(rng.IntN(3))
 	}
-	raw := fmt.Appendf(nil, `{"id":%q,"p":%q,"r":%d}`, id, pad, rng.IntN(4))
+	raw := fmt.Appendf(nil, `{"id":%q,"metadata":{"component":{"name":"shop","version":"%d"}},"p":%q,"r":%d}`, id, rng.IntN(3), pad, rng.IntN(4))
 	can, err := bundle.Canonical(raw)
 	if err != nil {
 		panic(err)
 	}
-	o := ledger.Observation{Kind: kinds[rng.IntN(3)], Format: "osv", Source: []string{"s", "t"}[rng.IntN(2)], Stream: "m", UpstreamID: id,
+	o := ledger.Observation{Kind: kinds[rng.IntN(3)], Format: "cyclonedx", Source: []string{"s", "t"}[rng.IntN(2)], Stream: "m", UpstreamID: id,
 		Modified: time.Date(2026, 1, 1+rng.IntN(20), 0, 0, 0, 0, time.UTC).Format(ledger.ModifiedLayout),
 		Raw:      raw, Canonical: can, Digest: bundle.DigestOf(raw), Subject: subj}
 	if subj != "" {
@@ -75,14 +75,14 @@ func TestAPlanThatFollowsOnTheRealLedger(t *testing.T) {
 		{TimeWindow: &export.TimeWindow{To: &soon, Field: export.TimeObserved}}, {TimeWindow: &export.TimeWindow{From: &soon, Field: export.TimeObserved}},
 		{TimeWindow: &export.TimeWindow{From: &ago, To: &soon, Field: export.TimeObserved}},
 		{TimeWindow: &export.TimeWindow{From: &m1, To: &m2}},
-		{Include: []string{"*1*", "*2"}}, {Exclude: []string{"*3*"}}, {Sample: &export.Sample{Rate: 0.4, Seed: "s"}}}
+		{Include: []string{"*1*", "*2"}}, {Exclude: []string{"*3*"}}, {Sample: &export.Sample{Rate: 0.4, Seed: "s"}}, {SBOMSubjects: []string{"shop@1"}}}
 	type lastT struct {
 		seq    int64
 		shards []storage.Shard
 	}
 	last := map[string]lastT{}
 	kept, checked := 0, 0
-	for round := range 40 {
+	for round := range 30 {
 		var g errgroup.Group
 		for range 2 {
 			batch := make([]ledger.Observation, rng.IntN(25))

@@ -141,7 +141,7 @@ func (e *Export) parts(ctx context.Context, run export.Run, selection bundle.Dig
 			kept++
 		}
 	}
-	if byTerms := len(run.Selectors.Products) + len(run.Selectors.Ecosystems) + len(run.Selectors.Include) + len(run.Selectors.Exclude); byTerms > 0 && len(parts)-kept > partsByTerms {
+	if byTerms := len(run.Selectors.Products) + len(run.Selectors.Ecosystems) + len(run.Selectors.Include) + len(run.Selectors.Exclude) + len(run.Selectors.SBOMSubjects); byTerms > 0 && len(parts)-kept > partsByTerms {
 		return everything, nil
 	}
 	if stale := len(old) - kept; stale*100 > staleAtMost*len(old) {

@@ -63,6 +63,8 @@ type Selectors struct {
 	// Severities are words of the CVSS scale. A document that states none has none
 	// of them.
 	Severities []string `json:"severities,omitempty"`
+	// SBOMSubjects are patterns of what SBOMs are about: names and digests.
+	SBOMSubjects []string `json:"sbomSubjects,omitempty"`
 	// Include and Exclude are patterns of ids, where * stands for any characters;
 	// a document has its own id and its aliases.
 	Include []string `json:"include,omitempty"`

@@ -391,7 +391,7 @@ type Exclusion struct {
 	Bytes     int64 `json:"bytes"`
 	Documents int64 `json:"documents"`
 
-	// Member kinds, sources, timeWindow, severities, products, ecosystems, include, exclude or sample.
+	// Member kinds, sources, timeWindow, severities, products, ecosystems, sbomSubjects, include, exclude or sample.
 	Member string `json:"member"`
 }
 
@@ -985,6 +985,9 @@ type Selectors struct {
 
 	// Sample Keeps a document when SHA-256(seed, line feed, its own id), read as a fraction, is below rate: the same documents in every run.
 	Sample *Sample `json:"sample,omitempty"`
+
+	// SbomSubjects Only SBOMs that say they are about this: a name ("shop", "shop@2.1", "acme/shop"), a package URL or a digest ("sha256:..."), or a pattern of them. Every SBOM is opened to be asked.
+	SbomSubjects []string `json:"sbomSubjects,omitempty,omitzero"`
 
 	// Severities critical, high, medium, low, none - as the document itself says; one that says nothing has none of them.
 	Severities []string `json:"severities,omitempty,omitzero"`

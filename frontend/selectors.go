@@ -26,6 +26,7 @@ func checkSelectors(in Selectors) (export.Selectors, error) {
 		{"ecosystems", in.Ecosystems, shortText, &out.Ecosystems},
 		{"products", in.Products, ledger.ProductPattern, &out.Products},
 		{"severities", in.Severities, knownSeverity, &out.Severities},
+		{"sbomSubjects", in.SbomSubjects, subjectPattern, &out.SBOMSubjects},
 		{"include", in.Include, ledger.IDPattern, &out.Include},
 		{"exclude", in.Exclude, ledger.IDPattern, &out.Exclude},
 		{"projects", in.Projects, projectName, &out.Projects},
@@ -82,6 +83,14 @@ func kindNames() []string {
 		names = append(names, string(kind))
 	}
 	return names
+}
+
+// subjectPattern takes a name, a digest or a pattern of them; digests are lower case.
+func subjectPattern(value string) (string, error) {
+	if algorithm, hex, digest := strings.Cut(value, ":"); digest && strings.HasPrefix(strings.ToLower(algorithm), "sha") && !strings.ContainsAny(hex, ":/@") {
+		value = strings.ToLower(value)
+	}
+	return ledger.IDPattern(value)
 }
 
 func knownSeverity(value string) (string, error) {
@@ -175,7 +184,7 @@ func windowTime(field string, value *string) (*time.Time, error) {
 // selectorsDocument is selectors as clients write them.
 func selectorsDocument(s export.Selectors) Selectors {
 	doc := Selectors{Kinds: s.Kinds, Sources: s.Sources, Ecosystems: s.Ecosystems, Products: s.Products, Severities: s.Severities,
-		Include: s.Include, Exclude: s.Exclude, Projects: s.Projects, Tenants: s.Tenants}
+		SbomSubjects: s.SBOMSubjects, Include: s.Include, Exclude: s.Exclude, Projects: s.Projects, Tenants: s.Tenants}
 	if s.Sample != nil {
 		doc.Sample = &Sample{Rate: s.Sample.Rate, Seed: s.Sample.Seed, Method: s.Sample.Method}
 	}

@@ -38,7 +38,7 @@ func FuzzSelectors(f *testing.F) {
 			}
 			return
 		}
-		for _, values := range [][]string{out.Kinds, out.Sources, out.Ecosystems, out.Products, out.Severities, out.Include, out.Exclude, out.Projects, out.Tenants} {
+		for _, values := range [][]string{out.Kinds, out.Sources, out.Ecosystems, out.Products, out.Severities, out.SBOMSubjects, out.Include, out.Exclude, out.Projects, out.Tenants} {
 			if len(values) > maxSelectorValues || !slices.IsSorted(values) {
 				t.Fatalf("%d values in %q", len(values), values)
 			}

@@ -11,7 +11,7 @@ import (
 
 // SelectorMembers are the members of export.Selectors that leave documents out,
 // in the order in which they are asked.
-var SelectorMembers = []string{"kinds", "sources", "timeWindow", "severities", "products", "ecosystems", "include", "exclude", "sample"}
+var SelectorMembers = []string{"kinds", "sources", "timeWindow", "severities", "products", "ecosystems", "sbomSubjects", "include", "exclude", "sample"}
 
 // Exclusion is how much one member of the selectors leaves out, of what the
 // members before it had left.
@@ -48,6 +48,8 @@ func LeftOut(sel export.Selectors, o Observation, recorded time.Time) string {
 		return "products"
 	case !among(sel.Ecosystems, o.Ecosystems...):
 		return "ecosystems"
+	case len(sel.SBOMSubjects) > 0 && !IsAbout(sel.SBOMSubjects, SBOMSubjects(o.Kind, o.Format, o.Canonical)):
+		return "sbomSubjects"
 	case len(sel.Include) > 0 && !matches(sel.Include):
 		return "include"
 	case matches(sel.Exclude):
@@ -56,6 +58,14 @@ func LeftOut(sel export.Selectors, o Observation, recorded time.Time) string {
 		return "sample"
 	}
 	return ""
+}
+
+// IsAbout reports whether one of the subjects of an SBOM is like one of patterns,
+// which follow the rule of ids.
+func IsAbout(patterns, subjects []string) bool {
+	return slices.ContainsFunc(subjects, func(subject string) bool {
+		return slices.ContainsFunc(patterns, func(p string) bool { return MatchesID(p, subject) })
+	})
 }
 
 func inWindow(w *export.TimeWindow, modified string, recorded time.Time) bool {

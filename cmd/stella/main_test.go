@@ -214,7 +214,7 @@ func FuzzParseSelect(f *testing.F) {
 			}
 			return
 		}
-		all := slices.Concat(s.Kinds, s.Sources, s.Ecosystems, s.Products, s.Severities, s.Include, s.Exclude, s.Projects, s.Tenants)
+		all := slices.Concat(s.Kinds, s.Sources, s.Ecosystems, s.Products, s.Severities, s.SbomSubjects, s.Include, s.Exclude, s.Projects, s.Tenants)
 		if len(all) != 1 || !strings.HasSuffix(value, "="+all[0]) {
 			t.Fatalf("%q became %q", value, all)
 		}

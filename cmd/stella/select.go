@@ -17,6 +17,7 @@ var selectLists = map[string]func(*client.Selectors) *[]string{
 	"ecosystem": func(s *client.Selectors) *[]string { return &s.Ecosystems },
 	"purl":      func(s *client.Selectors) *[]string { return &s.Products },
 	"severity":  func(s *client.Selectors) *[]string { return &s.Severities },
+	"sbom":      func(s *client.Selectors) *[]string { return &s.SbomSubjects },
 	"include":   func(s *client.Selectors) *[]string { return &s.Include },
 	"exclude":   func(s *client.Selectors) *[]string { return &s.Exclude },
 	"project":   func(s *client.Selectors) *[]string { return &s.Projects },
@@ -26,7 +27,7 @@ var selectLists = map[string]func(*client.Selectors) *[]string{
 // selectTimes are the keys of --select that take a range of times.
 var selectTimes = map[string]export.TimeField{"modified": export.TimeModified, "observed": export.TimeObserved}
 
-const selectKeyList = "ecosystem, exclude, include, kind, modified, observed, project, purl, sample, severity, source, tenant"
+const selectKeyList = "ecosystem, exclude, include, kind, modified, observed, project, purl, sample, sbom, severity, source, tenant"
 
 // parseSelect reads the values of --select. Values of one key are
 // alternatives; a value is taken as it is, equals signs and commas included.

@@ -24,6 +24,13 @@ type condition struct {
 // value of a selector is a parameter.
 func (q *listing) conditions(ctx context.Context, tx pgx.Tx, sel export.Selectors) ([]condition, error) {
 	var all []condition
+	var about []int64
+	if len(sel.SBOMSubjects) > 0 {
+		var err error
+		if about, err = q.sbomsAbout(ctx, tx, sel.SBOMSubjects); err != nil {
+			return nil, err
+		}
+	}
 	where := func(member, sql string) { all = append(all, condition{member: member, sql: sql}) }
 	if len(sel.Kinds) > 0 {
 		where("kinds", "o.kind = any ("+q.param(sel.Kinds)+"::text[])")
@@ -49,6 +56,9 @@ func (q *listing) conditions(ctx context.Context, tx pgx.Tx, sel export.Selector
 			return nil, err
 		}
 		all = append(all, condition{member: axis.member, documents: documents})
+	}
+	if len(sel.SBOMSubjects) > 0 {
+		all = append(all, condition{member: "sbomSubjects", documents: about})
 	}
 	for _, list := range []struct {
 		member, form string

@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/stella-ops/exportcenter/bundle"
 	"github.com/stella-ops/exportcenter/export"
 	"github.com/stella-ops/exportcenter/ledger"
 	"github.com/stella-ops/exportcenter/storage/postgres"
@@ -46,6 +47,14 @@ func anyObservation(rng *rand.Rand, n int) ledger.Observation {
 	}
 	o.Source = "s"
 	o.Kind = []ledger.Kind{ledger.KindAdvisory, ledger.KindVEX, ledger.KindSBOM}[rng.IntN(3)]
+	if o.Kind == ledger.KindSBOM {
+		o.Format = "cyclonedx"
+		o.Raw = fmt.Appendf(nil, `{"metadata":{"component":{"hashes":[{"alg":"SHA-256","content":"A%d"}],"name":"shop","version":"%d"}},"n":%d}`, rng.IntN(3), rng.IntN(3), n)
+		if rng.IntN(3) == 0 {
+			o.Raw = fmt.Appendf(nil, `{"n":%d}`, n)
+		}
+		o.Canonical, o.Digest = o.Raw, bundle.DigestOf(o.Raw)
+	}
 	o.Products, o.Ecosystems, o.Aliases, o.Severities = pick(rng, someProducts, 2), pick(rng, someEcosystems, 2), pick(rng, nasty, 2), pick(rng, someSeverities, 2)
 	o.Subject = ledger.SubjectOf(o.Products)
 	return o
@@ -71,6 +80,9 @@ func anySelectors(rng *rand.Rand) (sel export.Selectors) {
 	}
 	if chance() {
 		sel.Ecosystems = pick(rng, someEcosystems, 2)
+	}
+	if rng.IntN(8) == 0 {
+		sel.SBOMSubjects = pick(rng, []string{"shop@*", "sha256:a1", "lib-?", "'", "shop"}, 2)
 	}
 	if chance() {
 		sel.Include = pick(rng, somePatterns, 3)
