@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"math/big"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -28,12 +29,14 @@ type forge struct {
 	key   *dpop.Key
 	pair  *ecdsa.PrivateKey // the same key, for what the package refuses to make
 	token string            // a good one, bound to key
+
+	client *http.Client // that keeps to the contract
 }
 
 func newForge(t *testing.T, w *frontendtest.World) *forge {
 	pair, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	require.NoError(t, err)
-	f := &forge{t: t, world: w, pair: pair, key: keyOf(t, pair)}
+	f := &forge{t: t, world: w, pair: pair, key: keyOf(t, pair), client: w.Client(t)}
 	f.token = w.Issuer.Bound(t, f.key, "acme", frontendtest.AllScopes...)
 	return f
 }

@@ -22,7 +22,7 @@ var me = endpoint{"GetMe", "GET", "/api/export/me"}
 
 // bound sends a request with a bound token and the given DPoP header, "" for none.
 func (f *forge) bound(to endpoint, url, scheme, proof string) answer {
-	c := &caller{t: f.t, world: f.world, client: f.world.Client(f.t)}
+	c := &caller{t: f.t, world: f.world, client: f.client}
 	headers := []string{"Authorization", scheme + " " + f.token}
 	if proof != "" {
 		headers = append(headers, "DPoP", proof)
@@ -222,8 +222,9 @@ func TestMe(t *testing.T) {
 // Actions and the doors agree: what is listed is not refused, what is not is.
 func TestActionsAreWhatTheDoorsSay(t *testing.T) {
 	w := frontendtest.New(t)
+	client := w.Client(t)
 	for _, scope := range frontendtest.AllScopes {
-		c := &caller{t: t, world: w, client: w.Client(t), token: w.Issuer.Token(t, "acme", scope)}
+		c := &caller{t: t, world: w, client: client, token: w.Issuer.Token(t, "acme", scope)}
 		var got frontend.Me
 		require.NoError(t, json.Unmarshal([]byte(c.send("GET", me.path, "").Body), &got))
 		for _, to := range endpoints(t) {

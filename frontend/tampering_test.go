@@ -119,7 +119,7 @@ func TestTamperedCredentialsAreRefused(t *testing.T) {
 // The counterpart: the forge's own good token and proof open every operation.
 func TestGoodCredentialsPass(t *testing.T) {
 	w := frontendtest.New(t)
-	f := newForge(t, w)
+	f, client := newForge(t, w), w.Client(t)
 	for _, to := range endpoints(t) {
 		for _, scheme := range []string{"DPoP", "dpop", "Bearer"} {
 			req, err := http.NewRequest(to.method, w.URL+to.path+"?x=y", strings.NewReader("{}"))
@@ -127,7 +127,7 @@ func TestGoodCredentialsPass(t *testing.T) {
 			req.Header.Set("Authorization", scheme+" "+f.token)
 			req.Header.Set("DPoP", f.proof(w, to, f.token))
 			req.Header.Set("Content-Type", "application/json")
-			resp, err := w.Client(t).Do(req)
+			resp, err := client.Do(req)
 			require.NoError(t, err)
 			require.NoError(t, resp.Body.Close())
 			require.NotEqual(t, 401, resp.StatusCode, "%s with %s", to.name, scheme)
