@@ -201,7 +201,7 @@ func (f *forge) proofs() []spoiltProof {
 	text("four parts", dpop.ReasonForm, func(p string) string { return p + ".x" })
 	text("padded", dpop.ReasonForm, func(p string) string { return strings.Replace(p, ".", "=.", 1) })
 	text("last bits set", dpop.ReasonForm, func(p string) string { return p[:len(p)-1] + "B" })
-	text("large", dpop.ReasonForm, func(p string) string { return strings.Repeat("a", 5000) + p })
+	claim("large", dpop.ReasonForm, "note", constant(strings.Repeat("a", 5000)))
 	add("claims twice", dpop.ReasonForm, func(s string, to endpoint) []string {
 		p := f.parts(s, to)
 		twice := `{"htm":"DELETE",` + string(f.json(p.claims))[1:]

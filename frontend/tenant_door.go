@@ -12,9 +12,10 @@ import (
 )
 
 const (
-	closedFresh    = time.Second      // a list younger than this is not read again
-	closedStale    = 10 * time.Second // an older one is not believed any more
-	closedPatience = 5 * time.Second  // with the store
+	closedFresh    = time.Second            // a list younger than this is not read again
+	closedStale    = 10 * time.Second       // an older one is not believed any more
+	closedPatience = 2 * time.Second        // with the store, while nothing is known
+	closedHurry    = 500 * time.Millisecond // while there is a list to be believed
 )
 
 // closedTenants keeps the names of the tenants that may not come in: a short list,
@@ -24,7 +25,10 @@ type closedTenants struct {
 	clock clock.Clock
 
 	current atomic.Pointer[closedList]
-	reading sync.Mutex
+
+	reading  sync.Mutex // held by whoever reads; guards the two below
+	failed   error
+	failedAt time.Time
 }
 
 type closedList struct {
@@ -65,24 +69,40 @@ func (c *closedTenants) list(ctx context.Context) (*closedList, error) {
 		c.reading.Lock()
 	}
 	defer c.reading.Unlock()
+	now = c.clock()
 	if held = c.current.Load(); held.youngerThan(closedFresh, now) {
 		return held, nil
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closedPatience)
+	// Those who waited for somebody that failed do not each fail in their turn.
+	if c.failed == nil || now.Sub(c.failedAt).Abs() >= closedFresh {
+		patience := closedPatience
+		if held.youngerThan(closedStale, now) {
+			patience = closedHurry
+		}
+		if c.failed = c.load(ctx, now, patience); c.failed == nil {
+			return c.current.Load(), nil
+		}
+		c.failedAt = c.clock()
+	}
+	if held.youngerThan(closedStale, now) {
+		return held, nil
+	}
+	return nil, c.failed
+}
+
+func (c *closedTenants) load(ctx context.Context, now time.Time, patience time.Duration) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 	defer cancel()
 	names, err := c.read(ctx)
 	if err != nil {
-		if held.youngerThan(closedStale, now) {
-			return held, nil
-		}
-		return nil, err
+		return err
 	}
 	list := &closedList{names: make(map[string]struct{}, len(names)), at: now}
 	for _, name := range names {
 		list.names[name] = struct{}{}
 	}
 	c.current.Store(list)
-	return list, nil
+	return nil
 }
 
 // forget makes the next request look: this process knows of a change.

@@ -1,6 +1,7 @@
 package frontend_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"strings"
@@ -109,7 +110,38 @@ func TestAnotherProcessSuspends(t *testing.T) {
 	require.Equal(t, 503, a.Status)
 	require.NotContains(t, a.Body, "10.1.2.3")
 	w.Tenants.Set(nil)
+	require.Equal(t, 503, status(), "asked again after a second")
+	w.SetTime(w.Now().Add(time.Second))
 	require.Equal(t, 200, status())
+}
+
+// A store that hangs holds everybody up once, not one after the other.
+func TestAListThatHangsIsWaitedForOnce(t *testing.T) {
+	slow := &hangingTenants{Tenants: frontendtest.NewTenants(), entered: make(chan struct{}, 100), let: make(chan struct{})}
+	w := frontendtest.New(t, func(c *frontend.Config) { c.Tenants = slow })
+	acme := newCaller(t, w, "acme")
+	const callers = 12
+	answers := make(chan int, callers)
+	for range callers {
+		go func() { answers <- acme.send("GET", "/api/export/me", "").Status }()
+	}
+	<-slow.entered
+	close(slow.let)
+	for range callers {
+		require.Equal(t, 503, <-answers)
+	}
+	require.Empty(t, slow.entered, "asked by one of them")
+}
+
+type hangingTenants struct {
+	*frontendtest.Tenants
+	entered, let chan struct{}
+}
+
+func (h *hangingTenants) ClosedTenants(context.Context) ([]string, error) {
+	h.entered <- struct{}{}
+	<-h.let
+	return nil, errors.New("no answer")
 }
 
 // Whoever manages tenants opens nothing of theirs, and a tenant manages none.

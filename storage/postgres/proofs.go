@@ -23,7 +23,7 @@ const (
 	proofsAtOnce = 256
 	// proofPatience bounds the wait for the database. A client's proof would not
 	// outlive much more.
-	proofPatience = 5 * time.Second
+	proofPatience = 3 * time.Second
 	// proofSweep is how often a process removes expired proofs, and proofsSwept how
 	// many at most: more than 1,000 requests a second leave.
 	proofSweep  = 10 * time.Second
