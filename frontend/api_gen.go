@@ -1618,6 +1618,54 @@ type GetProfileSchemaParams struct {
 	IfNoneMatch *string `json:"If-None-Match,omitempty"`
 }
 
+// ListProfilesV1Params defines parameters for ListProfilesV1.
+type ListProfilesV1Params struct {
+	Kind   *string `form:"kind,omitempty" json:"kind,omitempty"`
+	Limit  *int    `form:"limit,omitempty" json:"limit,omitempty"`
+	Cursor *string `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// XStellaTenant When present it must equal the token's tenant.
+	XStellaTenant *TenantHeader `json:"X-Stella-Tenant,omitempty"`
+
+	// XStellaOpsTenant Older name of X-Stella-Tenant.
+	XStellaOpsTenant *TenantHeaderAlias `json:"X-StellaOps-Tenant,omitempty"`
+}
+
+// ListRunsV1Params defines parameters for ListRunsV1.
+type ListRunsV1Params struct {
+	Status *RunStatus `form:"status,omitempty" json:"status,omitempty"`
+	Limit  *int       `form:"limit,omitempty" json:"limit,omitempty"`
+	Cursor *string    `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// XStellaTenant When present it must equal the token's tenant.
+	XStellaTenant *TenantHeader `json:"X-Stella-Tenant,omitempty"`
+
+	// XStellaOpsTenant Older name of X-Stella-Tenant.
+	XStellaOpsTenant *TenantHeaderAlias `json:"X-StellaOps-Tenant,omitempty"`
+}
+
+// DownloadRunV1Params defines parameters for DownloadRunV1.
+type DownloadRunV1Params struct {
+	// XStellaTenant When present it must equal the token's tenant.
+	XStellaTenant *TenantHeader `json:"X-Stella-Tenant,omitempty"`
+
+	// XStellaOpsTenant Older name of X-Stella-Tenant.
+	XStellaOpsTenant *TenantHeaderAlias `json:"X-StellaOps-Tenant,omitempty"`
+}
+
+// StreamEventsV1Params defines parameters for StreamEventsV1.
+type StreamEventsV1Params struct {
+	After       *int64  `form:"after,omitempty" json:"after,omitempty"`
+	Follow      *bool   `form:"follow,omitempty" json:"follow,omitempty"`
+	LastEventID *string `json:"Last-Event-ID,omitempty"`
+
+	// XStellaTenant When present it must equal the token's tenant.
+	XStellaTenant *TenantHeader `json:"X-Stella-Tenant,omitempty"`
+
+	// XStellaOpsTenant Older name of X-Stella-Tenant.
+	XStellaOpsTenant *TenantHeaderAlias `json:"X-StellaOps-Tenant,omitempty"`
+}
+
 // CreateProfileJSONRequestBody defines body for CreateProfile for application/json ContentType.
 type CreateProfileJSONRequestBody = ProfileRequest
 
@@ -1755,6 +1803,26 @@ type ServerInterface interface {
 	// GetProfileSchema JSON schema of the configuration of a kind
 	// (GET /schemas/export-profile/{file})
 	GetProfileSchema(ctx echo.Context, file string, params GetProfileSchemaParams) error
+	// ListProfilesV1 Older address of the list of profiles
+	// (GET /v1/exports/profiles)
+	//
+	// Deprecated: this operation has been marked as deprecated upstream, but no `x-deprecated-reason` was set
+	ListProfilesV1(ctx echo.Context, params ListProfilesV1Params) error
+	// ListRunsV1 Older address of the list of runs
+	// (GET /v1/exports/runs)
+	//
+	// Deprecated: this operation has been marked as deprecated upstream, but no `x-deprecated-reason` was set
+	ListRunsV1(ctx echo.Context, params ListRunsV1Params) error
+	// DownloadRunV1 Older address of a run's bundle
+	// (GET /v1/exports/runs/{id}/download)
+	//
+	// Deprecated: this operation has been marked as deprecated upstream, but no `x-deprecated-reason` was set
+	DownloadRunV1(ctx echo.Context, id RunID, params DownloadRunV1Params) error
+	// StreamEventsV1 Older address of a run's journal
+	// (GET /v1/exports/runs/{id}/events)
+	//
+	// Deprecated: this operation has been marked as deprecated upstream, but no `x-deprecated-reason` was set
+	StreamEventsV1(ctx echo.Context, id RunID, params StreamEventsV1Params) error
 }
 
 // ServerInterfaceWrapper converts echo contexts to parameters.
@@ -3688,6 +3756,264 @@ func (w *ServerInterfaceWrapper) GetProfileSchema(ctx echo.Context) error {
 	return err
 }
 
+// ListProfilesV1 converts echo context to params.
+func (w *ServerInterfaceWrapper) ListProfilesV1(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListProfilesV1Params
+	// ------------- Optional query parameter "kind" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "kind", ctx.QueryParams(), &params.Kind, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter kind: %s", err))
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "X-Stella-Tenant" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("X-Stella-Tenant")]; found {
+		var XStellaTenant TenantHeader
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for X-Stella-Tenant, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "X-Stella-Tenant", valueList[0], &XStellaTenant, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter X-Stella-Tenant: %s", err))
+		}
+
+		params.XStellaTenant = &XStellaTenant
+	}
+	// ------------- Optional header parameter "X-StellaOps-Tenant" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("X-StellaOps-Tenant")]; found {
+		var XStellaOpsTenant TenantHeaderAlias
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for X-StellaOps-Tenant, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "X-StellaOps-Tenant", valueList[0], &XStellaOpsTenant, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter X-StellaOps-Tenant: %s", err))
+		}
+
+		params.XStellaOpsTenant = &XStellaOpsTenant
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListProfilesV1(ctx, params)
+	return err
+}
+
+// ListRunsV1 converts echo context to params.
+func (w *ServerInterfaceWrapper) ListRunsV1(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListRunsV1Params
+	// ------------- Optional query parameter "status" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "status", ctx.QueryParams(), &params.Status, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter status: %s", err))
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "X-Stella-Tenant" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("X-Stella-Tenant")]; found {
+		var XStellaTenant TenantHeader
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for X-Stella-Tenant, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "X-Stella-Tenant", valueList[0], &XStellaTenant, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter X-Stella-Tenant: %s", err))
+		}
+
+		params.XStellaTenant = &XStellaTenant
+	}
+	// ------------- Optional header parameter "X-StellaOps-Tenant" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("X-StellaOps-Tenant")]; found {
+		var XStellaOpsTenant TenantHeaderAlias
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for X-StellaOps-Tenant, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "X-StellaOps-Tenant", valueList[0], &XStellaOpsTenant, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter X-StellaOps-Tenant: %s", err))
+		}
+
+		params.XStellaOpsTenant = &XStellaOpsTenant
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListRunsV1(ctx, params)
+	return err
+}
+
+// DownloadRunV1 converts echo context to params.
+func (w *ServerInterfaceWrapper) DownloadRunV1(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id RunID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params DownloadRunV1Params
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "X-Stella-Tenant" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("X-Stella-Tenant")]; found {
+		var XStellaTenant TenantHeader
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for X-Stella-Tenant, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "X-Stella-Tenant", valueList[0], &XStellaTenant, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter X-Stella-Tenant: %s", err))
+		}
+
+		params.XStellaTenant = &XStellaTenant
+	}
+	// ------------- Optional header parameter "X-StellaOps-Tenant" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("X-StellaOps-Tenant")]; found {
+		var XStellaOpsTenant TenantHeaderAlias
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for X-StellaOps-Tenant, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "X-StellaOps-Tenant", valueList[0], &XStellaOpsTenant, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter X-StellaOps-Tenant: %s", err))
+		}
+
+		params.XStellaOpsTenant = &XStellaOpsTenant
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DownloadRunV1(ctx, id, params)
+	return err
+}
+
+// StreamEventsV1 converts echo context to params.
+func (w *ServerInterfaceWrapper) StreamEventsV1(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id RunID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params StreamEventsV1Params
+	// ------------- Optional query parameter "after" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "after", ctx.QueryParams(), &params.After, runtime.BindQueryParameterOptions{Type: "integer", Format: "int64"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter after: %s", err))
+	}
+
+	// ------------- Optional query parameter "follow" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "follow", ctx.QueryParams(), &params.Follow, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter follow: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Last-Event-ID" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Last-Event-ID")]; found {
+		var LastEventID string
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Last-Event-ID, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Last-Event-ID", valueList[0], &LastEventID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Last-Event-ID: %s", err))
+		}
+
+		params.LastEventID = &LastEventID
+	}
+	// ------------- Optional header parameter "X-Stella-Tenant" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("X-Stella-Tenant")]; found {
+		var XStellaTenant TenantHeader
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for X-Stella-Tenant, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "X-Stella-Tenant", valueList[0], &XStellaTenant, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter X-Stella-Tenant: %s", err))
+		}
+
+		params.XStellaTenant = &XStellaTenant
+	}
+	// ------------- Optional header parameter "X-StellaOps-Tenant" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("X-StellaOps-Tenant")]; found {
+		var XStellaOpsTenant TenantHeaderAlias
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for X-StellaOps-Tenant, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "X-StellaOps-Tenant", valueList[0], &XStellaOpsTenant, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter X-StellaOps-Tenant: %s", err))
+		}
+
+		params.XStellaOpsTenant = &XStellaOpsTenant
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.StreamEventsV1(ctx, id, params)
+	return err
+}
+
 // This is a simple interface which specifies echo.Route addition functions which
 // are present on both echo.Echo and echo.Group, since we want to allow using
 // either of them for path registration
@@ -3772,6 +4098,10 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/internal/orchestrator/exports", wrapper.ListExportRecords, options.OperationMiddlewares["ListExportRecords"]...)
 	router.POST(options.BaseURL+"/internal/orchestrator/exports", wrapper.RecordExport, options.OperationMiddlewares["RecordExport"]...)
 	router.GET(options.BaseURL+"/schemas/export-profile/:file", wrapper.GetProfileSchema, options.OperationMiddlewares["GetProfileSchema"]...)
+	router.GET(options.BaseURL+"/v1/exports/profiles", wrapper.ListProfilesV1, options.OperationMiddlewares["ListProfilesV1"]...)
+	router.GET(options.BaseURL+"/v1/exports/runs", wrapper.ListRunsV1, options.OperationMiddlewares["ListRunsV1"]...)
+	router.GET(options.BaseURL+"/v1/exports/runs/:id/download", wrapper.DownloadRunV1, options.OperationMiddlewares["DownloadRunV1"]...)
+	router.GET(options.BaseURL+"/v1/exports/runs/:id/events", wrapper.StreamEventsV1, options.OperationMiddlewares["StreamEventsV1"]...)
 
 }
 
@@ -9633,6 +9963,715 @@ func (response GetProfileSchema503ApplicationProblemPlusJSONResponse) VisitGetPr
 	return err
 }
 
+type ListProfilesV1RequestObject struct {
+	Params ListProfilesV1Params
+}
+
+type ListProfilesV1ResponseObject interface {
+	VisitListProfilesV1Response(w http.ResponseWriter) error
+}
+
+type ListProfilesV1200ResponseHeaders struct {
+	Deprecation string
+	Link        string
+	Sunset      string
+}
+
+type ListProfilesV1200JSONResponse struct {
+	Body    ProfilePage
+	Headers ListProfilesV1200ResponseHeaders
+}
+
+func (response ListProfilesV1200JSONResponse) VisitListProfilesV1Response(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Deprecation", fmt.Sprint(response.Headers.Deprecation))
+	w.Header().Set("Link", fmt.Sprint(response.Headers.Link))
+	w.Header().Set("Sunset", fmt.Sprint(response.Headers.Sunset))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListProfilesV1400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ListProfilesV1400ApplicationProblemPlusJSONResponse) VisitListProfilesV1Response(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListProfilesV1401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response ListProfilesV1401ApplicationProblemPlusJSONResponse) VisitListProfilesV1Response(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("DPoP-Nonce", fmt.Sprint(response.Headers.DPoPNonce))
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListProfilesV1403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListProfilesV1403ApplicationProblemPlusJSONResponse) VisitListProfilesV1Response(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListProfilesV1429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response ListProfilesV1429ApplicationProblemPlusJSONResponse) VisitListProfilesV1Response(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Stella-Quota-Limit", fmt.Sprint(response.Headers.XStellaQuotaLimit))
+	w.Header().Set("X-Stella-Quota-Remaining", fmt.Sprint(response.Headers.XStellaQuotaRemaining))
+	w.Header().Set("X-Stella-Quota-Reset", fmt.Sprint(response.Headers.XStellaQuotaReset))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListProfilesV1500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response ListProfilesV1500ApplicationProblemPlusJSONResponse) VisitListProfilesV1Response(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListProfilesV1503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListProfilesV1503ApplicationProblemPlusJSONResponse) VisitListProfilesV1Response(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListRunsV1RequestObject struct {
+	Params ListRunsV1Params
+}
+
+type ListRunsV1ResponseObject interface {
+	VisitListRunsV1Response(w http.ResponseWriter) error
+}
+
+type ListRunsV1200ResponseHeaders struct {
+	Deprecation string
+	Link        string
+	Sunset      string
+}
+
+type ListRunsV1200JSONResponse struct {
+	Body    RunPage
+	Headers ListRunsV1200ResponseHeaders
+}
+
+func (response ListRunsV1200JSONResponse) VisitListRunsV1Response(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Deprecation", fmt.Sprint(response.Headers.Deprecation))
+	w.Header().Set("Link", fmt.Sprint(response.Headers.Link))
+	w.Header().Set("Sunset", fmt.Sprint(response.Headers.Sunset))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListRunsV1400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ListRunsV1400ApplicationProblemPlusJSONResponse) VisitListRunsV1Response(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListRunsV1401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response ListRunsV1401ApplicationProblemPlusJSONResponse) VisitListRunsV1Response(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("DPoP-Nonce", fmt.Sprint(response.Headers.DPoPNonce))
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListRunsV1403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListRunsV1403ApplicationProblemPlusJSONResponse) VisitListRunsV1Response(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListRunsV1429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response ListRunsV1429ApplicationProblemPlusJSONResponse) VisitListRunsV1Response(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Stella-Quota-Limit", fmt.Sprint(response.Headers.XStellaQuotaLimit))
+	w.Header().Set("X-Stella-Quota-Remaining", fmt.Sprint(response.Headers.XStellaQuotaRemaining))
+	w.Header().Set("X-Stella-Quota-Reset", fmt.Sprint(response.Headers.XStellaQuotaReset))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListRunsV1500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response ListRunsV1500ApplicationProblemPlusJSONResponse) VisitListRunsV1Response(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListRunsV1503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListRunsV1503ApplicationProblemPlusJSONResponse) VisitListRunsV1Response(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DownloadRunV1RequestObject struct {
+	ID     RunID `json:"id"`
+	Params DownloadRunV1Params
+}
+
+type DownloadRunV1ResponseObject interface {
+	VisitDownloadRunV1Response(w http.ResponseWriter) error
+}
+
+type DownloadRunV1200ResponseHeaders struct {
+	Deprecation string
+	Link        string
+	Sunset      string
+}
+
+type DownloadRunV1200ApplicationXTarResponse struct {
+	Body          io.Reader
+	Headers       DownloadRunV1200ResponseHeaders
+	ContentLength int64
+}
+
+func (response DownloadRunV1200ApplicationXTarResponse) VisitDownloadRunV1Response(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "application/x-tar")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.Header().Set("Deprecation", fmt.Sprint(response.Headers.Deprecation))
+	w.Header().Set("Link", fmt.Sprint(response.Headers.Link))
+	w.Header().Set("Sunset", fmt.Sprint(response.Headers.Sunset))
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type DownloadRunV1206ApplicationXTarResponse struct {
+	Body          io.Reader
+	ContentLength int64
+}
+
+func (response DownloadRunV1206ApplicationXTarResponse) VisitDownloadRunV1Response(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "application/x-tar")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.WriteHeader(206)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type DownloadRunV1304Response struct {
+}
+
+func (response DownloadRunV1304Response) VisitDownloadRunV1Response(w http.ResponseWriter) error {
+	w.WriteHeader(304)
+	return nil
+}
+
+type DownloadRunV1400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response DownloadRunV1400ApplicationProblemPlusJSONResponse) VisitDownloadRunV1Response(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DownloadRunV1401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response DownloadRunV1401ApplicationProblemPlusJSONResponse) VisitDownloadRunV1Response(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("DPoP-Nonce", fmt.Sprint(response.Headers.DPoPNonce))
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DownloadRunV1403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response DownloadRunV1403ApplicationProblemPlusJSONResponse) VisitDownloadRunV1Response(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DownloadRunV1404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response DownloadRunV1404ApplicationProblemPlusJSONResponse) VisitDownloadRunV1Response(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DownloadRunV1409ApplicationProblemPlusJSONResponse struct {
+	ConflictApplicationProblemPlusJSONResponse
+}
+
+func (response DownloadRunV1409ApplicationProblemPlusJSONResponse) VisitDownloadRunV1Response(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DownloadRunV1410ApplicationProblemPlusJSONResponse struct {
+	GoneApplicationProblemPlusJSONResponse
+}
+
+func (response DownloadRunV1410ApplicationProblemPlusJSONResponse) VisitDownloadRunV1Response(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(410)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DownloadRunV1412ApplicationProblemPlusJSONResponse struct {
+	PreconditionFailedApplicationProblemPlusJSONResponse
+}
+
+func (response DownloadRunV1412ApplicationProblemPlusJSONResponse) VisitDownloadRunV1Response(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(412)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DownloadRunV1416ApplicationProblemPlusJSONResponse struct {
+	RangeNotSatisfiableApplicationProblemPlusJSONResponse
+}
+
+func (response DownloadRunV1416ApplicationProblemPlusJSONResponse) VisitDownloadRunV1Response(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(416)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DownloadRunV1429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response DownloadRunV1429ApplicationProblemPlusJSONResponse) VisitDownloadRunV1Response(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Stella-Quota-Limit", fmt.Sprint(response.Headers.XStellaQuotaLimit))
+	w.Header().Set("X-Stella-Quota-Remaining", fmt.Sprint(response.Headers.XStellaQuotaRemaining))
+	w.Header().Set("X-Stella-Quota-Reset", fmt.Sprint(response.Headers.XStellaQuotaReset))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DownloadRunV1500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response DownloadRunV1500ApplicationProblemPlusJSONResponse) VisitDownloadRunV1Response(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DownloadRunV1503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response DownloadRunV1503ApplicationProblemPlusJSONResponse) VisitDownloadRunV1Response(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StreamEventsV1RequestObject struct {
+	ID     RunID `json:"id"`
+	Params StreamEventsV1Params
+}
+
+type StreamEventsV1ResponseObject interface {
+	VisitStreamEventsV1Response(w http.ResponseWriter) error
+}
+
+type StreamEventsV1200ResponseHeaders struct {
+	Deprecation string
+	Link        string
+	Sunset      string
+}
+
+type StreamEventsV1200TextEventStreamResponse struct {
+	Body          io.Reader
+	Headers       StreamEventsV1200ResponseHeaders
+	ContentLength int64
+}
+
+func (response StreamEventsV1200TextEventStreamResponse) VisitStreamEventsV1Response(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "text/event-stream")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.Header().Set("Deprecation", fmt.Sprint(response.Headers.Deprecation))
+	w.Header().Set("Link", fmt.Sprint(response.Headers.Link))
+	w.Header().Set("Sunset", fmt.Sprint(response.Headers.Sunset))
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	flusher, ok := w.(http.Flusher)
+	if !ok {
+		// If w doesn't support flushing, fall back to io.Copy.
+		_, err := io.Copy(w, response.Body)
+		return err
+	}
+	// text/event-stream messages are typically small; use a
+	// modest buffer and flush after each chunk so clients see
+	// events immediately instead of waiting on OS buffering.
+	buf := make([]byte, 4096)
+	for {
+		n, err := response.Body.Read(buf)
+		if n > 0 {
+			if _, writeErr := w.Write(buf[:n]); writeErr != nil {
+				return writeErr
+			}
+			flusher.Flush()
+		}
+		if err != nil {
+			if err == io.EOF {
+				return nil
+			}
+			return err
+		}
+	}
+}
+
+type StreamEventsV1204Response struct {
+}
+
+func (response StreamEventsV1204Response) VisitStreamEventsV1Response(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type StreamEventsV1400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response StreamEventsV1400ApplicationProblemPlusJSONResponse) VisitStreamEventsV1Response(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StreamEventsV1401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response StreamEventsV1401ApplicationProblemPlusJSONResponse) VisitStreamEventsV1Response(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("DPoP-Nonce", fmt.Sprint(response.Headers.DPoPNonce))
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StreamEventsV1403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response StreamEventsV1403ApplicationProblemPlusJSONResponse) VisitStreamEventsV1Response(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StreamEventsV1404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response StreamEventsV1404ApplicationProblemPlusJSONResponse) VisitStreamEventsV1Response(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StreamEventsV1429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response StreamEventsV1429ApplicationProblemPlusJSONResponse) VisitStreamEventsV1Response(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Stella-Quota-Limit", fmt.Sprint(response.Headers.XStellaQuotaLimit))
+	w.Header().Set("X-Stella-Quota-Remaining", fmt.Sprint(response.Headers.XStellaQuotaRemaining))
+	w.Header().Set("X-Stella-Quota-Reset", fmt.Sprint(response.Headers.XStellaQuotaReset))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StreamEventsV1500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response StreamEventsV1500ApplicationProblemPlusJSONResponse) VisitStreamEventsV1Response(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StreamEventsV1503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response StreamEventsV1503ApplicationProblemPlusJSONResponse) VisitStreamEventsV1Response(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
 	// GetOpenAPI This document
@@ -9746,6 +10785,26 @@ type StrictServerInterface interface {
 	// GetProfileSchema JSON schema of the configuration of a kind
 	// (GET /schemas/export-profile/{file})
 	GetProfileSchema(ctx context.Context, request GetProfileSchemaRequestObject) (GetProfileSchemaResponseObject, error)
+	// ListProfilesV1 Older address of the list of profiles
+	// (GET /v1/exports/profiles)
+	//
+	// Deprecated: this operation has been marked as deprecated upstream, but no `x-deprecated-reason` was set
+	ListProfilesV1(ctx context.Context, request ListProfilesV1RequestObject) (ListProfilesV1ResponseObject, error)
+	// ListRunsV1 Older address of the list of runs
+	// (GET /v1/exports/runs)
+	//
+	// Deprecated: this operation has been marked as deprecated upstream, but no `x-deprecated-reason` was set
+	ListRunsV1(ctx context.Context, request ListRunsV1RequestObject) (ListRunsV1ResponseObject, error)
+	// DownloadRunV1 Older address of a run's bundle
+	// (GET /v1/exports/runs/{id}/download)
+	//
+	// Deprecated: this operation has been marked as deprecated upstream, but no `x-deprecated-reason` was set
+	DownloadRunV1(ctx context.Context, request DownloadRunV1RequestObject) (DownloadRunV1ResponseObject, error)
+	// StreamEventsV1 Older address of a run's journal
+	// (GET /v1/exports/runs/{id}/events)
+	//
+	// Deprecated: this operation has been marked as deprecated upstream, but no `x-deprecated-reason` was set
+	StreamEventsV1(ctx context.Context, request StreamEventsV1RequestObject) (StreamEventsV1ResponseObject, error)
 }
 
 type StrictHandlerFunc func(ctx echo.Context, request any) (any, error)
@@ -10882,6 +11941,108 @@ func (sh *strictHandler) GetProfileSchema(ctx echo.Context, file string, params 
 		return err
 	} else if validResponse, ok := response.(GetProfileSchemaResponseObject); ok {
 		return validResponse.VisitGetProfileSchemaResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListProfilesV1 operation middleware
+func (sh *strictHandler) ListProfilesV1(ctx echo.Context, params ListProfilesV1Params) error {
+	var request ListProfilesV1RequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListProfilesV1(ctx.Request().Context(), request.(ListProfilesV1RequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListProfilesV1")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListProfilesV1ResponseObject); ok {
+		return validResponse.VisitListProfilesV1Response(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListRunsV1 operation middleware
+func (sh *strictHandler) ListRunsV1(ctx echo.Context, params ListRunsV1Params) error {
+	var request ListRunsV1RequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListRunsV1(ctx.Request().Context(), request.(ListRunsV1RequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListRunsV1")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListRunsV1ResponseObject); ok {
+		return validResponse.VisitListRunsV1Response(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DownloadRunV1 operation middleware
+func (sh *strictHandler) DownloadRunV1(ctx echo.Context, id RunID, params DownloadRunV1Params) error {
+	var request DownloadRunV1RequestObject
+
+	request.ID = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DownloadRunV1(ctx.Request().Context(), request.(DownloadRunV1RequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DownloadRunV1")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DownloadRunV1ResponseObject); ok {
+		return validResponse.VisitDownloadRunV1Response(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// StreamEventsV1 operation middleware
+func (sh *strictHandler) StreamEventsV1(ctx echo.Context, id RunID, params StreamEventsV1Params) error {
+	var request StreamEventsV1RequestObject
+
+	request.ID = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.StreamEventsV1(ctx.Request().Context(), request.(StreamEventsV1RequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "StreamEventsV1")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(StreamEventsV1ResponseObject); ok {
+		return validResponse.VisitStreamEventsV1Response(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

@@ -169,8 +169,10 @@ func (a auditStream) VisitExportAuditResponse(w http.ResponseWriter) error {
 // page reads what follows an entry, up to the checkpoint. A gap is sent as it
 // is: the reader is to see it.
 func (a auditStream) page(after int64) ([]storage.AuditRow, error) {
+	ctx, cancel := context.WithTimeout(a.ctx, readPatience)
+	defer cancel()
 	limit := min(int64(maxAuditLimit), a.checkpoint.Seq-after)
-	rows, _, err := a.record.Entries(a.ctx, a.tenant, storage.AuditFilter{After: after, Limit: int(limit)})
+	rows, _, err := a.record.Entries(ctx, a.tenant, storage.AuditFilter{After: after, Limit: int(limit)})
 	behind := slices.IndexFunc(rows, func(r storage.AuditRow) bool { return r.Seq > a.checkpoint.Seq })
 	if behind >= 0 {
 		rows = rows[:behind]

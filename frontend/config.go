@@ -84,6 +84,7 @@ type Config struct {
 	Verifier Verifier
 	Tenants  storage.Tenants
 	Audit    storage.Audit
+	Notices  storage.Notices
 	// Proofs remembers used DPoP proofs.
 	Proofs storage.Proofs
 	// RequireDPoP refuses tokens that are bound to no key.
@@ -134,6 +135,8 @@ func (c Config) validate() error {
 		return errors.New("frontend: Tenants is not set")
 	case c.Audit == nil:
 		return errors.New("frontend: Audit is not set")
+	case c.Notices == nil:
+		return errors.New("frontend: Notices is not set")
 	case c.Proofs == nil:
 		return errors.New("frontend: Proofs is not set")
 	case c.PublicURL == "" && c.RequireDPoP:

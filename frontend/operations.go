@@ -47,7 +47,7 @@ func loadOperations(spec []byte) (scopeTable, map[string]bool, error) {
 }
 
 // guardedPaths are those under which an operation without a scope is an error.
-var guardedPaths = []string{"/api/", "/exports/", "/internal/"}
+var guardedPaths = []string{"/api/", "/exports/", "/internal/", "/v1/"}
 
 func underScope(path string) bool {
 	return slices.ContainsFunc(guardedPaths, func(prefix string) bool { return strings.HasPrefix(path, prefix) })

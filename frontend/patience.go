@@ -30,6 +30,9 @@ var patienceOf = map[string]time.Duration{
 	"StreamEvents":    0,
 	"VerifyRun":       0, // verifyPatience
 	"ImportDocuments": 0,
+	"ExportAudit":     0,
+	"DownloadRunV1":   0,
+	"StreamEventsV1":  0,
 	"CreateRun":       0,             // a dry run counts for pricePatience
 	"GetRunPlan":      pricePatience, // what was left out is counted over the whole ledger
 	"GetManifest":     readPatience,

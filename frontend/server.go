@@ -42,6 +42,7 @@ type Server struct {
 	verifies     *verifyGate
 	prices       chan struct{} // a token per dry run
 	pen          *auditPen
+	notices      daily
 	strangers    *strangers
 	admission    *admission
 	descriptions descriptions
@@ -82,12 +83,16 @@ func New(cfg Config) (*Server, error) {
 	if s.descriptions, err = describe(Spec); err != nil {
 		return nil, err
 	}
+	retired, err := loadDeprecations(Spec)
+	if err != nil {
+		return nil, err
+	}
 	s.strangers = newStrangers(s.pen, s.log)
-	s.echo = s.routes(scopes, streams)
+	s.echo = s.routes(scopes, streams, retired)
 	return s, nil
 }
 
-func (s *Server) routes(scopes scopeTable, streams map[string]bool) *echo.Echo {
+func (s *Server) routes(scopes scopeTable, streams map[string]bool, retired map[string]deprecation) *echo.Echo {
 	e := echo.New()
 	e.HideBanner, e.HidePort = true, true
 	e.Binder = strictBinder{}
@@ -99,6 +104,9 @@ func (s *Server) routes(scopes scopeTable, streams map[string]bool) *echo.Echo {
 	for operation, alternatives := range scopes {
 		if alternatives != nil {
 			doors[operation] = []echo.MiddlewareFunc{s.audited(operation, streams[operation], s.authorize(alternatives))}
+			if d, ok := retired[operation]; ok {
+				doors[operation] = append(doors[operation], s.deprecated(operation, d))
+			}
 		}
 	}
 	RegisterHandlersWithOptions(e, NewStrictHandler(handlers{s}, []StrictMiddlewareFunc{bounded}), RegisterHandlersOptions{OperationMiddlewares: doors})

@@ -92,6 +92,7 @@ func runAPI(ctx context.Context, cfg config.Config, log *slog.Logger, issue bool
 		Verifier:    verifier,
 		Tenants:     postgres.NewTenants(stores.db),
 		Audit:       postgres.NewAudit(stores.db),
+		Notices:     postgres.NewNotices(stores.db),
 		Proofs:      proofs,
 
 		RequireDPoP: requireDPoP, PublicURL: cfg.PublicURL, Development: issuer,

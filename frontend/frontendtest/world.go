@@ -40,6 +40,7 @@ type World struct {
 	Proofs   *Proofs
 	Tenants  *Tenants
 	Audit    *storagetest.AuditRecord
+	Notices  *Notices
 	// Log is everything the server wrote to its log.
 	Log *testkit.Output
 
@@ -54,7 +55,7 @@ var Start = time.Date(2026, 11, 21, 8, 0, 0, 123456789, time.UTC)
 func New(t testing.TB, change ...func(*frontend.Config)) *World {
 	t.Helper()
 	w := &World{Runs: NewRuns(), Profiles: NewProfiles(), Objects: NewObjects(), Ledger: NewLedger(), Records: NewRecords(), Starter: &Starter{},
-		Proofs: NewProofs(), Tenants: NewTenants(), Audit: storagetest.NewAudit(), Log: &testkit.Output{}}
+		Proofs: NewProofs(), Tenants: NewTenants(), Audit: storagetest.NewAudit(), Notices: &Notices{}, Log: &testkit.Output{}}
 	w.SetTime(Start)
 	w.Ledger.Now = w.Now
 	w.Issuer = NewIssuer(t, w.Now)
@@ -66,7 +67,7 @@ func New(t testing.TB, change ...func(*frontend.Config)) *World {
 	require.NoError(t, err)
 	cfg := frontend.Config{
 		Runs: w.Runs, Journal: w.Runs, Records: w.Records, Profiles: w.Profiles, Objects: w.Objects, Ledger: w.Ledger, Catalog: Catalog{w.Ledger}, Parse: ParseAnything, Starter: w.Starter, Verifier: verifier,
-		Proofs: w.Proofs, Tenants: w.Tenants, Audit: w.Audit,
+		Proofs: w.Proofs, Tenants: w.Tenants, Audit: w.Audit, Notices: w.Notices,
 		Rates:    frontend.Rates{PerSecond: 1e6, Burst: 1e6}, // its clock stands still, so no bucket fills again
 		Adapters: kinds,
 		Ready:    []frontend.Check{{Name: "keys", Run: keys.Check}},

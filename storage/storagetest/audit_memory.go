@@ -31,7 +31,10 @@ func NewAudit() *AuditRecord {
 }
 
 // Append implements storage.Audit.
-func (a *AuditRecord) Append(_ context.Context, tenant string, entries []audit.Entry) error {
+func (a *AuditRecord) Append(ctx context.Context, tenant string, entries []audit.Entry) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.Fail != nil {
@@ -59,7 +62,10 @@ func (a *AuditRecord) end(tenant string) audit.Link {
 }
 
 // Entries implements storage.Audit.
-func (a *AuditRecord) Entries(_ context.Context, tenant string, f storage.AuditFilter) (rows []storage.AuditRow, scanned int64, err error) {
+func (a *AuditRecord) Entries(ctx context.Context, tenant string, f storage.AuditFilter) (rows []storage.AuditRow, scanned int64, err error) {
+	if err := ctx.Err(); err != nil {
+		return nil, 0, err
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for _, l := range a.chains[tenant] {
