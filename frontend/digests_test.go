@@ -54,6 +54,17 @@ func TestDigestTrailer(t *testing.T) {
 		require.NoError(t, err)
 		require.Empty(t, resp.Trailer, "%v", headers)
 	}
+	// A row that promises another archive than the one that is sent: it never ends.
+	promised := run
+	promised.Result.ArchiveDigest = bundle.DigestOf([]byte("another")).String()
+	stored, err := w.Runs.Files(t.Context(), run.Ref())
+	require.NoError(t, err)
+	w.Runs.Put(promised, stored)
+	other, _, err := raw(t, w, "GET", path, "TE: trailers")
+	require.Error(t, err)
+	require.Empty(t, other.Trailer.Get("X-Export-Digest-Trailer"))
+	w.Runs.Put(run, stored)
+
 	// An archive that rots on its way has no trailer, and no end.
 	files, err := w.Runs.Files(t.Context(), run.Ref())
 	require.NoError(t, err)
