@@ -5,9 +5,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
+	"net/http/httptest"
+	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -128,4 +132,36 @@ func TestATokenSourceThatFails(t *testing.T) {
 	require.NoError(t, err)
 	_, err = c.Me(t.Context())
 	require.ErrorContains(t, err, "spaces")
+}
+
+// A token that is bound to nothing is not used, whatever the issuer thinks of it.
+func TestAnswersOfATokenEndpoint(t *testing.T) {
+	said := ""
+	issuer := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, said) })) //nolint:errcheck // test
+	defer issuer.Close()
+	key, err := dpop.NewKey()
+	require.NoError(t, err)
+	credentials := &client.Credentials{Endpoint: issuer.URL, ID: "ci", Secret: "s", Key: key}
+	said = `{"access_token":"a.b.c","token_type":"dpop","expires_in":300}`
+	token, err := credentials.Fetch(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, "a.b.c", token.Access)
+	require.True(t, token.Fresh(token.Expires.Add(-31*time.Second)))
+	require.False(t, token.Fresh(token.Expires.Add(-30*time.Second)))
+	for answer, why := range map[string]string{
+		`{"access_token":"a.b.c","token_type":"Bearer","expires_in":300}`: "not DPoP",
+		`{"access_token":"a.b.c","expires_in":300}`:                       "not DPoP",
+		`{"access_token":"","token_type":"DPoP"}`:                         "empty",
+		`{"access_token":"a\r\nX: y","token_type":"DPoP"}`:                "spaces or line ends",
+		"<html>":                   "not JSON",
+		strings.Repeat(" ", 70000): "larger than",
+	} {
+		said = answer
+		_, err := credentials.Fetch(t.Context())
+		require.ErrorContains(t, err, why, "%.60q", answer)
+	}
+	said = `{"access_token":"a.b.c","token_type":"DPoP","expires_in":-5}`
+	token, err = credentials.Fetch(t.Context())
+	require.NoError(t, err)
+	require.False(t, token.Fresh(time.Now()), "it has ended")
 }
