@@ -216,7 +216,7 @@ func (h *house) ask(t *testing.T, token, method, path string) (int, http.Header,
 	body, err := json.Marshal(problem)
 	require.NoError(t, err)
 	header := answer.Header.Clone()
-	for _, name := range []string{"Date", "Traceparent", "X-Trace-Id", "X-Request-Id", "Content-Length"} {
+	for _, name := range []string{"Date", "Traceparent", "X-Trace-Id", "X-Stella-Request-Id", "Content-Length"} {
 		header.Del(name)
 	}
 	return answer.StatusCode, header, string(body)
