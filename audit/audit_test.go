@@ -163,6 +163,17 @@ func TestVerifyAgainstAnEarlierExport(t *testing.T) {
 	require.ErrorContains(t, err, "export it from 4")
 }
 
+// A record in which many calls never ended is as good as any other.
+func TestManyUnfinishedCalls(t *testing.T) {
+	r := newRecord(t, "acme", 0)
+	for i := range 70_000 {
+		r.add(t, "acme", audit.Entry{Event: audit.CallBegun, RequestID: fmt.Sprint(i), Operation: "CreateRun", Method: "POST"})
+	}
+	report, err := audit.Verify(strings.NewReader(r.export(t, "acme")), r.keys, nil)
+	require.NoError(t, err)
+	require.Equal(t, int64(70_000), int64(len(report.Unfinished))+report.UnfinishedMore)
+}
+
 func TestClip(t *testing.T) {
 	require.Equal(t, "abc", audit.Clip("abc", 3))
 	require.Equal(t, "ab", audit.Clip("abé", 3), "no half characters")

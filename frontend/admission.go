@@ -3,6 +3,7 @@ package frontend
 import (
 	"math"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -19,9 +20,11 @@ type Rates struct {
 	// a pause.
 	PerSecond float64
 	Burst     int
-	// AtOnce calls of a tenant may be under way. Streams (downloads, imports,
-	// events) have bounds of their own and do not count.
+	// AtOnce calls of a tenant may be under way. Streams (downloads, imports) do
+	// not count here but by Streams; those of events have a bound of their own.
 	AtOnce int
+	// Streams of a tenant may be under way, and eight times as many in all.
+	Streams int
 	// InAll calls may be under way. When they are, a tenant that has more than its
 	// share is told to wait, and one that has less is let in.
 	InAll int
@@ -30,10 +33,21 @@ type Rates struct {
 // Defaults of Rates: far more than clients need that mean well, and few enough
 // that those who are let in are answered in time.
 const (
-	defaultPerSecond = 500
-	defaultBurst     = 1000
-	defaultAtOnce    = 64
-	defaultInAll     = 256
+	defaultPerSecond = 2000
+	defaultBurst     = 4000
+	// A call needs a connection to the database for most of its time: one tenant
+	// has no more of them under way than leave room for the others'.
+	defaultAtOnce  = 12
+	defaultInAll   = 48
+	defaultStreams = 64
+	streamTenants  = 8
+)
+
+// A tenant's refused calls are written down one by one as long as there are few of
+// them: refusalsPerSecond in the long run, refusalsBurst after a pause.
+const (
+	refusalsPerSecond = 2
+	refusalsBurst     = 50
 )
 
 func (r Rates) orDefault() Rates {
@@ -45,6 +59,9 @@ func (r Rates) orDefault() Rates {
 	}
 	if r.AtOnce == 0 {
 		r.AtOnce = defaultAtOnce
+	}
+	if r.Streams == 0 {
+		r.Streams = defaultStreams
 	}
 	if r.InAll == 0 {
 		r.InAll = defaultInAll
@@ -60,13 +77,16 @@ type admission struct {
 	mu      sync.Mutex
 	tenants map[string]*tenantLoad
 	atOnce  int // of all tenants
+	streams int
 	active  int // tenants with calls under way
 }
 
 type tenantLoad struct {
-	bucket *rate.Limiter
-	atOnce int
-	seen   time.Time
+	bucket   *rate.Limiter
+	refusals *rate.Limiter
+	atOnce   int
+	streams  int
+	seen     time.Time
 }
 
 // forgetTenants is how long a tenant is remembered that makes no calls: by then
@@ -88,33 +108,49 @@ type tooBusy struct {
 
 func (tooBusy) Error() string { return "too many calls" }
 
-// enter lets a call of tenant in, or says why not. stream calls hold no place.
+// enter lets a call of tenant in, or says why not.
 func (a *admission) enter(tenant string, stream bool, now time.Time) (leave func(), err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	load := a.load(tenant, now)
-	if !stream {
-		if load.atOnce >= a.rates.AtOnce {
-			return nil, busy(a.rates.AtOnce, time.Second, "this tenant has %d calls under way; wait until some have been answered", load.atOnce)
-		}
-		if a.atOnce >= a.rates.InAll && load.atOnce >= a.share(load) {
-			return nil, busy(a.share(load), time.Second, "the service is busy and this tenant has its share of %d calls under way; try again", load.atOnce)
-		}
+	if err := a.room(load, stream); err != nil {
+		return nil, err
 	}
 	reservation := load.bucket.ReserveN(now, 1)
 	if wait := reservation.DelayFrom(now); wait > 0 {
 		reservation.CancelAt(now)
 		return nil, busy(int(a.rates.PerSecond), wait, "this tenant makes more than %d calls a second", int(a.rates.PerSecond))
 	}
-	if stream {
-		return func() {}, nil
-	}
-	a.took(load, +1)
+	a.took(load, stream, +1)
 	return func() {
 		a.mu.Lock()
 		defer a.mu.Unlock()
-		a.took(load, -1)
+		a.took(load, stream, -1)
 	}, nil
+}
+
+// room says why there is no place for another call.
+func (a *admission) room(load *tenantLoad, stream bool) error {
+	switch {
+	case stream && load.streams >= a.rates.Streams:
+		return busy(a.rates.Streams, time.Second, "this tenant has %d downloads or imports under way; wait until some have ended", load.streams)
+	case stream && a.streams >= streamTenants*a.rates.Streams:
+		return busy(a.rates.Streams, time.Second, "the service has %d downloads and imports under way; try again", a.streams)
+	case stream:
+		return nil
+	case load.atOnce >= a.rates.AtOnce:
+		return busy(a.rates.AtOnce, time.Second, "this tenant has %d calls under way; wait until some have been answered", load.atOnce)
+	case a.atOnce >= a.rates.InAll && load.atOnce >= a.share(load):
+		return busy(a.share(load), time.Second, "the service is busy and this tenant has its share of %d calls under way; try again", load.atOnce)
+	}
+	return nil
+}
+
+// mayRefuse reports whether a refused call of tenant is worth an entry of its own.
+func (a *admission) mayRefuse(tenant string, now time.Time) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.load(tenant, now).refusals.AllowN(now, 1)
 }
 
 func busy(limit int, after time.Duration, format string, args ...any) error {
@@ -132,7 +168,12 @@ func (a *admission) share(load *tenantLoad) int {
 	return max(1, a.rates.InAll/active)
 }
 
-func (a *admission) took(load *tenantLoad, n int) {
+func (a *admission) took(load *tenantLoad, stream bool, n int) {
+	if stream {
+		load.streams += n
+		a.streams += n
+		return
+	}
 	if load.atOnce == 0 {
 		a.active++
 	}
@@ -149,7 +190,8 @@ func (a *admission) load(tenant string, now time.Time) *tenantLoad {
 		if len(a.tenants) >= maxTenantLoads {
 			a.forget(now)
 		}
-		load = &tenantLoad{bucket: rate.NewLimiter(rate.Limit(a.rates.PerSecond), a.rates.Burst)}
+		load = &tenantLoad{bucket: rate.NewLimiter(rate.Limit(a.rates.PerSecond), a.rates.Burst),
+			refusals: rate.NewLimiter(refusalsPerSecond, refusalsBurst)}
 		a.tenants[tenant] = load
 	}
 	load.seen = now
@@ -158,14 +200,17 @@ func (a *admission) load(tenant string, now time.Time) *tenantLoad {
 
 func (a *admission) forget(now time.Time) {
 	for name, load := range a.tenants {
-		if load.atOnce == 0 && now.Sub(load.seen) > forgetTenants {
+		if load.atOnce == 0 && load.streams == 0 && now.Sub(load.seen) > forgetTenants {
 			delete(a.tenants, name)
 		}
 	}
 }
 
 // admitted lets a call in that the door has let in.
-func (s *Server) admitted(stream bool, next echo.HandlerFunc) echo.HandlerFunc {
+func (s *Server) admitted(operation string, stream bool, next echo.HandlerFunc) echo.HandlerFunc {
+	if strings.HasPrefix(operation, "StreamEvents") { // eventHub bounds them: they mostly wait
+		return next
+	}
 	return func(c echo.Context) error {
 		leave, err := s.admission.enter(callOf(c.Request().Context()).principal.Tenant, stream, s.clock())
 		if err != nil {

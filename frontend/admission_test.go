@@ -2,6 +2,8 @@ package frontend_test
 
 import (
 	"context"
+	"io"
+	"net/http"
 	"strconv"
 	"sync"
 	"testing"
@@ -74,9 +76,39 @@ func TestCallsAtOnce(t *testing.T) {
 	require.Equal(t, "2", refused.Header.Get("X-Stella-Quota-Limit"))
 	require.Equal(t, 200, newCaller(t, w, "quiet").send("GET", runsPath, "").Status)
 	run, _ := w.Finish(t, w.Run("noisy", export.StateRunning))
-	require.Equal(t, 200, newCaller(t, w, "noisy").send("GET", runsPath+"/"+run.ID+"/download", "").Status, "streams do not count")
+	require.Equal(t, 200, newCaller(t, w, "noisy").send("GET", runsPath+"/"+run.ID+"/download", "").Status, "streams are counted by themselves")
 	finish()
 	require.Equal(t, 200, newCaller(t, w, "noisy").send("GET", runsPath, "").Status)
+}
+
+// Downloads and imports have places of their own.
+func TestStreamsAtOnce(t *testing.T) {
+	w := frontendtest.New(t, func(c *frontend.Config) { c.Rates = frontend.Rates{Streams: 2} })
+	var bodies []*io.PipeWriter
+	defer func() {
+		for _, b := range bodies {
+			b.Close()
+		}
+	}()
+	for range 2 { // imports that do not end
+		in, out := io.Pipe()
+		bodies = append(bodies, out)
+		req, err := http.NewRequest("POST", w.URL+"/api/ledger/documents", in)
+		require.NoError(t, err)
+		req.Header.Set("Authorization", "Bearer "+w.Token(t, "noisy"))
+		req.Header.Set("Content-Type", "application/x-ndjson")
+		resp, err := http.DefaultClient.Do(req)
+		require.NoError(t, err)
+		defer resp.Body.Close()
+		require.Equal(t, 200, resp.StatusCode)
+	}
+	run, _ := w.Finish(t, w.Run("noisy", export.StateRunning))
+	refused := newCaller(t, w, "noisy").send("GET", runsPath+"/"+run.ID+"/download", "")
+	require.Equal(t, 429, refused.Status)
+	require.Equal(t, "2", refused.Header.Get("X-Stella-Quota-Limit"))
+	require.Equal(t, 200, newCaller(t, w, "noisy").send("GET", runsPath, "").Status)
+	theirs, _ := w.Finish(t, w.Run("quiet", export.StateRunning))
+	require.Equal(t, 200, newCaller(t, w, "quiet").send("GET", runsPath+"/"+theirs.ID+"/download", "").Status)
 }
 
 // When all places are taken, whoever has more than a fair share waits, and whoever

@@ -1154,6 +1154,9 @@ type Gone = Problem
 // Internal defines model for Internal.
 type Internal = Problem
 
+// NotAcceptable defines model for NotAcceptable.
+type NotAcceptable = Problem
+
 // NotFound defines model for NotFound.
 type NotFound = Problem
 
@@ -4115,6 +4118,8 @@ type GoneApplicationProblemPlusJSONResponse Problem
 
 type InternalApplicationProblemPlusJSONResponse Problem
 
+type NotAcceptableApplicationProblemPlusJSONResponse Problem
+
 type NotFoundApplicationProblemPlusJSONResponse Problem
 
 type PreconditionFailedApplicationProblemPlusJSONResponse Problem
@@ -4259,6 +4264,22 @@ func (response GetOpenAPI400ApplicationProblemPlusJSONResponse) VisitGetOpenAPIR
 	return err
 }
 
+type GetOpenAPI406ApplicationProblemPlusJSONResponse struct {
+	NotAcceptableApplicationProblemPlusJSONResponse
+}
+
+func (response GetOpenAPI406ApplicationProblemPlusJSONResponse) VisitGetOpenAPIResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(406)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetOpenAPI412ApplicationProblemPlusJSONResponse struct {
 	PreconditionFailedApplicationProblemPlusJSONResponse
 }
@@ -4271,22 +4292,6 @@ func (response GetOpenAPI412ApplicationProblemPlusJSONResponse) VisitGetOpenAPIR
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(412)
-	_, err := buf.WriteTo(w)
-	return err
-}
-
-type GetOpenAPI416ApplicationProblemPlusJSONResponse struct {
-	RangeNotSatisfiableApplicationProblemPlusJSONResponse
-}
-
-func (response GetOpenAPI416ApplicationProblemPlusJSONResponse) VisitGetOpenAPIResponse(w http.ResponseWriter) error {
-
-	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.WriteHeader(416)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -4362,22 +4367,6 @@ func (response GetOpenAPIJSON412ApplicationProblemPlusJSONResponse) VisitGetOpen
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(412)
-	_, err := buf.WriteTo(w)
-	return err
-}
-
-type GetOpenAPIJSON416ApplicationProblemPlusJSONResponse struct {
-	RangeNotSatisfiableApplicationProblemPlusJSONResponse
-}
-
-func (response GetOpenAPIJSON416ApplicationProblemPlusJSONResponse) VisitGetOpenAPIJSONResponse(w http.ResponseWriter) error {
-
-	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.WriteHeader(416)
 	_, err := buf.WriteTo(w)
 	return err
 }

@@ -23,7 +23,9 @@ func (h handlers) ListAuditEntries(ctx context.Context, req ListAuditEntriesRequ
 	if err != nil {
 		return nil, err
 	}
-	rows, scanned, err := h.cfg.Audit.Entries(ctx, callOf(ctx).principal.Tenant, filter)
+	who := callOf(ctx).principal
+	filter.Project = who.Project
+	rows, scanned, err := h.cfg.Audit.Entries(ctx, who.Tenant, filter)
 	if err != nil {
 		return nil, err
 	}
@@ -109,8 +111,11 @@ func (h handlers) ExportAudit(ctx context.Context, req ExportAuditRequestObject)
 			return nil, fieldError(export.CodeValidation, "from", "must be the number of an entry, from 1")
 		}
 	}
-	tenant := callOf(ctx).principal.Tenant
-	checkpoint, err := h.cfg.Audit.Checkpoint(ctx, tenant)
+	who := callOf(ctx).principal
+	if who.Project != "" {
+		return nil, export.Errorf(export.CodeScope, "the record is the whole tenant's: a token of one project can list its own entries, not export it")
+	}
+	checkpoint, err := h.checkpoint(ctx, who.Tenant)
 	if errors.Is(err, storage.ErrNotFound) {
 		return nil, export.Errorf(export.CodeNotReady, "no entry of this tenant is signed yet; that happens within seconds of the first one")
 	}
@@ -120,7 +125,13 @@ func (h handlers) ExportAudit(ctx context.Context, req ExportAuditRequestObject)
 	if checkpoint.Seq < from {
 		return nil, export.Errorf(export.CodeNotReady, "the last entry that is signed is %d; later ones are within seconds", checkpoint.Seq)
 	}
-	return auditStream{ctx: ctx, record: h.cfg.Audit, tenant: tenant, after: from - 1, checkpoint: checkpoint}, nil
+	return auditStream{ctx: ctx, record: h.cfg.Audit, tenant: who.Tenant, after: from - 1, checkpoint: checkpoint}, nil
+}
+
+func (s *Server) checkpoint(ctx context.Context, tenant string) (storage.SignedCheckpoint, error) {
+	ctx, cancel := context.WithTimeout(ctx, requestPatience)
+	defer cancel()
+	return s.cfg.Audit.Checkpoint(ctx, tenant)
 }
 
 // auditStream writes an export of the record: see audit.Verify for its form.

@@ -27,7 +27,7 @@ const requestIDHeader = "X-Stella-Request-Id"
 // it; one that was refused is there as refused. What cannot be recorded is not done.
 func (s *Server) audited(operation string, stream bool, door echo.MiddlewareFunc) echo.MiddlewareFunc {
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
-		inside := door(s.admitted(stream, func(c echo.Context) error { return s.recorded(operation, c, next) }))
+		inside := door(s.admitted(operation, stream, func(c echo.Context) error { return s.recorded(operation, c, next) }))
 		return func(c echo.Context) error {
 			err := inside(c)
 			if err != nil && !callOf(c.Request().Context()).audited {
@@ -98,9 +98,23 @@ func (s *Server) recordEnd(entry audit.Entry, c echo.Context, err error, panicke
 	}
 }
 
+// knownMethod is the method that was sent, or "other": a method is a word of the
+// caller's, of any length.
+func knownMethod(sent, r *http.Request) string {
+	if sent != nil {
+		r = sent
+	}
+	switch r.Method {
+	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions:
+		return r.Method
+	}
+	return "other"
+}
+
 // recordRefused notes a call that the door did not let in. Whoever has proved to
-// be somebody is recorded by name; the others are counted. The refusal does not
-// depend on the record: it is answered either way.
+// be somebody is recorded by name, unless that happens all the time: those calls
+// are counted, and so are those of strangers. The refusal does not depend on the
+// record: it is answered either way.
 func (s *Server) recordRefused(operation string, c echo.Context, err error) {
 	problem := s.problemOf(c.Request().Context(), err)
 	if problem.Status != http.StatusUnauthorized && problem.Status != http.StatusForbidden {
@@ -108,8 +122,8 @@ func (s *Server) recordRefused(operation string, c echo.Context, err error) {
 	}
 	entry := s.auditEntry(operation, c)
 	entry.Event, entry.Status, entry.Code = audit.CallRefused, problem.Status, problem.Code
-	if entry.Tenant == "" {
-		s.strangers.note(entry)
+	if entry.Tenant == "" || !s.admission.mayRefuse(entry.Tenant, s.clock()) {
+		s.refusals.note(entry)
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.Request().Context()), auditPatience)
@@ -127,13 +141,10 @@ func (s *Server) auditEntry(operation string, c echo.Context) audit.Entry {
 	entry := audit.Entry{
 		Tenant: current.principal.Tenant, At: s.clock().UTC().Truncate(time.Microsecond), RequestID: s.ids(), TraceID: current.trace,
 		Subject: current.principal.Subject, Project: current.principal.Project,
-		Operation: operation, Method: r.Method,
+		Operation: operation, Method: knownMethod(current.request, r),
 	}
 	if entry.Tenant == "" {
 		return entry
-	}
-	if current.request != nil {
-		entry.Method = current.request.Method
 	}
 	entry.Path = audit.Clip(r.URL.EscapedPath(), maxAuditPath)
 	entry.Reason = audit.Clip(r.Header.Get("X-Stella-Reason"), maxAuditReason)

@@ -97,13 +97,56 @@ func TestRefusedCallsAreRecorded(t *testing.T) {
 		require.Equal(t, 401, c.send("POST", runsPath, `{}`).Status)
 	}
 	require.Equal(t, 401, c.send("GET", runsPath, "").Status)
-	frontend.WriteStrangers(w.Server)
+	frontend.WriteRefusals(w.Server)
 	counts := map[string]int64{}
 	for _, e := range entriesOf(t, w, audit.Installation) {
 		require.Empty(t, e.Subject+e.Path+e.Reason, "nothing that a stranger wrote")
 		counts[e.Operation] = e.Count
 	}
 	require.Equal(t, map[string]int64{"CreateRun": 5, "ListRuns": 1}, counts)
+}
+
+// Somebody who is refused all the time is counted, as strangers are, and a stranger's
+// words are nowhere.
+func TestAFloodOfRefusalsIsCounted(t *testing.T) {
+	w := frontendtest.New(t)
+	c := newCaller(t, w, "acme")
+	c.token = w.Issuer.Token(t, "acme", "export:read")
+	const calls = 90
+	for range calls {
+		require.Equal(t, 403, c.send("POST", runsPath, `{}`, "X-Stella-Reason", "flood").Status)
+	}
+	frontend.WriteRefusals(w.Server)
+	entries := entriesOf(t, w, "acme")
+	require.Len(t, entries, 51, "50 by name, and one for all others")
+	require.Equal(t, int64(calls-50), entries[50].Count)
+	require.Equal(t, "tester@acme", entries[50].Subject)
+
+	stranger := newCaller(t, w, "acme")
+	stranger.token = "x"
+	for i := range 5 {
+		require.Equal(t, 401, stranger.send(strings.Repeat("A", 20_000)+fmt.Sprint(i), "/api/x", "").Status)
+	}
+	frontend.WriteRefusals(w.Server)
+	of := entriesOf(t, w, audit.Installation)
+	require.Len(t, of, 1)
+	require.Equal(t, "other", of[0].Method)
+	require.Equal(t, int64(5), of[0].Count)
+}
+
+// A token of one project sees its own entries, and cannot take the whole record.
+func TestAProjectSeesItsOwnEntries(t *testing.T) {
+	w := frontendtest.New(t)
+	newCaller(t, w, "acme").send("POST", runsPath, `{"profileId":"json:raw"}`)
+	claims := w.Issuer.Claims("acme", frontendtest.AllScopes...)
+	claims["project"] = "web"
+	c := &caller{t: t, world: w, client: w.Client(t), token: signed(t, w, claims)}
+	c.send("POST", runsPath, `{"profileId":"json:raw"}`)
+	w.SignAudit(t, "acme")
+	a := c.send("GET", "/api/audit/entries", "")
+	require.Equal(t, 2, strings.Count(a.Body, `"seq"`), a.Body)
+	require.NotContains(t, a.Body, `"seq":1,`)
+	require.Equal(t, 403, c.send("GET", "/api/audit/export", "").Status)
 }
 
 // What cannot be recorded is not done.
@@ -148,13 +191,15 @@ func TestManyCallsShareAnAppend(t *testing.T) {
 	w := frontendtest.New(t)
 	var appends atomic.Int64
 	hold := make(chan struct{})
+	release := sync.OnceFunc(func() { close(hold) })
+	defer release()
 	w.Audit.Fail = func(string, []audit.Entry) error {
 		if appends.Add(1) == 1 {
 			<-hold
 		}
 		return nil
 	}
-	const calls = 60
+	const calls = 40
 	var group sync.WaitGroup
 	c := newCaller(t, w, "acme")
 	c.token = w.Issuer.Token(t, "acme", "export:read")
@@ -166,7 +211,7 @@ func TestManyCallsShareAnAppend(t *testing.T) {
 		})
 	}
 	require.Eventually(t, func() bool { return frontend.WaitingForRecord(w.Server, "acme") == calls-1 }, 10*time.Second, time.Millisecond)
-	close(hold)
+	release()
 	group.Wait()
 	require.Len(t, entriesOf(t, w, "acme"), calls)
 	require.Equal(t, int64(2), appends.Load(), "all that waited were written together")

@@ -86,7 +86,8 @@ func (d deprecation) pathFor(c echo.Context) string {
 // call goes on without it.
 func (s *Server) notify(ctx context.Context, operation string, d deprecation) {
 	who, now := callOf(ctx).principal, s.clock().UTC()
-	if who.Tenant == "" || !s.notices.first(who.Tenant+"\n"+operation, now) {
+	about := who.Tenant + "\n" + operation
+	if who.Tenant == "" || s.notices.knows(about, now) {
 		return
 	}
 	timed, cancel := context.WithTimeout(context.WithoutCancel(ctx), auditPatience)
@@ -98,7 +99,9 @@ func (s *Server) notify(ctx context.Context, operation string, d deprecation) {
 	if err != nil {
 		s.log.LogAttrs(ctx, slog.LevelWarn, "a notice could not be recorded",
 			slog.String("tenant", who.Tenant), slog.String("operation", operation), slog.Any("error", err))
+		return
 	}
+	s.notices.note(about, now)
 }
 
 // daily remembers what was noticed on the current day (UTC), within bounds: what
@@ -111,15 +114,18 @@ type daily struct {
 
 const maxDaily = 100_000
 
-func (d *daily) first(key string, now time.Time) bool {
+// knows reports whether key was noted today.
+func (d *daily) knows(key string, now time.Time) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.day == now.Format(time.DateOnly) && d.seen[key]
+}
+
+func (d *daily) note(key string, now time.Time) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if day := now.Format(time.DateOnly); day != d.day || len(d.seen) >= maxDaily {
 		d.day, d.seen = day, map[string]bool{}
 	}
-	if d.seen[key] {
-		return false
-	}
 	d.seen[key] = true
-	return true
 }

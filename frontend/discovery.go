@@ -7,10 +7,12 @@ import (
 	"fmt"
 	"mime"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/labstack/echo/v4"
 
 	"github.com/stella-ops/exportcenter/bundle"
 	"github.com/stella-ops/exportcenter/export"
@@ -92,9 +94,7 @@ func (h handlers) GetOpenAPI(ctx context.Context, req GetOpenAPIRequestObject) (
 		mediaType = preferred(*req.Params.Accept)
 	}
 	if mediaType == "" {
-		err := export.Errorf(export.CodeValidation, "this comes as %s, %s or %s", typeYAML, typeJSON, typeIndex)
-		err.Field = "Accept"
-		return nil, err
+		return nil, echo.NewHTTPError(http.StatusNotAcceptable, fmt.Sprintf("this comes as %s, %s or %s", typeYAML, typeJSON, typeIndex))
 	}
 	return describing{callOf(ctx), h.descriptions[mediaType], mediaType}, nil
 }
@@ -105,11 +105,11 @@ func (h handlers) GetOpenAPIJSON(ctx context.Context, _ GetOpenAPIJSONRequestObj
 }
 
 // preferred is the first of our media types that an Accept header names; "" when it
-// wants another. Weights are not looked at: nobody weighs these.
+// wants another. Of weights only 0, not wanted, is looked at: nobody weighs these.
 func preferred(accept string) string {
 	for part := range strings.SplitSeq(accept, ",") {
-		named, _, err := mime.ParseMediaType(part)
-		if err != nil {
+		named, params, err := mime.ParseMediaType(part)
+		if weight, _ := strconv.ParseFloat(params["q"], 64); err != nil || params["q"] != "" && weight == 0 {
 			continue
 		}
 		switch named {
@@ -130,13 +130,22 @@ type describing struct {
 }
 
 func (d describing) write(w http.ResponseWriter) error {
+	before := w.Header().Clone()
 	h := w.Header()
 	h.Set("Content-Type", d.mediaType)
 	h.Set("ETag", `"`+d.what.digest.String()+`"`)
 	h.Set("X-Export-Oas-Version", apiMajor)
 	h.Set("Cache-Control", "private, must-revalidate")
 	h.Set("Vary", "Accept")
-	http.ServeContent(newPatientWriter(w), d.call.request, "", d.what.revised, bytes.NewReader(d.what.content))
+	request := d.call.request.Clone(d.call.request.Context())
+	request.Header.Del("Range") // small answers are given whole
+	out := &heldWriter{patientWriter: newPatientWriter(w)}
+	http.ServeContent(out, request, "", d.what.revised, bytes.NewReader(d.what.content))
+	if out.refused() {
+		replaceHeader(h, before)
+		return echo.NewHTTPError(out.status, "the document is not the one that If-Match or If-Unmodified-Since names")
+	}
+	out.begin()
 	return nil
 }
 

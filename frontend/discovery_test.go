@@ -43,7 +43,10 @@ func TestDiscovery(t *testing.T) {
 		require.Equal(t, 304, c.send("GET", path, "", append(headers, "If-Modified-Since", a.Header.Get("Last-Modified"))...).Status)
 	}
 	require.Equal(t, string(frontend.Spec), c.send("GET", path, "").Body)
-	require.Equal(t, 400, c.send("GET", path, "", "Accept", "text/html").Status)
+	require.Equal(t, 406, c.send("GET", path, "", "Accept", "text/html, application/json;q=0").Status)
+	refused := c.send("GET", path, "", "If-Match", `"another"`)
+	require.Equal(t, 412, refused.Status)
+	refused.problem(t)
 
 	asJSON := c.send("GET", path+".json", "").Body
 	doc, err := openapi3.NewLoader().LoadFromData([]byte(asJSON))

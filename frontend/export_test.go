@@ -13,8 +13,8 @@ func OpenStreams(s *Server) int {
 	return s.events.open
 }
 
-// WriteStrangers writes down what was counted of calls of nobody's.
-func WriteStrangers(s *Server) { s.strangers.flush() }
+// WriteRefusals writes down what was counted of refused calls.
+func WriteRefusals(s *Server) { s.refusals.flush() }
 
 // WaitingForRecord is how many of a tenant's calls wait to be written together.
 func WaitingForRecord(s *Server, tenant string) int {

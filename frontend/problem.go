@@ -142,7 +142,7 @@ func routedError(err *echo.HTTPError) *export.Error {
 		return export.Errorf(export.CodeValidation, "there is nothing at this path")
 	case http.StatusMethodNotAllowed:
 		return export.Errorf(export.CodeValidation, "this path does not take this method")
-	case http.StatusUnsupportedMediaType, http.StatusRequestedRangeNotSatisfiable, http.StatusPreconditionFailed:
+	case http.StatusNotAcceptable, http.StatusUnsupportedMediaType, http.StatusRequestedRangeNotSatisfiable, http.StatusPreconditionFailed:
 		return export.Errorf(export.CodeValidation, "%v", err.Message)
 	case http.StatusBadRequest:
 		// "Invalid format for parameter limit: <text of strconv>"

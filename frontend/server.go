@@ -43,7 +43,7 @@ type Server struct {
 	prices       chan struct{} // a token per dry run
 	pen          *auditPen
 	notices      daily
-	strangers    *strangers
+	refusals     *refusals
 	admission    *admission
 	descriptions descriptions
 	corrupt      atomic.Int64 // reads that were refused since the start: stored bytes were wrong
@@ -87,7 +87,7 @@ func New(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.strangers = newStrangers(s.pen, s.log)
+	s.refusals = newRefusals(s.pen, s.log)
 	s.echo = s.routes(scopes, streams, retired)
 	return s, nil
 }
@@ -151,7 +151,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	case <-ctx.Done():
 	}
 	s.stopping.Store(true)
-	defer s.strangers.flush()
+	defer s.refusals.flush()
 	s.events.drain()
 	drain, cancel := context.WithTimeout(base, drainTimeout)
 	defer cancel()

@@ -14,7 +14,8 @@ type AuditFilter struct {
 	Subject   string    // "" = any
 	Operation string    // "" = any
 	Event     audit.Event
-	Limit     int // 1..500
+	Project   string // "" = any
+	Limit     int    // 1..500
 }
 
 // AuditRow is an entry of a chain as it was written.

@@ -103,7 +103,7 @@ func runAPI(ctx context.Context, cfg config.Config, log *slog.Logger, issue bool
 			{Name: "temporal", Run: func(ctx context.Context) error { return worker.Check(ctx, client) }},
 		},
 		Trust: trust,
-		Rates: frontend.Rates{PerSecond: cfg.Calls.PerSecond, Burst: cfg.Calls.Burst, AtOnce: cfg.Calls.AtOnce, InAll: cfg.Calls.InAll},
+		Rates: frontend.Rates{PerSecond: cfg.Calls.PerSecond, Burst: cfg.Calls.Burst, AtOnce: cfg.Calls.AtOnce, Streams: cfg.Calls.Streams, InAll: cfg.Calls.InAll},
 
 		Orchestrators: orchestrators,
 

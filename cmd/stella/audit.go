@@ -61,10 +61,7 @@ func auditListCommand(c *connection) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		if f.json() {
-			return printJSON(command.OutOrStdout(), page)
-		}
-		return printTable(command.OutOrStdout(), auditRows(page))
+		return f.print(command.OutOrStdout(), page, func() [][]string { return auditRows(page) })
 	})
 	flags := command.Flags()
 	flags.StringVar(&from, "from", "", "only at or after this day or time")

@@ -52,11 +52,7 @@ func auditVerifyCommand() *cobra.Command {
 		if err != nil {
 			return &exitError{fmt.Errorf("%s: not verified: %w", args[0], err), auditClass(err).ExitCode()}
 		}
-		if f.json() {
-			err = printJSON(command.OutOrStdout(), report)
-		} else {
-			err = printTable(command.OutOrStdout(), auditReport(args[0], report))
-		}
+		err = f.print(command.OutOrStdout(), report, func() [][]string { return auditReport(args[0], report) })
 		if err != nil { // a report that nobody can read must not look like a success
 			return verifyUsage(fmt.Errorf("print the report: %w", err))
 		}
@@ -137,7 +133,8 @@ func auditReport(file string, r audit.Report) [][]string {
 		{"  key", r.KeyID},
 	}
 	if len(r.Unfinished) > 0 {
-		rows = append(rows, []string{"  unfinished", fmt.Sprintf("%d calls have begun and not ended, the first is entry %d", len(r.Unfinished), r.Unfinished[0])})
+		rows = append(rows, []string{"  unfinished", fmt.Sprintf("%d calls have begun and not ended, the first is entry %d",
+			int64(len(r.Unfinished))+r.UnfinishedMore, r.Unfinished[0])})
 	}
 	return rows
 }

@@ -130,10 +130,11 @@ type Orchestrator struct {
 
 // Calls bounds the calls of one tenant to one API process; 0 = the default.
 type Calls struct {
-	PerSecond float64 `yaml:"perSecond,omitempty"` // in the long run, default 500
-	Burst     int     `yaml:"burst,omitempty"`     // after a pause, default 1000
-	AtOnce    int     `yaml:"atOnce,omitempty"`    // under way, streams not counted, default 64
-	InAll     int     `yaml:"inAll,omitempty"`     // under way of all tenants, default 256
+	PerSecond float64 `yaml:"perSecond,omitempty"` // in the long run, default 2000
+	Burst     int     `yaml:"burst,omitempty"`     // after a pause, default 4000
+	AtOnce    int     `yaml:"atOnce,omitempty"`    // under way, streams not counted, default 12
+	Streams   int     `yaml:"streams,omitempty"`   // downloads and imports under way, default 64
+	InAll     int     `yaml:"inAll,omitempty"`     // under way of all tenants, default 48
 }
 
 // Load reads and checks the file at path. Unknown fields are errors: a
@@ -184,7 +185,7 @@ func (c Config) Validate() error {
 	if c.Exports.ActiveRuns < 0 || c.Exports.PendingRuns < 0 || c.Exports.EventStreams < 0 {
 		return errors.New("exports.activeRuns, exports.pendingRuns and exports.eventStreams must be positive, or 0 for the default")
 	}
-	if c.Calls.PerSecond < 0 || c.Calls.Burst < 0 || c.Calls.AtOnce < 0 || c.Calls.InAll < 0 {
+	if c.Calls.PerSecond < 0 || c.Calls.Burst < 0 || c.Calls.AtOnce < 0 || c.Calls.Streams < 0 || c.Calls.InAll < 0 {
 		return errors.New("the numbers of calls must be positive, or 0 for the default")
 	}
 	return nil

@@ -27,15 +27,15 @@ insert into audit_heads as h (tenant, seq, hash) values ($1, 0, $2)
 on conflict (tenant) do update set seq = h.seq returning seq, hash`
 
 const appendEntries = `
-insert into audit_entries (tenant, seq, at, event, subject, operation, line)
-select $1, * from unnest($2::bigint[], $3::timestamptz[], $4::text[], $5::text[], $6::text[], $7::text[])`
+insert into audit_entries (tenant, seq, at, event, subject, operation, project, line)
+select $1, * from unnest($2::bigint[], $3::timestamptz[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[])`
 
 // Append adds entries to a chain; see storage.Audit.
 func (a *Audit) Append(ctx context.Context, tenant string, entries []audit.Entry) error {
 	if len(entries) == 0 {
 		return nil
 	}
-	err := a.db.WithTenant(ctx, tenant, func(tx pgx.Tx) error {
+	err := a.db.withChain(ctx, tenant, func(tx pgx.Tx) error {
 		var end audit.Link
 		genesis := audit.Genesis(tenant)
 		var hash []byte
@@ -48,7 +48,7 @@ func (a *Audit) Append(ctx context.Context, tenant string, entries []audit.Entry
 			return err
 		}
 		batch := &pgx.Batch{}
-		batch.Queue(appendEntries, tenant, rows.seq, rows.at, rows.event, rows.subject, rows.operation, rows.line)
+		batch.Queue(appendEntries, tenant, rows.seq, rows.at, rows.event, rows.subject, rows.operation, rows.project, rows.line)
 		batch.Queue("update audit_heads set seq = $2, hash = $3 where tenant = $1", tenant, end.Seq, end.Hash[:])
 		return tx.SendBatch(ctx, batch).Close()
 	})
@@ -60,9 +60,9 @@ func (a *Audit) Append(ctx context.Context, tenant string, entries []audit.Entry
 
 // auditColumns are entries, a slice for each column.
 type auditColumns struct {
-	seq                             []int64
-	at                              []time.Time
-	event, subject, operation, line []string
+	seq                                      []int64
+	at                                       []time.Time
+	event, subject, operation, project, line []string
 }
 
 func chained(tenant string, end audit.Link, entries []audit.Entry) (rows auditColumns, _ audit.Link, _ error) {
@@ -78,6 +78,7 @@ func chained(tenant string, end audit.Link, entries []audit.Entry) (rows auditCo
 		rows.event = append(rows.event, string(e.Event))
 		rows.subject = append(rows.subject, storable(e.Subject))
 		rows.operation = append(rows.operation, storable(e.Operation))
+		rows.project = append(rows.project, projectColumn(e.Project))
 		rows.line = append(rows.line, string(line))
 	}
 	return rows, end, nil
@@ -92,11 +93,12 @@ select seq, line from audit_entries
 where tenant = $1 and seq > $2 and seq <= $3
   and ($4::timestamptz is null or at >= $4) and ($5::timestamptz is null or at < $5)
   and ($6 = '' or subject = $6) and ($7 = '' or operation = $7) and ($8 = '' or event = $8)
-order by seq limit $9`
+  and ($9 = '' or project = $9)
+order by seq limit $10`
 
 // Entries gives a page of a chain; see storage.Audit.
 func (a *Audit) Entries(ctx context.Context, tenant string, f storage.AuditFilter) (rows []storage.AuditRow, scanned int64, err error) {
-	err = a.db.readTenant(ctx, tenant, func(tx pgx.Tx) error {
+	err = a.db.readChain(ctx, tenant, func(tx pgx.Tx) error {
 		var last int64
 		err := tx.QueryRow(ctx, "select seq from audit_heads where tenant = $1", tenant).Scan(&last)
 		if errors.Is(err, pgx.ErrNoRows) {
@@ -105,9 +107,12 @@ func (a *Audit) Entries(ctx context.Context, tenant string, f storage.AuditFilte
 		if err != nil {
 			return err
 		}
-		until := min(last, f.After+auditScan)
+		until := last
+		if last-f.After > auditScan {
+			until = f.After + auditScan
+		}
 		found, err := tx.Query(ctx, auditPage, tenant, f.After, until, moment(f.From), moment(f.To),
-			storable(f.Subject), storable(f.Operation), string(f.Event), f.Limit)
+			storable(f.Subject), storable(f.Operation), string(f.Event), f.Project, f.Limit)
 		if err != nil {
 			return err
 		}
@@ -140,7 +145,7 @@ func moment(at time.Time) *time.Time {
 
 // Checkpoint gives the last checkpoint of a chain; see storage.Audit.
 func (a *Audit) Checkpoint(ctx context.Context, tenant string) (c storage.SignedCheckpoint, err error) {
-	err = a.db.readTenant(ctx, tenant, func(tx pgx.Tx) error {
+	err = a.db.readChain(ctx, tenant, func(tx pgx.Tx) error {
 		var line []byte
 		err := tx.QueryRow(ctx, `
 			select c.seq, c.envelope, e.line from audit_checkpoints c join audit_entries e on e.tenant = c.tenant and e.seq = c.seq

@@ -39,7 +39,7 @@ func (n *Notary) Unsigned(ctx context.Context, after string, limit int) ([]strin
 
 // End gives the place of a chain's last entry; see storage.Notary.
 func (n *Notary) End(ctx context.Context, tenant string) (end audit.Link, err error) {
-	err = n.db.readTenant(ctx, tenant, func(tx pgx.Tx) error {
+	err = n.db.readChain(ctx, tenant, func(tx pgx.Tx) error {
 		var hash []byte
 		err := tx.QueryRow(ctx, "select seq, hash from audit_heads where tenant = $1", tenant).Scan(&end.Seq, &hash)
 		if err == nil {
@@ -55,7 +55,7 @@ func (n *Notary) End(ctx context.Context, tenant string) (end audit.Link, err er
 
 // KeepCheckpoint stores a checkpoint, once; see storage.Notary.
 func (n *Notary) KeepCheckpoint(ctx context.Context, tenant string, c storage.SignedCheckpoint) error {
-	err := n.db.WithTenant(ctx, tenant, func(tx pgx.Tx) error {
+	err := n.db.withChain(ctx, tenant, func(tx pgx.Tx) error {
 		batch := &pgx.Batch{}
 		batch.Queue("insert into audit_checkpoints (tenant, seq, envelope) values ($1, $2, $3) on conflict do nothing", tenant, c.Seq, string(c.Envelope))
 		batch.Queue("update audit_heads set signed_seq = greatest(signed_seq, $2) where tenant = $1", tenant, c.Seq)

@@ -19,6 +19,15 @@ import (
 // so it must have no effect outside the transaction. Errors of the database
 // come back as export.Error.
 func (db *DB) WithTenant(ctx context.Context, tenant string, fn func(tx pgx.Tx) error) error {
+	if err := checkTenant(tenant); err != nil {
+		return err
+	}
+	return db.withChain(ctx, tenant, fn)
+}
+
+// withChain is WithTenant for a tenant or the installation; it is for the audit
+// record alone.
+func (db *DB) withChain(ctx context.Context, tenant string, fn func(tx pgx.Tx) error) error {
 	const tries = 6
 	for try := 1; ; try++ {
 		err := db.inTenant(ctx, tenant, beginWrite, fn)
@@ -35,12 +44,20 @@ func (db *DB) WithTenant(ctx context.Context, tenant string, fn func(tx pgx.Tx) 
 // reads that stream to a caller, which cannot be run again; one statement alone is
 // cheaper with readOnce.
 func (db *DB) readTenant(ctx context.Context, tenant string, fn func(tx pgx.Tx) error) error {
+	if err := checkTenant(tenant); err != nil {
+		return err
+	}
+	return db.readChain(ctx, tenant, fn)
+}
+
+// readChain is readTenant for a tenant or the installation.
+func (db *DB) readChain(ctx context.Context, tenant string, fn func(tx pgx.Tx) error) error {
 	return classify("database", db.inTenant(ctx, tenant, beginRead, fn))
 }
 
 func (db *DB) inTenant(ctx context.Context, tenant, begin string, fn func(tx pgx.Tx) error) error {
-	if err := checkTenant(tenant); err != nil {
-		return err
+	if !audit.ValidChain(tenant) {
+		return checkTenant(tenant)
 	}
 	conn, err := db.app.Acquire(ctx)
 	if err != nil {
@@ -63,7 +80,7 @@ func (db *DB) inTenant(ctx context.Context, tenant, begin string, fn func(tx pgx
 }
 
 func checkTenant(tenant string) error {
-	if audit.ValidChain(tenant) { // no token has the installation's name
+	if export.ValidTenant(tenant) {
 		return nil
 	}
 	return export.Errorf(export.CodeTenantRequired,

@@ -2,6 +2,7 @@ package storagetest
 
 import (
 	"fmt"
+	"math"
 	"sync"
 	"testing"
 	"time"
@@ -18,7 +19,7 @@ func Audit(t *testing.T, record storage.Audit, notary storage.Notary) {
 	at := time.Date(2026, 11, 21, 8, 0, 0, 123456000, time.UTC)
 	entry := func(i int) audit.Entry {
 		return audit.Entry{At: at.Add(time.Duration(i) * time.Second), Event: audit.CallRefused, RequestID: fmt.Sprint(i),
-			Subject: fmt.Sprint("subject-", i%2), Operation: "CreateRun", Method: "POST", Path: "/a\u2028\"<ü>"}
+			Subject: fmt.Sprint("subject-", i%2), Project: []string{"", "web"}[i%2], Operation: "CreateRun", Method: "POST", Path: "/a\u2028\"<ü>"}
 	}
 	all := storage.AuditFilter{Limit: 500}
 
@@ -66,6 +67,8 @@ func auditFilters(t *testing.T, record storage.Audit, at time.Time) {
 		"a page":            {storage.AuditFilter{Limit: 7}, 7},
 		"behind an entry":   {storage.AuditFilter{After: 38, Limit: 500}, 2},
 		"behind the end":    {storage.AuditFilter{After: 40, Limit: 500}, 0},
+		"behind everything": {storage.AuditFilter{After: math.MaxInt64, Limit: 500}, 0},
+		"a project":         {storage.AuditFilter{Project: "web", Limit: 500}, 20},
 		"a subject":         {storage.AuditFilter{Subject: "subject-1", Limit: 500}, 20},
 		"nobody":            {storage.AuditFilter{Subject: "'; drop table audit_entries; --", Limit: 500}, 0},
 		"an operation":      {storage.AuditFilter{Operation: "CreateRun", Limit: 500}, 40},

@@ -73,6 +73,7 @@ func (a *AuditRecord) Entries(ctx context.Context, tenant string, f storage.Audi
 		case l.row.Seq <= f.After,
 			!f.From.IsZero() && e.At.Before(f.From), !f.To.IsZero() && !e.At.Before(f.To),
 			f.Subject != "" && e.Subject != f.Subject, f.Operation != "" && e.Operation != f.Operation,
+			f.Project != "" && e.Project != f.Project,
 			f.Event != "" && e.Event != f.Event, len(rows) == f.Limit:
 		default:
 			rows = append(rows, l.row)

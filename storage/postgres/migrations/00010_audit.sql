@@ -22,6 +22,7 @@ create table audit_entries (
   event     text collate "C" not null,
   subject   text collate "C" not null,
   operation text collate "C" not null,
+  project   text collate "C" not null,
   line      text not null,
   primary key (tenant, seq),
   foreign key (tenant) references audit_heads (tenant)
