@@ -74,22 +74,30 @@ func (a attempt) send(t *testing.T, w *frontendtest.World, client *http.Client, 
 }
 
 // TestTamperedCredentialsAreRefused sends every spoilt token with a proof that fits
-// it, and every spoilt proof with a good token, to every operation, under both
-// schemes: none is accepted, and each is refused for what is wrong with it.
+// it, and every spoilt proof with a good token, to every operation, to some under
+// both schemes: none is accepted, and each is refused for what is wrong with it.
 func TestTamperedCredentialsAreRefused(t *testing.T) {
 	w := frontendtest.New(t)
-	// The contract is checked under one of the schemes: the answers are the same.
-	clients := map[string]*http.Client{"DPoP": w.Client(t), "Bearer": http.DefaultClient}
+	// The contract is checked where both schemes are tried: refusals are all alike.
+	contract := w.Client(t)
 	f := newForge(t, w)
 	tokens, proofs := f.tokens(), f.proofs()
 	require.GreaterOrEqual(t, len(tokens), 30, "mutations of the JWT")
 	f.requireThreeOfEach(proofs)
 	sent := 0
 	for _, to := range endpoints(t) {
-		for _, scheme := range []string{"DPoP", "Bearer"} {
+		schemes := []string{"DPoP"}
+		if to == me || to.name == "CreateRun" { // the scheme is read before the operation is known
+			schemes = append(schemes, "Bearer")
+		}
+		client := http.DefaultClient
+		if len(schemes) > 1 {
+			client = contract
+		}
+		for _, scheme := range schemes {
 			for name, spoilt := range tokens {
 				t.Run(to.name+"/"+scheme+"/token/"+name, func(t *testing.T) {
-					attempt{scheme, spoilt.token, []string{f.proof(w, to, spoilt.token)}, spoilt.reason, "invalid_token"}.send(t, w, clients[scheme], to)
+					attempt{scheme, spoilt.token, []string{f.proof(w, to, spoilt.token)}, spoilt.reason, "invalid_token"}.send(t, w, client, to)
 				})
 				sent++
 			}
@@ -101,7 +109,7 @@ func TestTamperedCredentialsAreRefused(t *testing.T) {
 					if spoilt.wanted != "" {
 						challenge = "use_dpop_nonce"
 					}
-					attempt{scheme, f.token, spoilt.make(w.URL, to), string(spoilt.reason), challenge}.send(t, w, clients[scheme], to)
+					attempt{scheme, f.token, spoilt.make(w.URL, to), string(spoilt.reason), challenge}.send(t, w, client, to)
 				})
 				sent++
 			}
