@@ -73,7 +73,7 @@ func (w World) Judge(ctx context.Context, ref export.Ref, want Expect) ([]string
 	}
 	defer survey.Close() //nolint:errcheck // only read
 	j := &judgement{World: w, ctx: ctx, admin: admin, files: survey, ref: ref, want: want}
-	for _, look := range []func() error{j.run, j.journal, j.outbox, j.slots, j.blobs, j.divergences, j.archive} {
+	for _, look := range []func() error{j.run, j.journal, j.outbox, j.report, j.slots, j.blobs, j.divergences, j.archive} {
 		if err := look(); err != nil {
 			return nil, fmt.Errorf("judge run %s: %w", ref.RunID, err)
 		}
