@@ -50,7 +50,7 @@ var plantedBugs = []plantedBug{
 	{"an attempt's number is used again after a reset", "activities/export.go",
 		"return info.ScheduledTime.UnixMilli()*attemptsPerSchedule + min(int64(info.Attempt), attemptsPerSchedule-1)", "return int64(info.Attempt)",
 		"./activities", "Attempt"},
-	{"a key is taken for another request", "storage/postgres/runs.go",
+	{"a key is taken for another request", "storage/postgres/idempotency.go",
 		"	if bundle.Digest(hash) != idem.RequestHash {", "	if bundle.Digest(hash).IsZero() {", "./storage/postgres", "Idempot|Key|Run"},
 	{"one run too many works at once", "storage/postgres/runs_queue.go",
 		"p.slot = waiting == 0 && active < limits.Active;", "p.slot = waiting == 0 && active <= limits.Active;", "./storage/postgres", "Queue|Cap|Slot"},
