@@ -13,6 +13,7 @@ import (
 	"github.com/stella-ops/exportcenter/frontend"
 	"github.com/stella-ops/exportcenter/frontend/frontendtest"
 	"github.com/stella-ops/exportcenter/internal/devissuer"
+	"github.com/stella-ops/exportcenter/signing/dpop"
 )
 
 // stella runs a command in this process and gives what it said.
@@ -78,7 +79,14 @@ func TestLogin(t *testing.T) {
 	require.NoError(t, os.WriteFile(filepath.Join(dir, tokenFile), []byte("{"), 0o600))
 	_, err = stella(t, "whoami")
 	require.NoError(t, err)
-	// The key is what counts: another one is no use, and the token is not used with it.
+	// The key is what counts: a token is not used with another, and without one nothing is.
+	key, err := dpop.NewKey()
+	require.NoError(t, err)
+	pem, err := key.PEM()
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(filepath.Join(dir, keyFile), pem, 0o600))
+	_, err = stella(t, "whoami")
+	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(filepath.Join(dir, keyFile), []byte("x"), 0o600))
 	_, err = stella(t, "whoami")
 	require.Equal(t, exitAuth, exitCode(err))

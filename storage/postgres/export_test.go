@@ -8,6 +8,7 @@ import (
 	"github.com/pressly/goose/v3"
 
 	"github.com/stella-ops/exportcenter/ledger"
+	"github.com/stella-ops/exportcenter/storage"
 )
 
 // For tests in postgres_test.
@@ -26,6 +27,16 @@ func NewestMigration() (newest int64, err error) {
 		return nil
 	})
 	return newest, err
+}
+
+// GiveRuns is the second half of Claim: what it does when it was found that there
+// is something to give out.
+func (db *DB) GiveRuns(ctx context.Context, tenant string, slots int, at time.Time) (given []storage.Waiting, err error) {
+	err = db.WithTenant(ctx, tenant, func(tx pgx.Tx) error {
+		given, err = giveRuns(ctx, tx, tenant, slots, at)
+		return err
+	})
+	return given, err
 }
 
 // HasMigration says whether there is a migration of this number.
