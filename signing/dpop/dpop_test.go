@@ -212,3 +212,18 @@ func FuzzParseKey(f *testing.F) {
 		}
 	})
 }
+
+func BenchmarkCheck(b *testing.B) {
+	key, err := dpop.NewKey()
+	require.NoError(b, err)
+	want := dpop.Request{Method: "GET", Targets: []string{"https://api.test/"}, Token: "token", Thumbprint: key.Thumbprint(), Now: now}
+	proof, err := key.Proof(dpop.Claims{Method: "GET", Address: "https://api.test/", Token: "token", Now: now})
+	require.NoError(b, err)
+	headers := []string{proof}
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := dpop.Check(headers, want); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
