@@ -203,12 +203,16 @@ func TestManyCallsShareAnAppend(t *testing.T) {
 	var group sync.WaitGroup
 	c := newCaller(t, w, "acme")
 	c.token = w.Issuer.Token(t, "acme", "export:read")
-	for range calls {
-		group.Go(func() {
-			if a := c.send("POST", runsPath, `{}`); a.Status != 403 {
-				t.Errorf("status %d", a.Status)
-			}
-		})
+	call := func() {
+		if a := c.send("POST", runsPath, `{}`); a.Status != 403 {
+			t.Errorf("status %d", a.Status)
+		}
+	}
+	group.Go(call)
+	// Until the first is being written, whoever comes is written with it.
+	require.Eventually(t, func() bool { return appends.Load() == 1 }, 10*time.Second, time.Millisecond)
+	for range calls - 1 {
+		group.Go(call)
 	}
 	require.Eventually(t, func() bool { return frontend.WaitingForRecord(w.Server, "acme") == calls-1 }, 10*time.Second, time.Millisecond)
 	release()
