@@ -5,12 +5,11 @@ import (
 
 	"github.com/stella-ops/exportcenter/bundle"
 	"github.com/stella-ops/exportcenter/export"
-	"github.com/stella-ops/exportcenter/storage"
 )
 
 // DownloadRun gives the bundle: a view computed over the run's blobs, so that
 // the first byte does not wait for the last. A blob is compared with its digest
-// before a byte of it is given (storage.OpenVerified): a range costs its own bytes
+// before a byte of it is given (openCompared): a range costs its own bytes
 // and those of the blobs in which it begins and ends. The run's row is read each
 // time; where the files lie in the archive is remembered (outlines).
 func (h handlers) DownloadRun(ctx context.Context, req DownloadRunRequestObject) (DownloadRunResponseObject, error) {
@@ -23,7 +22,7 @@ func (h handlers) DownloadRun(ctx context.Context, req DownloadRunRequestObject)
 		return nil, err
 	}
 	view := outline.View(func(m bundle.Member) (bundle.Source, error) {
-		blob, err := storage.OpenVerified(ctx, h.cfg.Objects, run.Tenant, m.Digest, m.Size)
+		blob, err := h.openCompared(ctx, run.Tenant, m.Digest, m.Size)
 		return blob, lost(err)
 	})
 	return archiveResponse{server: h.Server, call: callOf(ctx), run: run, view: view}, nil

@@ -57,6 +57,15 @@ func (r *recent[K, V]) put(key K, value V, weight int) {
 	}
 }
 
+// drop forgets the value of key.
+func (r *recent[K, V]) drop(key K) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if place, ok := r.places[key]; ok {
+		r.forget(place)
+	}
+}
+
 // forget removes a value, for the holder of the lock.
 func (r *recent[K, V]) forget(place *list.Element) {
 	gone := r.order.Remove(place).(*remembered[K, V])

@@ -14,6 +14,7 @@ import (
 
 	"github.com/stella-ops/exportcenter/internal/clock"
 	"github.com/stella-ops/exportcenter/signing/dpop"
+	"github.com/stella-ops/exportcenter/storage"
 )
 
 // Limits of the HTTP server. Streams extend the two timeouts as they move.
@@ -30,16 +31,18 @@ const (
 // follows from bytes that never change (outlines, verified tokens), so any number
 // of them can run beside each other.
 type Server struct {
-	cfg          Config
-	echo         *echo.Echo
-	verifier     Verifier
-	clock        clock.Clock
-	ids          clock.IDs
-	log          *slog.Logger
-	outlines     *outlines
-	imports      *importGate
-	events       *eventHub
-	verifies     *verifyGate
+	cfg      Config
+	echo     *echo.Echo
+	verifier Verifier
+	clock    clock.Clock
+	ids      clock.IDs
+	log      *slog.Logger
+	outlines *outlines
+	imports  *importGate
+	events   *eventHub
+	verifies *verifyGate
+	// checkpoints are of blobs that were compared as a whole.
+	checkpoints  *recent[blobName, storage.Checkpoints]
 	prices       chan struct{} // a token per dry run
 	pen          *auditPen
 	notices      daily
@@ -71,15 +74,17 @@ func New(cfg Config) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{cfg: cfg, verifier: cfg.Verifier, clock: cfg.Clock, ids: cfg.IDs, log: cfg.Log,
-		outlines:  newOutlines(outlineFiles, cfg.Runs.Files),
-		imports:   newImportGate(),
-		verifies:  newVerifyGate(),
-		events:    newEventHub(cfg.Journal, cfg.Streams, cfg.Log),
-		prices:    make(chan struct{}, pricesAtOnce),
-		pen:       newAuditPen(cfg.Audit),
-		admission: newAdmission(cfg.Rates),
-		closed:    &closedTenants{read: cfg.Tenants.ClosedTenants, clock: cfg.Clock},
-		scopes:    scopes, onLoopback: cfg.PublicURL == "" || dpop.OnLoopback(cfg.PublicURL)}
+		outlines: newOutlines(outlineFiles, cfg.Runs.Files),
+		imports:  newImportGate(),
+		verifies: newVerifyGate(),
+
+		checkpoints: newRecent[blobName, storage.Checkpoints](checkpointBytes),
+		events:      newEventHub(cfg.Journal, cfg.Streams, cfg.Log),
+		prices:      make(chan struct{}, pricesAtOnce),
+		pen:         newAuditPen(cfg.Audit),
+		admission:   newAdmission(cfg.Rates),
+		closed:      &closedTenants{read: cfg.Tenants.ClosedTenants, clock: cfg.Clock},
+		scopes:      scopes, onLoopback: cfg.PublicURL == "" || dpop.OnLoopback(cfg.PublicURL)}
 	if s.descriptions, err = describe(Spec); err != nil {
 		return nil, err
 	}

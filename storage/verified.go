@@ -29,15 +29,33 @@ const verifiedChunk = 64 << 10
 // 64 KiB of the blob; a blob up to 64 KiB is read once, a larger one twice.
 // ReadAt may be called by many at once; one reads at a time.
 func OpenVerified(ctx context.Context, from Opener, tenant string, digest bundle.Digest, size int64) (Blob, error) {
+	blob, _, err := OpenCompared(ctx, from, tenant, digest, size, nil)
+	return blob, err
+}
+
+// Checkpoints are the states of the hash before each chunk of a blob, as they were
+// when all of it had its digest. Nobody changes them.
+type Checkpoints [][]byte
+
+// OpenCompared is OpenVerified for a blob that was compared before: with the
+// checkpoints of then, it is not read as a whole again, and each chunk is compared
+// before it is given. A blob that has changed since is noticed at the chunk that has,
+// behind the chunks before it, which have not. nil compares all of it; the checkpoints
+// are given for the next time.
+func OpenCompared(ctx context.Context, from Opener, tenant string, digest bundle.Digest, size int64, known Checkpoints) (Blob, Checkpoints, error) {
 	blob, err := OpenExact(ctx, from, tenant, digest, size)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	v := &verified{blob: blob, digest: digest, size: size, hash: sha256.New(), chunk: chunks.Get().(*[verifiedChunk]byte), held: -1}
-	if err := v.compare(ctx); err != nil {
-		return nil, errors.Join(fmt.Errorf("blob %s: %w", digest, err), v.Close())
+	if len(known) > 0 && int64(len(known)) == (size+verifiedChunk-1)/verifiedChunk {
+		v.states = known
+		return v, known, nil
 	}
-	return v, nil
+	if err := v.compare(ctx); err != nil {
+		return nil, nil, errors.Join(fmt.Errorf("blob %s: %w", digest, err), v.Close())
+	}
+	return v, v.states, nil
 }
 
 // chunks are buffers of blobs that were closed.
@@ -47,7 +65,7 @@ var chunks = sync.Pool{New: func() any { return new([verifiedChunk]byte) }}
 type verified struct {
 	digest bundle.Digest
 	size   int64
-	states [][]byte // the hash's state before each chunk; the state after the last is the digest
+	states Checkpoints // the hash's state before each chunk; the state after the last is the digest
 
 	mu    sync.Mutex
 	blob  Blob

@@ -196,3 +196,48 @@ func TestSmallBlobsAreReadOnce(t *testing.T) {
 	require.NoError(t, err)
 	require.EqualValues(t, 1, d.reads.Load())
 }
+
+// With the checkpoints of before a blob is read once, and no wrong byte of it comes
+// out all the same; with those of another blob none at all.
+func TestABlobThatWasComparedIsReadOnce(t *testing.T) {
+	content := noise(5*64<<10 + 7)
+	digest := bundle.DigestOf(content)
+	d := newDisk(content)
+	open := func(known storage.Checkpoints) (storage.Blob, storage.Checkpoints, int64) {
+		t.Helper()
+		before := d.reads.Load()
+		blob, found, err := storage.OpenCompared(t.Context(), d, "acme", digest, d.size, known)
+		require.NoError(t, err)
+		return blob, found, d.reads.Load() - before
+	}
+	first, known, reads := open(nil)
+	require.Equal(t, int64(6), reads)
+	require.Len(t, known, 6)
+	require.NoError(t, first.Close())
+	second, again, reads := open(known)
+	require.Zero(t, reads, "nothing is read before it is wanted")
+	require.Equal(t, known, again)
+	got, err := io.ReadAll(io.NewSectionReader(second, 0, d.size))
+	require.NoError(t, err)
+	require.Equal(t, content, got)
+
+	for chunk := range 6 {
+		third, _, _ := open(known)
+		at := chunk * 64 << 10
+		d.change(func(b []byte) []byte { b[at] ^= 1; return b })
+		got, err := io.ReadAll(io.NewSectionReader(third, 0, d.size))
+		require.ErrorIs(t, err, storage.ErrCorrupt, "chunk %d", chunk)
+		require.Equal(t, content[:at], got, "what is before it is right")
+		d.change(func(b []byte) []byte { b[at] ^= 1; return b })
+	}
+
+	other := noise(6 * 64 << 10)
+	other[0] ^= 1
+	_, foreign, err := storage.OpenCompared(t.Context(), newDisk(other), "acme", bundle.DigestOf(other), int64(len(other)), nil)
+	require.NoError(t, err)
+	fourth, _, _ := open(foreign)
+	_, err = fourth.ReadAt(make([]byte, 1), 0)
+	require.ErrorIs(t, err, storage.ErrCorrupt)
+	_, _, reads = open(known[:3])
+	require.Equal(t, int64(6), reads, "too few checkpoints are none")
+}
