@@ -15,13 +15,10 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/stella-ops/exportcenter/frontend"
-	"github.com/stella-ops/exportcenter/internal/testkit"
 	"github.com/stella-ops/exportcenter/storage"
 	"github.com/stella-ops/exportcenter/storage/postgres"
 	"github.com/stella-ops/exportcenter/storage/postgres/pgtest"
 )
-
-func TestMain(m *testing.M) { os.Exit(testkit.Main(m)) }
 
 // BenchmarkFirstByte is the time from a request to the first byte of a bundle,
 // beside a bare http.ServeContent over a file of the same bytes: from the beginning,

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -32,6 +33,9 @@ type Contract struct {
 	mu   sync.Mutex
 	seen map[string]bool
 }
+
+// answered are the "operation status" pairs of all contracts of this process.
+var answered sync.Map
 
 // NewContract makes a Contract over the default transport.
 func NewContract(t testing.TB) *Contract {
@@ -68,6 +72,7 @@ func (c *Contract) RoundTrip(req *http.Request) (*http.Response, error) {
 	c.mu.Lock()
 	c.seen[route.Operation.OperationID+" "+strconv.Itoa(resp.StatusCode)] = true
 	c.mu.Unlock()
+	answered.Store(route.Operation.OperationID+" "+strconv.Itoa(resp.StatusCode), true)
 	if err := c.check(req, resp, route, params); err != nil {
 		c.t.Errorf("%s %s answered %d against the OpenAPI document: %v", req.Method, req.URL.Path, resp.StatusCode, err)
 	}
@@ -131,4 +136,25 @@ func (l *lineChecker) Read(p []byte) (int, error) {
 		}
 	}
 	return n, err
+}
+
+// Unanswered lists the "operation status" pairs of the OpenAPI document that no
+// server of this process has answered with, sorted.
+func Unanswered() (missing []string, err error) {
+	doc, err := openapi3.NewLoader().LoadFromData(frontend.Spec)
+	if err != nil {
+		return nil, err
+	}
+	for _, item := range doc.Paths.Map() {
+		for _, op := range item.Operations() {
+			for status := range op.Responses.Map() {
+				pair := op.OperationID + " " + status
+				if _, seen := answered.Load(pair); !seen {
+					missing = append(missing, pair)
+				}
+			}
+		}
+	}
+	slices.Sort(missing)
+	return missing, nil
 }

@@ -68,7 +68,7 @@ func New(t testing.TB, change ...func(*frontend.Config)) *World {
 	cfg := frontend.Config{
 		Runs: w.Runs, Journal: w.Runs, Records: w.Records, Profiles: w.Profiles, Objects: w.Objects, Ledger: w.Ledger, Catalog: Catalog{w.Ledger}, Parse: ParseAnything, Starter: w.Starter, Verifier: verifier,
 		Proofs: w.Proofs, Tenants: w.Tenants, Audit: w.Audit, Notices: w.Notices,
-		Rates:    frontend.Rates{PerSecond: 1e6, Burst: 1e6}, // its clock stands still, so no bucket fills again
+		Rates:    frontend.Rates{PerSecond: 1e6, Burst: 1e6, AtOnce: 1e6, InAll: 1e6, Streams: 1e6}, // who tests them sets them
 		Adapters: kinds,
 		Ready:    []frontend.Check{{Name: "keys", Run: keys.Check}},
 		Clock:    w.Now, IDs: w.nextID,
