@@ -6938,8 +6938,6 @@ type GetOpenAPIResponse struct {
 	ApplicationVndExportDiscoveryJSON200 *DiscoveryIndex
 	// YAML200 the response for an HTTP 200 `application/yaml` response
 	YAML200 *openapi_types.File
-	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
-	ApplicationProblemJSON400 *BadRequest
 	// ApplicationProblemJSON406 the response for an HTTP 406 `application/problem+json` response
 	ApplicationProblemJSON406 *NotAcceptable
 	// ApplicationProblemJSON412 the response for an HTTP 412 `application/problem+json` response
@@ -6963,11 +6961,6 @@ func (r GetOpenAPIResponse) GetApplicationVndExportDiscoveryJSON200() *Discovery
 // GetYAML200 returns the response for an HTTP 200 `application/yaml` response
 func (r GetOpenAPIResponse) GetYAML200() *openapi_types.File {
 	return r.YAML200
-}
-
-// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
-func (r GetOpenAPIResponse) GetApplicationProblemJSON400() *BadRequest {
-	return r.ApplicationProblemJSON400
 }
 
 // GetApplicationProblemJSON406 returns the response for an HTTP 406 `application/problem+json` response
@@ -10975,8 +10968,6 @@ type GetProfileSchemaResponse struct {
 	HTTPResponse *http.Response
 	// ApplicationSchemaJSON200 the response for an HTTP 200 `application/schema+json` response
 	ApplicationSchemaJSON200 *map[string]interface{}
-	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
-	ApplicationProblemJSON400 *BadRequest
 	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
 	ApplicationProblemJSON404 *NotFound
 	// ApplicationProblemJSON412 the response for an HTTP 412 `application/problem+json` response
@@ -10992,11 +10983,6 @@ type GetProfileSchemaResponse struct {
 // GetApplicationSchemaJSON200 returns the response for an HTTP 200 `application/schema+json` response
 func (r GetProfileSchemaResponse) GetApplicationSchemaJSON200() *map[string]interface{} {
 	return r.ApplicationSchemaJSON200
-}
-
-// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
-func (r GetProfileSchemaResponse) GetApplicationProblemJSON400() *BadRequest {
-	return r.ApplicationProblemJSON400
 }
 
 // GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
@@ -12358,13 +12344,6 @@ func ParseGetOpenAPIResponse(rsp *http.Response) (*GetOpenAPIResponse, error) {
 
 	case rsp.StatusCode == 304:
 		break // No content-type
-
-	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
-		var dest BadRequest
-		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
-			return nil, err
-		}
-		response.ApplicationProblemJSON400 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 406:
 		var dest NotAcceptable
@@ -17165,13 +17144,6 @@ func ParseGetProfileSchemaResponse(rsp *http.Response) (*GetProfileSchemaRespons
 
 	case rsp.StatusCode == 304:
 		break // No content-type
-
-	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
-		var dest BadRequest
-		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
-			return nil, err
-		}
-		response.ApplicationProblemJSON400 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
 		var dest NotFound

@@ -4248,22 +4248,6 @@ func (response GetOpenAPI304Response) VisitGetOpenAPIResponse(w http.ResponseWri
 	return nil
 }
 
-type GetOpenAPI400ApplicationProblemPlusJSONResponse struct {
-	BadRequestApplicationProblemPlusJSONResponse
-}
-
-func (response GetOpenAPI400ApplicationProblemPlusJSONResponse) VisitGetOpenAPIResponse(w http.ResponseWriter) error {
-
-	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.WriteHeader(400)
-	_, err := buf.WriteTo(w)
-	return err
-}
-
 type GetOpenAPI406ApplicationProblemPlusJSONResponse struct {
 	NotAcceptableApplicationProblemPlusJSONResponse
 }
@@ -9910,22 +9894,6 @@ type GetProfileSchema304Response struct {
 func (response GetProfileSchema304Response) VisitGetProfileSchemaResponse(w http.ResponseWriter) error {
 	w.WriteHeader(304)
 	return nil
-}
-
-type GetProfileSchema400ApplicationProblemPlusJSONResponse struct {
-	BadRequestApplicationProblemPlusJSONResponse
-}
-
-func (response GetProfileSchema400ApplicationProblemPlusJSONResponse) VisitGetProfileSchemaResponse(w http.ResponseWriter) error {
-
-	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.WriteHeader(400)
-	_, err := buf.WriteTo(w)
-	return err
 }
 
 type GetProfileSchema404ApplicationProblemPlusJSONResponse struct {

@@ -21,13 +21,15 @@ const installation = "_"
 const (
 	// proofsAtOnce bounds what one statement records.
 	proofsAtOnce = 256
+	// proofsWaiting bounds how many wait: more would be answered too late.
+	proofsWaiting = 16 * proofsAtOnce
 	// proofPatience bounds the wait for the database. A client's proof would not
 	// outlive much more.
 	proofPatience = 3 * time.Second
 	// proofSweep is how often a process removes expired proofs, and proofsSwept how
 	// many at most: more than 1,000 requests a second leave.
 	proofSweep  = 10 * time.Second
-	proofsSwept = 20_000
+	proofsSwept = 100_000
 )
 
 // Proofs is the memory of used DPoP proofs that all API processes share. Requests
@@ -54,10 +56,18 @@ type proofUse struct {
 	done  chan error // of one
 }
 
+var errProofsWaiting = errors.New("too many proofs wait to be recorded")
+
 // Use implements storage.Proofs.
 func (p *Proofs) Use(ctx context.Context, proof storage.Proof, now time.Time) error {
+	ctx, cancel := context.WithTimeout(ctx, proofPatience)
+	defer cancel()
 	use := &proofUse{proof: proof, now: now, done: make(chan error, 1)}
 	p.mu.Lock()
+	if len(p.waiting) >= proofsWaiting {
+		p.mu.Unlock()
+		return errProofsWaiting
+	}
 	p.waiting = append(p.waiting, use)
 	if !p.busy {
 		p.busy = true
@@ -123,7 +133,7 @@ with epoch as (
   select nonce, clock_timestamp() < since + $4::interval as amnesia from dpop_epochs where tenant = '_'
 ), used as (
   insert into dpop_proofs (tenant, id, expires_at)
-  select '_', asked.id, $3 from unnest($1::bytea[], $2::text[]) asked (id, nonce), epoch
+  select '_', asked.id, clock_timestamp() + $3::interval from unnest($1::bytea[], $2::text[]) asked (id, nonce), epoch
   where not epoch.amnesia or asked.nonce = epoch.nonce
   on conflict do nothing returning id
 )
@@ -137,7 +147,6 @@ func (p *Proofs) insert(ctx context.Context, batch []*proofUse) (proofAnswer, er
 	for i, use := range batch {
 		ids[i], nonces[i] = use.proof.ID[:], use.proof.Nonce
 	}
-	expires := batch[0].now.Add(storage.ProofKept)
 	for {
 		var answer proofAnswer
 		err := p.db.installationOnce(ctx, insertProofs, func(row pgx.Row) error {
@@ -150,7 +159,7 @@ func (p *Proofs) insert(ctx context.Context, batch []*proofUse) (proofAnswer, er
 				answer.recorded[[32]byte(id)] = struct{}{}
 			}
 			return nil
-		}, ids, nonces, expires, storage.ProofAmnesia)
+		}, ids, nonces, storage.ProofKept, storage.ProofAmnesia)
 		if !errors.Is(err, pgx.ErrNoRows) {
 			return answer, err
 		}
@@ -175,15 +184,17 @@ func (p *Proofs) sweepIfDue(now time.Time) {
 	go func() {
 		ctx, cancel := context.WithTimeout(context.Background(), proofPatience)
 		defer cancel()
-		p.db.installationOnce(ctx, sweepProofs, nil, now, proofsSwept) //nolint:errcheck // tried again
+		p.db.installationOnce(ctx, sweepProofs, nil, proofsSwept) //nolint:errcheck // tried again
 	}()
 }
 
-// One process sweeps at a time: two could wait for each other in a circle.
+// The database's clock decides what has expired, as it does for how long a proof is
+// kept: a process whose clock is ahead must not forget for all others. One process
+// sweeps at a time: two could wait for each other in a circle.
 const sweepProofs = `
 with mine as materialized (select pg_try_advisory_xact_lock(1685090160) as turn)
 delete from dpop_proofs where (select turn from mine) and tenant = '_' and id = any (array(
-  select id from dpop_proofs where tenant = '_' and expires_at < $1 order by expires_at limit $2))`
+  select id from dpop_proofs where tenant = '_' and expires_at < clock_timestamp() order by expires_at limit $1))`
 
 // installationOnce runs one statement on the installation's own rows, in a
 // transaction of its own and one round trip. scan gets the one row, when it is set.
