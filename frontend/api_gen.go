@@ -9944,22 +9944,6 @@ func (response GetProfileSchema500ApplicationProblemPlusJSONResponse) VisitGetPr
 	return err
 }
 
-type GetProfileSchema503ApplicationProblemPlusJSONResponse struct {
-	UnavailableApplicationProblemPlusJSONResponse
-}
-
-func (response GetProfileSchema503ApplicationProblemPlusJSONResponse) VisitGetProfileSchemaResponse(w http.ResponseWriter) error {
-
-	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.WriteHeader(503)
-	_, err := buf.WriteTo(w)
-	return err
-}
-
 type ListProfilesV1RequestObject struct {
 	Params ListProfilesV1Params
 }
