@@ -82,7 +82,8 @@ type Auth struct {
 	// JWKS is the path or http(s) URL of the issuer's key set.
 	JWKS string `yaml:"jwks"`
 	// RequireDPoP refuses tokens that are bound to no key (RFC 9449). It is on unless
-	// PublicURL is on loopback, and cannot be switched off elsewhere.
+	// PublicURL is on loopback, and cannot be switched off elsewhere. It must be said
+	// when PublicURL is and Listen is not.
 	RequireDPoP *bool `yaml:"requireDPoP,omitempty"`
 }
 
@@ -93,9 +94,12 @@ func (c Config) DPoP() (required bool, err error) {
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
 		return true, fmt.Errorf("publicURL %q: want http(s)://host[:port][/path], the address that clients call; their DPoP proofs name it", c.PublicURL)
 	}
-	ip := net.ParseIP(u.Hostname())
-	loopback := u.Hostname() == "localhost" || ip != nil && ip.IsLoopback()
+	loopback := onLoopback(u.Hostname())
+	host, _, _ := net.SplitHostPort(c.Listen)
 	switch wanted := c.Auth.RequireDPoP; {
+	case wanted == nil && loopback && !onLoopback(host):
+		return true, fmt.Errorf("auth.requireDPoP is not set: clients call %s, but %q is open to others; set it to true, "+
+			"or to false when nobody else reaches that port", c.PublicURL, c.Listen)
 	case wanted == nil:
 		return !loopback, nil
 	case !*wanted && !loopback:
@@ -104,6 +108,11 @@ func (c Config) DPoP() (required bool, err error) {
 	default:
 		return *wanted, nil
 	}
+}
+
+func onLoopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 // Exports bounds the runs of one tenant; 0 = the default.

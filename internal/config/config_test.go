@@ -53,24 +53,28 @@ func TestLoad(t *testing.T) {
 func TestDPoPIsRequiredAwayFromLoopback(t *testing.T) {
 	yes, no := true, false
 	tests := []struct {
+		listen    string
 		publicURL string
 		setting   *bool
 		required  bool
 		err       string
 	}{
-		{"https://export.example", nil, true, ""},
-		{"https://export.example/center", &yes, true, ""},
-		{"https://export.example", &no, true, "auth.requireDPoP"},
-		{"http://127.0.0.1.example", &no, true, "auth.requireDPoP"},
-		{"http://127.0.0.1:8480", nil, false, ""},
-		{"http://[::1]:8480", &no, false, ""},
-		{"http://localhost:8480", &yes, true, ""},
-		{"", &no, true, "publicURL"},
-		{"export.example", nil, true, "publicURL"},
-		{"https://user:secret@export.example", nil, true, "publicURL"},
+		{"0.0.0.0:8480", "https://export.example", nil, true, ""},
+		{"0.0.0.0:8480", "https://export.example/center", &yes, true, ""},
+		{"0.0.0.0:8480", "https://export.example", &no, true, "auth.requireDPoP"},
+		{"0.0.0.0:8480", "http://127.0.0.1.example", &no, true, "auth.requireDPoP"},
+		{"127.0.0.1:8480", "http://127.0.0.1:8480", nil, false, ""},
+		{"[::1]:8480", "http://[::1]:8480", &no, false, ""},
+		{"localhost:8480", "http://localhost:8480", &yes, true, ""},
+		{"0.0.0.0:8480", "http://127.0.0.1:8480", nil, true, "open to others"},
+		{":8480", "http://127.0.0.1:8480", nil, true, "open to others"},
+		{"0.0.0.0:8480", "http://127.0.0.1:8480", &no, false, ""},
+		{"127.0.0.1:8480", "", &no, true, "publicURL"},
+		{"127.0.0.1:8480", "export.example", nil, true, "publicURL"},
+		{"127.0.0.1:8480", "https://user:secret@export.example", nil, true, "publicURL"},
 	}
 	for _, tt := range tests {
-		c := config.Config{PublicURL: tt.publicURL, Auth: config.Auth{RequireDPoP: tt.setting}}
+		c := config.Config{Listen: tt.listen, PublicURL: tt.publicURL, Auth: config.Auth{RequireDPoP: tt.setting}}
 		required, err := c.DPoP()
 		require.Equal(t, tt.required, required, tt.publicURL)
 		if tt.err == "" {
