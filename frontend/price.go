@@ -30,7 +30,7 @@ const (
 func (s *Server) price(ctx context.Context, run export.Run) (PriceTag, error) {
 	ctx, cancel := context.WithTimeout(ctx, pricePatience)
 	defer cancel()
-	done, err := s.turn(ctx)
+	done, err := s.prices.take(ctx, run.Tenant)
 	if err != nil {
 		return PriceTag{}, err
 	}
@@ -40,16 +40,6 @@ func (s *Server) price(ctx context.Context, run export.Run) (PriceTag, error) {
 		return tag, fmt.Errorf("dry run: %w", err)
 	}
 	return tag, nil
-}
-
-// turn waits for one of the few places of those who read a whole ledger.
-func (s *Server) turn(ctx context.Context) (done func(), err error) {
-	select {
-	case s.prices <- struct{}{}:
-		return func() { <-s.prices }, nil
-	case <-ctx.Done():
-		return nil, export.Errorf(export.CodeUnavailable, "other dry runs are being counted; try again")
-	}
 }
 
 func (s *Server) priceOf(ctx context.Context, run export.Run) (PriceTag, error) {

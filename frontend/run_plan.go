@@ -47,7 +47,7 @@ func (h handlers) GetRunPlan(ctx context.Context, req GetRunPlanRequestObject) (
 		plan.NextCursor = strconv.Itoa(next)
 	}
 	if req.Params.Excluded != nil && *req.Params.Excluded {
-		done, err := h.turn(ctx)
+		done, err := h.prices.take(ctx, run.Tenant)
 		if err != nil {
 			return nil, err
 		}

@@ -43,7 +43,7 @@ type Server struct {
 	verifies *verifyGate
 	// checkpoints are of blobs that were compared as a whole.
 	checkpoints  *recent[blobName, storage.Checkpoints]
-	prices       chan struct{} // a token per dry run
+	prices       *turns
 	pen          *auditPen
 	notices      daily
 	refusals     *refusals
@@ -80,7 +80,7 @@ func New(cfg Config) (*Server, error) {
 
 		checkpoints: newRecent[blobName, storage.Checkpoints](checkpointBytes),
 		events:      newEventHub(cfg.Journal, cfg.Streams, cfg.Log),
-		prices:      make(chan struct{}, pricesAtOnce),
+		prices:      newTurns(pricesAtOnce),
 		pen:         newAuditPen(cfg.Audit),
 		admission:   newAdmission(cfg.Rates),
 		closed:      &closedTenants{read: cfg.Tenants.ClosedTenants, clock: cfg.Clock},
