@@ -28,6 +28,9 @@ func (o *OrchestratorExports) Record(ctx context.Context, tenant, project string
 	var stored orchestrator.Record
 	var verdict orchestrator.Verdict
 	err := o.db.WithTenant(ctx, tenant, func(tx pgx.Tx) (err error) {
+		if err := notOurs(ctx, tx, r); err != nil {
+			return err
+		}
 		stored, verdict, err = record(ctx, tx, projectColumn(project), r, by, at)
 		return err
 	})
@@ -35,6 +38,18 @@ func (o *OrchestratorExports) Record(ctx context.Context, tenant, project string
 		return stored, "", fmt.Errorf("record an export: %w", err)
 	}
 	return stored, verdict, nil
+}
+
+// notOurs refuses a report of a run of ours: those we report ourselves, and what
+// somebody said of one before its end would stand in the way of that.
+func notOurs(ctx context.Context, tx pgx.Tx, r orchestrator.Record) error {
+	var ours bool
+	err := tx.QueryRow(ctx, "select exists (select from export_runs where tenant = $1 and id = $2)", r.TenantID, r.RunID).Scan(&ours)
+	if err == nil && ours {
+		err = &export.Error{Code: export.CodeValidation, Class: export.ClassPermanent, Field: "runId",
+			Message: "runId: this run is of this installation, which reports it itself when it has ended"}
+	}
+	return err
 }
 
 // record stores a record in the running transaction. Two who come with one key
@@ -107,8 +122,7 @@ func tellOfRecord(ctx context.Context, tx pgx.Tx, project string, r orchestrator
 }
 
 // reportEnd reports the end of a run of ours as an orchestrator would, in the
-// transaction that ends it. A record that somebody stored under its key before
-// stays as it is and does not keep the run from ending.
+// transaction that ends it; nobody else does (notOurs).
 func reportEnd(ctx context.Context, tx pgx.Tx, run export.Run) error {
 	r, reported := recordOf(run)
 	if !reported {

@@ -175,13 +175,21 @@ func TestEndsOfRunsAreReported(t *testing.T) {
 	}
 	require.Len(t, w.toldOfRecords(t, "acme"), 6)
 
-	// Whoever has reported a run before it ended does not keep it from ending.
+	// Nobody else says of a run of ours how it ended, before it has or after.
 	early := w.delivered(t, "acme", 4)
 	other := orchestrator.Record{RunID: early.ID, ArtifactHash: digest("archive").String(), StartedAt: "2026-01-01T00:00:00Z", Status: "pending"}.Normal("acme")
-	_, verdict, err := w.records().Record(t.Context(), "acme", "core", other, "somebody", at(1))
-	require.NoError(t, err)
-	require.Equal(t, orchestrator.Created, verdict)
+	refused := func() {
+		_, _, err := w.records().Record(t.Context(), "acme", "core", other, "somebody", at(1))
+		var why *export.Error
+		require.ErrorAs(t, err, &why)
+		require.Equal(t, "runId", why.Field)
+	}
+	refused()
 	require.Equal(t, export.StateSucceeded, w.finish(t, early.Ref(), succeeded(early)).State)
+	refused()
+	whole, _, err := w.records().Exports(t.Context(), "acme", "core", storage.OrchestratorFilter{Limit: 10})
+	require.NoError(t, err)
+	require.Len(t, whole, 4)
 	raw, err := json.Marshal(list)
 	require.NoError(t, err)
 	require.False(t, strings.Contains(string(raw), "signatures"))
