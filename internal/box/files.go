@@ -69,7 +69,7 @@ func (b *box) writeConfigs() error {
 		Verify:      config.Verify{Trust: b.layout.trust()},
 		WorkerReady: b.layout.ready(workerChild),
 		// Whoever reaches this machine's loopback may use all of it.
-		Calls: config.Calls{PerSecond: 100_000, Burst: 100_000, AtOnce: 64, InAll: 256},
+		Calls: config.Calls{PerSecond: 100_000, Burst: 100_000, AtOnce: 64, Streams: 1024, InAll: 256},
 	}
 	if err := shared.Write(b.layout.config()); err != nil {
 		return err
