@@ -3,6 +3,7 @@ package export
 import (
 	"crypto/sha256"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -68,7 +69,14 @@ const (
 // 9562 version 8 UUID made of the first 16 bytes of
 // SHA-256("timeline LF tenant LF run LF transition").
 func TimelineEventID(ref Ref, t Transition) string {
-	sum := sha256.Sum256([]byte("timeline\n" + ref.Tenant + "\n" + ref.RunID + "\n" + string(t)))
+	return DerivedID("timeline", ref.Tenant, ref.RunID, string(t))
+}
+
+// DerivedID is an id that follows from what it names, so that it is the same however
+// often it is made: an RFC 9562 version 8 UUID of the first 16 bytes of SHA-256 over
+// the names with a line feed between them.
+func DerivedID(names ...string) string {
+	sum := sha256.Sum256([]byte(strings.Join(names, "\n")))
 	id := sum[:16]
 	id[6] = id[6]&0x0f | 0x80
 	id[8] = id[8]&0x3f | 0x80

@@ -1,10 +1,6 @@
 package export
 
-import (
-	"crypto/sha256"
-	"fmt"
-	"time"
-)
+import "time"
 
 // NoticeDeprecated says that a tenant still calls what will go.
 const NoticeDeprecated = "export.api.deprecated"
@@ -21,16 +17,11 @@ type Notice struct {
 }
 
 // NewNotice makes a notice about a thing, the same one however often it is made
-// within a day (UTC). Its id is an RFC 9562 version 8 UUID of the first 16 bytes of
-// SHA-256("notice LF tenant LF type LF about LF day").
+// within a day (UTC): its id is derived of "notice", tenant, type, about and day.
 func NewNotice(tenant, eventType, about string, at time.Time, payload map[string]string) Notice {
 	at = at.UTC()
-	sum := sha256.Sum256([]byte("notice\n" + tenant + "\n" + eventType + "\n" + about + "\n" + at.Format(time.DateOnly)))
-	id := sum[:16]
-	id[6] = id[6]&0x0f | 0x80
-	id[8] = id[8]&0x3f | 0x80
 	return Notice{
-		EventID:  fmt.Sprintf("%x-%x-%x-%x-%x", id[0:4], id[4:6], id[6:8], id[8:10], id[10:16]),
+		EventID:  DerivedID("notice", tenant, eventType, about, at.Format(time.DateOnly)),
 		TenantID: tenant, EventType: eventType, Source: "exportcenter", OccurredAt: at.Format(time.RFC3339Nano),
 		CorrelationID: about, Payload: payload,
 	}

@@ -1,26 +1,18 @@
 package fsck_test
 
 import (
-	"bytes"
 	"cmp"
-	"encoding/binary"
-	"hash/crc32"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
-	"github.com/jackc/pgx/v5"
-	"github.com/klauspost/compress/s2"
 	"github.com/stretchr/testify/require"
 
 	"github.com/stella-ops/exportcenter/bundle"
-	"github.com/stella-ops/exportcenter/export"
 	"github.com/stella-ops/exportcenter/fsck"
 	"github.com/stella-ops/exportcenter/ledger"
-	"github.com/stella-ops/exportcenter/ledger/osv"
 	"github.com/stella-ops/exportcenter/storage"
-	"github.com/stella-ops/exportcenter/storage/postgres"
 )
 
 // injury makes one divergence in a healthy world, in tenant acme, and says
@@ -375,111 +367,4 @@ func requireOnly(t *testing.T, w *world, i injury, subject string, kind fsck.Kin
 		require.True(t, others[kind], kind)
 	}
 	require.Len(t, others, len(i.with))
-}
-
-// A tenant has as many runs at work as it may, and not one more.
-func TestTooManyRunsAtWork(t *testing.T) {
-	w := newWorld(t)
-	for n := 31; n <= 34; n++ {
-		w.started(t, acme, n)
-	}
-	_, found := w.lookAt(t, now, fsck.DefaultPatience, true)
-	require.Empty(t, found)
-	w.started(t, acme, 35)
-	_, found = w.lookAt(t, now, fsck.DefaultPatience, true)
-	require.Equal(t, []string{"queue-over"}, short(found))
-	require.Equal(t, "5 runs are at work, 4 may be", found[0].Message)
-}
-
-// A run that waits for an approval may wait.
-func TestAWaitingRunIsNotStuck(t *testing.T) {
-	w := newWorld(t)
-	w.started(t, acme, 31)
-	w.sql(t, "update export_runs set status = $2 where id = $1", runID(31), string(export.StateWaiting))
-	_, found := w.look(t, true)
-	require.Empty(t, found)
-}
-
-// A run that waits for a slot is no older than the last step of its queue.
-func TestAQueuedRunIsNotStuckWhileItsQueueMoves(t *testing.T) {
-	w := newWorld(t)
-	for n := 31; n <= 35; n++ {
-		w.create(t, acme, n)
-	}
-	w.sql(t, "update export_runs set requested_at = requested_at - interval '1 day' where id = $1", runID(35))
-	w.sql(t, "update export_events set at = at - interval '1 day' where run_id = $1", runID(35))
-	_, found := w.lookAt(t, now.Add(fsck.DefaultPatience/2), fsck.DefaultPatience, false)
-	require.Empty(t, found)
-	w.sql(t, "update export_runs set dispatched_at = null where id = $1", runID(34))
-	_, found = w.look(t, false)
-	require.Len(t, found, 5, "three that were given out and did not start, and two behind them")
-}
-
-// revise records a greater revision of a tenant's first document.
-func (w *world) revise(t *testing.T, tenant string) {
-	t.Helper()
-	newer := documents(t)[0]
-	raw := bytes.Replace(newer.Raw, []byte("2026-01-01"), []byte("2026-02-01"), 1)
-	o, err := osv.Parse(ledger.Entry{Stream: "s", File: "f", Name: "n", Bytes: raw})
-	require.NoError(t, err)
-	_, err = postgres.NewLedger(w.DB).Import(t.Context(), tenant, []ledger.Observation{o})
-	require.NoError(t, err)
-	_, found := w.look(t, true)
-	require.Empty(t, found, "a second revision is no divergence")
-}
-
-// shard gives the one shard of a tenant's bundle.
-func (w *world) shard(t *testing.T, tenant string) storage.Shard {
-	t.Helper()
-	_, shards, err := w.exec.Plan(t.Context(), w.ended[tenant].Ref())
-	require.NoError(t, err)
-	require.Len(t, shards, 1)
-	return shards[0]
-}
-
-// places changes the places that are kept of acme's documents.
-func (w *world) places(t *testing.T, change func([]ledger.Place)) {
-	t.Helper()
-	shard := w.shard(t, acme)
-	key := storage.PlacesKey("", shard.Hash)
-	kept, err := w.exec.Places(t.Context(), w.ended[acme].Ref(), []bundle.Digest{key})
-	require.NoError(t, err)
-	places, err := storage.ReadPlaces(nil, kept[0], shard.Count)
-	require.NoError(t, err)
-	change(places)
-	var changed []byte
-	var last ledger.Place
-	for _, p := range places {
-		changed, last = storage.AppendPlace(changed, last, p), p
-	}
-	w.sql(t, "update export_shards set places = $2 where tenant = 'acme' and hash = $1", key[:], changed)
-}
-
-// rewriteBlocks changes the tenant's blocks of records (0) or of originals (1)
-// and gives them the checksum of what they then hold.
-func (w *world) rewriteBlocks(t *testing.T, of int64, change func(content []byte)) {
-	t.Helper()
-	const head = 5 // form and checksum, as storage/postgres writes them
-	var block int64
-	var stored []byte
-	conn, err := pgx.Connect(t.Context(), w.Admin)
-	require.NoError(t, err)
-	defer conn.Close(t.Context()) //nolint:errcheck // test
-	require.NoError(t, conn.QueryRow(t.Context(),
-		"select block, data from ledger_blocks where tenant = 'acme' and block % 2 = $1", of).Scan(&block, &stored))
-	content, err := s2.Decode(nil, stored[head:])
-	require.NoError(t, err)
-	change(content)
-	changed := binary.BigEndian.AppendUint32([]byte{stored[0]}, crc32.Checksum(content, crc32.MakeTable(crc32.Castagnoli)))
-	w.sql(t, "update ledger_blocks set data = $2 where tenant = 'acme' and block = $1", block, append(changed, s2.Encode(nil, content)...))
-}
-
-// replaceIn changes a letter of document where it stands in content.
-func replaceIn(t *testing.T, content, document []byte) {
-	t.Helper()
-	at := bytes.Index(content, document)
-	require.GreaterOrEqual(t, at, 0)
-	letter := at + bytes.Index(document, []byte("id")) + 1
-	require.Equal(t, byte('d'), content[letter])
-	content[letter] = 'e'
 }

@@ -1,11 +1,11 @@
 package orchestrator
 
 import (
-	"crypto/sha256"
 	"fmt"
 	"time"
 
 	"github.com/stella-ops/exportcenter/bundle"
+	"github.com/stella-ops/exportcenter/export"
 )
 
 // Event is what the outbox has of a record.
@@ -57,11 +57,7 @@ func newEvent(r Record, kind, project string, at time.Time, payload any) Event {
 // written: an RFC 9562 version 8 UUID made of the first 16 bytes of
 // SHA-256("orchestrator LF tenant LF project LF key LF event LF status").
 func eventID(r Record, kind, project string) string {
-	sum := sha256.Sum256([]byte("orchestrator\n" + r.TenantID + "\n" + project + "\n" + r.IdempotencyKey + "\n" + kind + "\n" + string(r.Status)))
-	id := sum[:16]
-	id[6] = id[6]&0x0f | 0x80
-	id[8] = id[8]&0x3f | 0x80
-	return fmt.Sprintf("%x-%x-%x-%x-%x", id[0:4], id[4:6], id[6:8], id[8:10], id[10:16])
+	return export.DerivedID("orchestrator", r.TenantID, project, r.IdempotencyKey, kind, string(r.Status))
 }
 
 // Encode gives the event's canonical JSON.

@@ -44,7 +44,7 @@ func auditVerifyCommand() *cobra.Command {
 				err = verifyUsage(fmt.Errorf("not verified: the verifier itself failed: %.300q", fmt.Sprint(p)))
 			}
 		}()
-		keys, err := auditTrust(key, trust)
+		keys, err := loadTrust(key, trust)
 		if err != nil {
 			return err
 		}
@@ -64,24 +64,6 @@ func auditVerifyCommand() *cobra.Command {
 	command.Flags().StringVar(&earlier, "earlier", "", "an earlier export, whose end this one must contain")
 	f = addFormat(command)
 	return command
-}
-
-func auditTrust(key, trust string) (verify.Trust, error) {
-	if key == "" && trust == "" {
-		trust = os.Getenv("STELLA_TRUST")
-	}
-	if key == "" && trust == "" {
-		return nil, verifyUsage(errors.New("no key to trust: give --key PUB or --trust DIR, or set STELLA_TRUST"))
-	}
-	keys, err := verify.LoadTrust(key, trust)
-	if err == nil {
-		return keys, nil
-	}
-	class := verify.ClassSignature // a file that is no key
-	if errors.Is(err, verify.ErrNoKeys) || errors.Is(err, os.ErrNotExist) {
-		class = verify.ClassAbsent
-	}
-	return nil, &exitError{err, class.ExitCode()}
 }
 
 func verifyAudit(file, earlier string, keys verify.Trust) (audit.Report, error) {

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 
 	"github.com/spf13/cobra"
@@ -53,9 +52,6 @@ func verifyCommand() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		RunE: func(command *cobra.Command, args []string) error {
-			if flags.key == "" && flags.trust == "" {
-				flags.trust = os.Getenv("STELLA_TRUST")
-			}
 			return runVerify(command.Context(), command.OutOrStdout(), args[0], flags)
 		},
 	}
@@ -84,16 +80,9 @@ func runVerify(ctx context.Context, out io.Writer, file string, flags verifyFlag
 	if flags.format != "table" && flags.format != "json" {
 		return verifyUsage(fmt.Errorf("--format %q: want table or json", flags.format))
 	}
-	if flags.key == "" && flags.trust == "" {
-		return verifyUsage(errors.New("no key to trust: give --key PUB or --trust DIR, or set STELLA_TRUST"))
-	}
-	trust, err := verify.LoadTrust(flags.key, flags.trust)
+	trust, err := loadTrust(flags.key, flags.trust)
 	if err != nil {
-		code := verify.ClassSignature // a file that is no key
-		if errors.Is(err, verify.ErrNoKeys) || errors.Is(err, os.ErrNotExist) {
-			code = verify.ClassAbsent
-		}
-		return &exitError{err, code.ExitCode()}
+		return err
 	}
 	options := slices.Clone(verifyOptions)
 	if flags.evidence {

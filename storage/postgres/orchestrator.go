@@ -110,11 +110,7 @@ func tellOfRecord(ctx context.Context, tx pgx.Tx, project string, r orchestrator
 		if err != nil {
 			return err
 		}
-		_, err = tx.Exec(ctx, `
-			insert into export_outbox (tenant, project, event_id, run_id, seq, event_type, payload, created_at)
-			values ($1, $2, $3, null, 0, $4, $5, $6) on conflict (tenant, event_id) do nothing`,
-			r.TenantID, project, e.EventID, e.EventType, string(payload), at)
-		if err != nil {
+		if err := addOutside(ctx, tx, r.TenantID, project, e.EventID, e.EventType, payload, at); err != nil {
 			return fmt.Errorf("write event %s: %w", e.EventType, err)
 		}
 	}
