@@ -108,35 +108,67 @@ type tooBusy struct {
 
 func (tooBusy) Error() string { return "too many calls" }
 
-// enter lets a call of tenant in, or says why not.
-func (a *admission) enter(tenant string, stream bool, now time.Time) (leave func(), err error) {
+// lane is which of the places a call needs.
+type lane int
+
+const (
+	plainLane  lane = iota
+	streamLane      // downloads and imports
+	eventLane       // streams of events, which eventHub bounds: they mostly wait
+)
+
+func laneOf(operation string, stream bool) lane {
+	switch {
+	case strings.HasPrefix(operation, "StreamEvents"):
+		return eventLane
+	case stream:
+		return streamLane
+	}
+	return plainLane
+}
+
+// knock counts a call of tenant, before anything is written for it. One that would
+// find no place is not counted.
+func (a *admission) knock(tenant string, lane lane, now time.Time) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	load := a.load(tenant, now)
-	if err := a.room(load, stream); err != nil {
-		return nil, err
+	if err := a.room(load, lane); err != nil {
+		return err
 	}
 	reservation := load.bucket.ReserveN(now, 1)
 	if wait := reservation.DelayFrom(now); wait > 0 {
 		reservation.CancelAt(now)
-		return nil, busy(int(a.rates.PerSecond), wait, "this tenant makes more than %d calls a second", int(a.rates.PerSecond))
+		return busy(int(a.rates.PerSecond), wait, "this tenant makes more than %d calls a second", int(a.rates.PerSecond))
 	}
-	a.took(load, stream, +1)
+	return nil
+}
+
+// enter gives a call its place, or says why there is none.
+func (a *admission) enter(tenant string, lane lane, now time.Time) (leave func(), err error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	load := a.load(tenant, now)
+	if err := a.room(load, lane); err != nil {
+		return nil, err
+	}
+	a.took(load, lane, +1)
 	return func() {
 		a.mu.Lock()
 		defer a.mu.Unlock()
-		a.took(load, stream, -1)
+		a.took(load, lane, -1)
 	}, nil
 }
 
 // room says why there is no place for another call.
-func (a *admission) room(load *tenantLoad, stream bool) error {
+func (a *admission) room(load *tenantLoad, lane lane) error {
+	stream := lane == streamLane
 	switch {
 	case stream && load.streams >= a.rates.Streams:
 		return busy(a.rates.Streams, time.Second, "this tenant has %d downloads or imports under way; wait until some have ended", load.streams)
 	case stream && a.streams >= streamTenants*a.rates.Streams:
 		return busy(a.rates.Streams, time.Second, "the service has %d downloads and imports under way; try again", a.streams)
-	case stream:
+	case stream, lane == eventLane:
 		return nil
 	case load.atOnce >= a.rates.AtOnce:
 		return busy(a.rates.AtOnce, time.Second, "this tenant has %d calls under way; wait until some have been answered", load.atOnce)
@@ -168,8 +200,11 @@ func (a *admission) share(load *tenantLoad) int {
 	return max(1, a.rates.InAll/active)
 }
 
-func (a *admission) took(load *tenantLoad, stream bool, n int) {
-	if stream {
+func (a *admission) took(load *tenantLoad, lane lane, n int) {
+	switch lane {
+	case eventLane:
+		return
+	case streamLane:
 		load.streams += n
 		a.streams += n
 		return
@@ -207,12 +242,9 @@ func (a *admission) forget(now time.Time) {
 }
 
 // admitted lets a call in that the door has let in.
-func (s *Server) admitted(operation string, stream bool, next echo.HandlerFunc) echo.HandlerFunc {
-	if strings.HasPrefix(operation, "StreamEvents") { // eventHub bounds them: they mostly wait
-		return next
-	}
+func (s *Server) admitted(lane lane, next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
-		leave, err := s.admission.enter(callOf(c.Request().Context()).principal.Tenant, stream, s.clock())
+		leave, err := s.admission.enter(callOf(c.Request().Context()).principal.Tenant, lane, s.clock())
 		if err != nil {
 			return err
 		}

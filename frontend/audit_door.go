@@ -22,12 +22,13 @@ const (
 // requestIDHeader names an audited call in its answer and in the record.
 const requestIDHeader = "X-Stella-Request-Id"
 
-// audited puts door before an operation, lets in as many calls as may be, and keeps the record of it: a call that
+// audited puts the door before an operation, lets in as many calls as may be, and keeps the record of it: a call that
 // changes something is in the record before it does, and again with what came of
 // it; one that was refused is there as refused. What cannot be recorded is not done.
-func (s *Server) audited(operation string, stream bool, door echo.MiddlewareFunc) echo.MiddlewareFunc {
+func (s *Server) audited(operation string, lane lane, alternatives [][]string) echo.MiddlewareFunc {
+	door := s.authorize(lane, alternatives)
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
-		inside := door(s.admitted(operation, stream, func(c echo.Context) error { return s.recorded(operation, c, next) }))
+		inside := door(s.admitted(lane, func(c echo.Context) error { return s.recorded(operation, c, next) }))
 		return func(c echo.Context) error {
 			err := inside(c)
 			if err != nil && !callOf(c.Request().Context()).audited {

@@ -14,11 +14,11 @@ var tenantHeaders = []string{"X-Stella-Tenant", "X-StellaOps-Tenant"}
 
 // authorize lets a request through whose token holds one of the alternatives
 // completely. It runs before any parameter is read.
-func (s *Server) authorize(alternatives [][]string) echo.MiddlewareFunc {
+func (s *Server) authorize(lane lane, alternatives [][]string) echo.MiddlewareFunc {
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
 			r := c.Request()
-			principal, err := s.authenticate(r)
+			principal, err := s.authenticate(r, lane)
 			if err != nil {
 				return err
 			}
@@ -39,7 +39,13 @@ func (s *Server) authorize(alternatives [][]string) echo.MiddlewareFunc {
 
 // authenticate says who sent r, or why nobody may think so (RFC 6750 section 2.1, RFC
 // 9449 section 7): tokens in queries or forms are not looked at.
-func (s *Server) authenticate(r *http.Request) (Principal, error) {
+//
+// What only takes a processor comes first: signatures of token and proof. Whoever
+// has passed is one of the tenant's, or repeats what one of them sent, and a call of
+// the tenant's is counted; only then is the proof written down, which takes a place in
+// the database. So a forged token takes nothing from the tenant it names, and a tenant
+// that calls too often costs no writes.
+func (s *Server) authenticate(r *http.Request, lane lane) (Principal, error) {
 	scheme, token, err := credentials(r)
 	if err != nil {
 		return Principal{}, &challenge{err: err}
@@ -48,8 +54,17 @@ func (s *Server) authenticate(r *http.Request) (Principal, error) {
 	if err != nil {
 		return Principal{}, &challenge{err: err, reason: invalidToken}
 	}
-	if err := s.prove(r, scheme, token, principal); err != nil {
+	proof, err := s.prove(r, scheme, token, principal)
+	if err != nil {
 		return Principal{}, err
+	}
+	if err := s.admission.knock(principal.Tenant, lane, s.clock()); err != nil {
+		return Principal{}, err
+	}
+	if proof != nil {
+		if err := s.useProof(r.Context(), *proof); err != nil {
+			return Principal{}, err
+		}
 	}
 	return principal, nil
 }

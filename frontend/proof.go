@@ -15,26 +15,27 @@ import (
 // prove holds a request to the key its token is bound to. A bound token always
 // needs a proof, whatever the scheme (RFC 9449 section 7.2). A token that is bound
 // to nothing must come as Bearer and without a proof: whoever sends one believes
-// that nobody else could use the token, and is wrong.
-func (s *Server) prove(r *http.Request, scheme, token string, who Principal) error {
+// that nobody else could use the token, and is wrong. It gives the proof, nil of an
+// unbound token; whether it was used before is useProof's question.
+func (s *Server) prove(r *http.Request, scheme, token string, who Principal) (*dpop.Proof, error) {
 	headers := r.Header.Values(dpopScheme)
 	if who.Thumbprint == "" {
 		switch {
 		case s.cfg.RequireDPoP:
-			return &challenge{reason: invalidToken, err: refused("it is bound to no key, and this installation takes none that are not (DPoP, RFC 9449)", nil)}
+			return nil, &challenge{reason: invalidToken, err: refused("it is bound to no key, and this installation takes none that are not (DPoP, RFC 9449)", nil)}
 		case scheme == dpopScheme || len(headers) > 0:
-			return &challenge{reason: invalidToken, err: refused("a DPoP proof came with it, but it is bound to no key (cnf.jkt)", nil)}
+			return nil, &challenge{reason: invalidToken, err: refused("a DPoP proof came with it, but it is bound to no key (cnf.jkt)", nil)}
 		}
-		return nil
+		return nil, nil //nolint:nilnil // there is none
 	}
 	proof, err := dpop.Check(headers, dpop.Request{
 		Method: callOf(r.Context()).request.Method, Targets: s.targets(r),
 		Token: token, Thumbprint: who.Thumbprint, Now: s.clock(),
 	})
 	if err != nil {
-		return &challenge{reason: invalidProof, err: refusedProof(err)}
+		return nil, &challenge{reason: invalidProof, err: refusedProof(err)}
 	}
-	return s.useProof(r.Context(), proof)
+	return &proof, nil
 }
 
 // useProof sees to it that a proof serves once, over all processes. When that

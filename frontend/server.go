@@ -108,7 +108,7 @@ func (s *Server) routes(scopes scopeTable, streams map[string]bool, retired map[
 	doors := map[string][]echo.MiddlewareFunc{}
 	for operation, alternatives := range scopes {
 		if alternatives != nil {
-			doors[operation] = []echo.MiddlewareFunc{s.audited(operation, streams[operation], s.authorize(alternatives))}
+			doors[operation] = []echo.MiddlewareFunc{s.audited(operation, laneOf(operation, streams[operation]), alternatives)}
 			if d, ok := retired[operation]; ok {
 				doors[operation] = append(doors[operation], s.deprecated(operation, d))
 			}
@@ -119,7 +119,7 @@ func (s *Server) routes(scopes scopeTable, streams map[string]bool, retired map[
 		e.Any("/oauth/*", echo.WrapHandler(s.cfg.Development))
 	}
 	for _, prefix := range guardedPaths {
-		e.RouteNotFound(prefix+"*", nothingHere(e), s.audited("", false, s.authorize(nil)))
+		e.RouteNotFound(prefix+"*", nothingHere(e), s.audited("", plainLane, nil))
 	}
 	return e
 }

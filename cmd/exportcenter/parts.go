@@ -28,7 +28,8 @@ type parts struct {
 }
 
 func openParts(ctx context.Context, cfg config.Config) (*parts, error) {
-	db, err := postgres.Open(ctx, postgres.Config{App: cfg.Database.App, Dispatch: cfg.Database.Dispatch})
+	db, err := postgres.Open(ctx, postgres.Config{App: cfg.Database.App, Dispatch: cfg.Database.Dispatch,
+		MaxConns: cfg.Database.Connections, DoorConns: cfg.Database.DoorConnections})
 	if err != nil {
 		return nil, err
 	}

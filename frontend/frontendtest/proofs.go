@@ -41,3 +41,10 @@ func (p *Proofs) Set(fail error, nonce string) {
 	defer p.mu.Unlock()
 	p.fail, p.nonce = fail, nonce
 }
+
+// Kept counts the proofs that were kept.
+func (p *Proofs) Kept() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.used)
+}

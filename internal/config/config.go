@@ -55,6 +55,11 @@ type Database struct {
 	Owner    string `yaml:"owner"`    // owns the tables; migrations only
 	App      string `yaml:"app"`      // owns nothing, bound by row level security
 	Dispatch string `yaml:"dispatch"` // sees ids of waiting runs of all tenants
+	// Connections each process may open for tenants' work, default 16, and
+	// DoorConnections for used proofs and the audit record, default 4. With three
+	// more they must fit, for all processes together, into PostgreSQL's max_connections.
+	Connections     int32 `yaml:"connections,omitempty"`
+	DoorConnections int32 `yaml:"doorConnections,omitempty"`
 }
 
 // Temporal says where workflows run.
@@ -190,6 +195,9 @@ func (c Config) Validate() error {
 	}
 	if c.CrossTenant.Enabled && len(c.CrossTenant.Approvers) == 0 {
 		return errors.New("crossTenant.enabled needs crossTenant.approvers: files with the public keys of those who may approve")
+	}
+	if c.Database.Connections < 0 || c.Database.DoorConnections < 0 {
+		return errors.New("database.connections and database.doorConnections must be positive, or 0 for the default")
 	}
 	if c.Exports.ActiveRuns < 0 || c.Exports.PendingRuns < 0 || c.Exports.EventStreams < 0 {
 		return errors.New("exports.activeRuns, exports.pendingRuns and exports.eventStreams must be positive, or 0 for the default")

@@ -3,6 +3,7 @@ package config_test
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -33,6 +34,7 @@ func TestLoad(t *testing.T) {
 		{"an unknown setting", string(whole) + "listne: x\n", "listne"},
 		{"a setting given twice", string(whole) + "listen: x\n", "listen"},
 		{"nothing", "", "listen is not set"},
+		{"no connections", strings.Replace(string(whole), "database:\n", "database:\n    connections: -1\n", 1), "database.connections"},
 		{"no slots", string(whole) + "exports:\n  activeRuns: -1\n", "exports.activeRuns"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -93,6 +93,9 @@ func (c Config) socketDir() string {
 	return c.Data
 }
 
+// MaxConnections is how many connections the server takes from all.
+const MaxConnections = 200
+
 // settings are chosen for one machine that imports and exports documents:
 // modest memory, TOAST in lz4 (the ledger's originals), no JIT (its warm-up
 // costs more than our queries), room for two pools and an embedded Temporal.
@@ -102,7 +105,7 @@ func (c Config) settings(major int) []string {
 		"listen_addresses":          "127.0.0.1",
 		"port":                      strconv.Itoa(c.Port),
 		"unix_socket_directories":   c.socketDir(),
-		"max_connections":           "200",
+		"max_connections":           strconv.Itoa(MaxConnections),
 		"shared_buffers":            sharedBuffers(),
 		"work_mem":                  "16MB",
 		"maintenance_work_mem":      "128MB",

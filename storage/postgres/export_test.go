@@ -109,3 +109,23 @@ func ListenSilence(t interface{ Cleanup(func()) }, d time.Duration) {
 	listenSilence = d
 	t.Cleanup(func() { listenSilence = before })
 }
+
+// HoldDoor takes n connections of the door's pool until the function it gives is called.
+func (db *DB) HoldDoor(t interface {
+	Context() context.Context
+	Fatal(...any)
+}, n int) (end func()) {
+	var ends []func()
+	for range n {
+		conn, err := db.door.Acquire(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		ends = append(ends, conn.Release)
+	}
+	return func() {
+		for _, end := range ends {
+			end()
+		}
+	}
+}

@@ -22,6 +22,9 @@ type Config struct {
 	Dispatch string
 	// MaxConns bounds the service's pool; 0 = 16.
 	MaxConns int32
+	// DoorConns bounds the pool for what every call waits for at the door, used proofs
+	// and the audit record; 0 = 4.
+	DoorConns int32
 	// Silence is how long a process may say nothing in the middle of a transaction
 	// before PostgreSQL ends it; 0 = 10 s. See silent.
 	Silence time.Duration
@@ -40,7 +43,10 @@ const silent = 10 * time.Second
 // DB is the database as the service sees it. Its pools are not exported:
 // WithTenant is the way in.
 type DB struct {
-	app      *pgxpool.Pool
+	app *pgxpool.Pool
+	// door is the same role's, for used proofs and the audit record alone: they do not
+	// wait behind tenants' reads, nor those behind them.
+	door     *pgxpool.Pool
 	dispatch *pgxpool.Pool // nil without Config.Dispatch
 	notifier *notifier
 }
@@ -50,9 +56,7 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 	if cfg.App == "" {
 		return nil, errors.New("open database: no connection string for the service's role")
 	}
-	if cfg.MaxConns == 0 {
-		cfg.MaxConns = 16
-	}
+	cfg = cfg.withDefaults()
 	if cfg.Silence == 0 {
 		cfg.Silence = silent
 	}
@@ -61,8 +65,16 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 		return nil, fmt.Errorf("open database as the service: %w", err)
 	}
 	db := &DB{app: app, notifier: newNotifier(app)}
+	if err := cfg.fits(ctx, app); err != nil {
+		db.Close()
+		return nil, err
+	}
+	if db.door, err = newPool(ctx, cfg.App, "exportcenter-door", cfg.DoorConns, cfg.Silence); err != nil {
+		db.Close()
+		return nil, fmt.Errorf("open database as the service: %w", err)
+	}
 	if cfg.Dispatch != "" {
-		if db.dispatch, err = newPool(ctx, cfg.Dispatch, "exportcenter-dispatch", 2, cfg.Silence); err != nil {
+		if db.dispatch, err = newPool(ctx, cfg.Dispatch, "exportcenter-dispatch", dispatchConns, cfg.Silence); err != nil {
 			db.Close()
 			return nil, fmt.Errorf("open database as the dispatcher: %w", err)
 		}
@@ -70,10 +82,51 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 	return db, nil
 }
 
+// What a process opens beside its two pools: the dispatcher's connections, and the
+// one that hears of events.
+const (
+	dispatchConns = 2
+	listenConns   = 1
+)
+
+func (c Config) withDefaults() Config {
+	if c.MaxConns == 0 {
+		c.MaxConns = 16
+	}
+	if c.DoorConns == 0 {
+		c.DoorConns = 4
+	}
+	return c
+}
+
+// Connections is how many a process opens at most.
+func (c Config) Connections() int {
+	c = c.withDefaults()
+	return int(c.MaxConns+c.DoorConns) + dispatchConns + listenConns
+}
+
+// fits refuses pools that the server has no room for: their calls would fail when it
+// is busy, and not before.
+func (c Config) fits(ctx context.Context, pool *pgxpool.Pool) error {
+	var room int
+	err := pool.QueryRow(ctx, `select current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int`).Scan(&room)
+	if err != nil {
+		return classify("ask how many connections there may be", err)
+	}
+	if wanted := c.Connections(); wanted > room {
+		return fmt.Errorf("open database: this process may open %d connections and PostgreSQL takes %d from all; "+
+			"lower database.connections and database.doorConnections, or raise its max_connections", wanted, room)
+	}
+	return nil
+}
+
 // Close ends all connections, after their transactions have ended.
 func (db *DB) Close() {
 	db.notifier.close()
 	db.app.Close()
+	if db.door != nil {
+		db.door.Close()
+	}
 	if db.dispatch != nil {
 		db.dispatch.Close()
 	}

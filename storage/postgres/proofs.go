@@ -200,7 +200,7 @@ delete from dpop_proofs where (select turn from mine) and tenant = '_' and id = 
 // transaction of its own and one round trip. scan gets the one row, when it is set.
 // The commit does not wait for the disk: these tables have nothing there.
 func (db *DB) installationOnce(ctx context.Context, sql string, scan func(pgx.Row) error, args ...any) error {
-	conn, err := db.app.Acquire(ctx)
+	conn, err := db.door.Acquire(ctx)
 	if err != nil {
 		return classify("database", err)
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/stella-ops/exportcenter/audit"
 	"github.com/stella-ops/exportcenter/export"
@@ -22,15 +23,19 @@ func (db *DB) WithTenant(ctx context.Context, tenant string, fn func(tx pgx.Tx) 
 	if err := checkTenant(tenant); err != nil {
 		return err
 	}
-	return db.withChain(ctx, tenant, fn)
+	return db.write(ctx, db.app, tenant, fn)
 }
 
-// withChain is WithTenant for a tenant or the installation; it is for the audit
-// record alone.
+// withChain is WithTenant for a tenant or the installation, at the door; it is for
+// the audit record alone.
 func (db *DB) withChain(ctx context.Context, tenant string, fn func(tx pgx.Tx) error) error {
+	return db.write(ctx, db.door, tenant, fn)
+}
+
+func (db *DB) write(ctx context.Context, pool *pgxpool.Pool, tenant string, fn func(tx pgx.Tx) error) error {
 	const tries = 6
 	for try := 1; ; try++ {
-		err := db.inTenant(ctx, tenant, beginWrite, fn)
+		err := db.inTenant(ctx, pool, tenant, beginWrite, fn)
 		if err == nil || try == tries || !conflict(err) {
 			return classify("database", err)
 		}
@@ -50,16 +55,17 @@ func (db *DB) readTenant(ctx context.Context, tenant string, fn func(tx pgx.Tx) 
 	return db.readChain(ctx, tenant, fn)
 }
 
-// readChain is readTenant for a tenant or the installation.
+// readChain is readTenant for a tenant or the installation. Its rows go to whoever
+// reads the record, who may be slow: not a thing of the door's.
 func (db *DB) readChain(ctx context.Context, tenant string, fn func(tx pgx.Tx) error) error {
-	return classify("database", db.inTenant(ctx, tenant, beginRead, fn))
+	return classify("database", db.inTenant(ctx, db.app, tenant, beginRead, fn))
 }
 
-func (db *DB) inTenant(ctx context.Context, tenant, begin string, fn func(tx pgx.Tx) error) error {
+func (db *DB) inTenant(ctx context.Context, pool *pgxpool.Pool, tenant, begin string, fn func(tx pgx.Tx) error) error {
 	if !audit.ValidChain(tenant) {
 		return checkTenant(tenant)
 	}
-	conn, err := db.app.Acquire(ctx)
+	conn, err := pool.Acquire(ctx)
 	if err != nil {
 		return err
 	}
