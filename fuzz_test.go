@@ -100,6 +100,8 @@ var readers = map[string]string{
 	"cmd/stella.parseTime":         "FuzzParseSelect",
 	"cmd/stella.parseSample":       "FuzzParseSelect",
 	"cmd/stella.parseSelect":       "FuzzParseSelect",
+	"cmd/stella.parseSettings":     "FuzzParseSettings",
+	"cmd/stella.parseSetting":      "FuzzParseSettings",
 }
 
 // writers are targets that hold what we write to a slower way of writing it.

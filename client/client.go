@@ -7,7 +7,6 @@ import (
 	"net/url"
 	"time"
 
-	"github.com/stella-ops/exportcenter/internal/clock"
 	"github.com/stella-ops/exportcenter/signing/dpop"
 )
 
@@ -32,6 +31,7 @@ type settings struct {
 	http   *http.Client
 	tokens TokenSource
 	key    *dpop.Key
+	watch  func(Exchange)
 }
 
 // Tokens gets the token from a source instead of the argument of New, which is "" then.
@@ -44,6 +44,11 @@ func DPoP(key *dpop.Key) Option { return func(s *settings) { s.key = key } }
 // Tenant names the tenant that the token must belong to; another token is
 // refused by the server instead of working somewhere else.
 func Tenant(name string) Option { return func(s *settings) { s.tenant = name } }
+
+// Watch gives every request to seen once it was answered, or was not. All requests of
+// the client carry one trace id then (W3C Trace Context), which the server's log has.
+// seen is called from whichever goroutine made the request.
+func Watch(seen func(Exchange)) Option { return func(s *settings) { s.watch = seen } }
 
 // HTTP replaces the HTTP client. It must not have an overall timeout if
 // archives are to be downloaded.
@@ -66,7 +71,7 @@ func New(server, token string, options ...Option) (*Client, error) {
 		}
 		s.tokens = Fixed(token)
 	}
-	generated, err := NewClient(server, WithHTTPClient(&sender{http: s.http, tokens: s.tokens, key: s.key, tenant: s.tenant, clock: clock.System}))
+	generated, err := NewClient(server, WithHTTPClient(newSender(s)))
 	if err != nil {
 		return nil, fmt.Errorf("server address %q: %w", server, err)
 	}

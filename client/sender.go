@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/stella-ops/exportcenter/internal/clock"
 	"github.com/stella-ops/exportcenter/signing/dpop"
@@ -43,6 +44,43 @@ type sender struct {
 	tenant string
 	clock  clock.Clock
 	nonce  atomic.Pointer[string] // the last one the server asked for
+
+	watch func(Exchange) // nil: nobody watches
+	trace string
+}
+
+func newSender(s settings) *sender {
+	made := &sender{http: s.http, tokens: s.tokens, key: s.key, tenant: s.tenant, clock: clock.System, watch: s.watch}
+	if s.watch != nil {
+		made.trace = strings.ReplaceAll(clock.NewID(), "-", "")
+	}
+	return made
+}
+
+// Exchange is a request that was made, and what became of it.
+type Exchange struct {
+	Method, Path string
+	Status       int   // 0 beside an Err
+	Err          error // there was no answer
+	TraceID      string
+	Took         time.Duration // until the headers of the answer
+}
+
+// send makes the request, and says so to who watches.
+func (s *sender) send(req *http.Request) (*http.Response, error) {
+	if s.watch == nil {
+		return s.http.Do(req)
+	}
+	// The parent is no span of ours to look up: the trace id is what is sought.
+	req.Header.Set("traceparent", "00-"+s.trace+"-"+s.trace[16:]+"-01")
+	begun := s.clock()
+	resp, err := s.http.Do(req)
+	e := Exchange{Method: req.Method, Path: req.URL.Path, Err: err, TraceID: s.trace, Took: s.clock().Sub(begun)}
+	if err == nil {
+		e.Status = resp.StatusCode
+	}
+	s.watch(e)
+	return resp, err
 }
 
 // Do sends a request. An answer that asks for another proof did nothing, so the
@@ -85,7 +123,7 @@ func (s *sender) once(req *http.Request) (*http.Response, error) {
 		req.Header.Set("Authorization", "DPoP "+token)
 		req.Header.Set("DPoP", proof)
 	}
-	resp, err := s.http.Do(req)
+	resp, err := s.send(req)
 	if err == nil {
 		if nonce := resp.Header.Get("DPoP-Nonce"); nonce != "" {
 			s.nonce.Store(&nonce)

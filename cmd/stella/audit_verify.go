@@ -59,9 +59,8 @@ func auditVerifyCommand() *cobra.Command {
 		return nil
 	}
 	command.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return verifyUsage(err) })
-	command.Flags().StringVar(&key, "key", "", "public key to trust (PEM)")
-	command.Flags().StringVar(&trust, "trust", "", "directory whose *.pub files are the keys to trust (STELLA_TRUST)")
-	command.Flags().StringVar(&earlier, "earlier", "", "an earlier export, whose end this one must contain")
+	trustFlags(command, &key, &trust)
+	command.Flags().StringVar(&earlier, "earlier", "", "`FILE` of an earlier export, whose end this one must contain")
 	f = addFormat(command)
 	return command
 }

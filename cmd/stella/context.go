@@ -5,15 +5,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/stella-ops/exportcenter/bundle"
 	"github.com/stella-ops/exportcenter/client"
-	"github.com/stella-ops/exportcenter/export"
 	"github.com/stella-ops/exportcenter/internal/clock"
 	"github.com/stella-ops/exportcenter/internal/durable"
 	"github.com/stella-ops/exportcenter/signing/dpop"
@@ -47,22 +46,8 @@ const (
 
 const defaultContext = "default"
 
-// contextDir names the directory of a context. A name is a tenant's kind of name, so
-// it leads nowhere else.
-func contextDir(name string) (string, error) {
-	if !export.ValidTenant(name) {
-		return "", inputErrorf("context %q: want 1 to 63 lower-case letters, digits and inner hyphens", name)
-	}
-	root := os.Getenv("STELLA_CONFIG_DIR")
-	if root == "" {
-		home, err := os.UserHomeDir()
-		if err != nil {
-			return "", inputErrorf("find your home directory: %w; set STELLA_CONFIG_DIR", err)
-		}
-		root = filepath.Join(home, ".stella")
-	}
-	return filepath.Join(root, "contexts", name), nil
-}
+// contextDir names the directory of a context.
+func contextDir(name string) (string, error) { return configPath("contexts", name, "") }
 
 // loadContext reads a context; it gives fs.ErrNotExist when there is none.
 func loadContext(name string) (*savedContext, error) {
@@ -70,7 +55,7 @@ func loadContext(name string) (*savedContext, error) {
 	if err != nil {
 		return nil, err
 	}
-	raw, err := os.ReadFile(filepath.Join(dir, contextFile))
+	raw, err := readOwn(filepath.Join(dir, contextFile), maxSettings)
 	if err != nil {
 		return nil, err
 	}
@@ -104,19 +89,19 @@ func (s *savedContext) save(secret string, key *dpop.Key) error {
 
 // credentials reads secret and key.
 func (s *savedContext) credentials() (*client.Credentials, error) {
-	pem, err := os.ReadFile(filepath.Join(s.dir, keyFile))
+	pem, err := readSecretFile(filepath.Join(s.dir, keyFile), true, io.Discard)
 	if err != nil {
 		return nil, loginAgain(err)
 	}
-	key, err := dpop.ParseKey(pem)
+	key, err := dpop.ParseKey([]byte(pem))
 	if err != nil {
 		return nil, loginAgain(fmt.Errorf("%s: %w", filepath.Join(s.dir, keyFile), err))
 	}
-	secret, err := os.ReadFile(filepath.Join(s.dir, secretFile))
+	secret, err := readSecretFile(filepath.Join(s.dir, secretFile), true, io.Discard)
 	if err != nil {
 		return nil, loginAgain(err)
 	}
-	return &client.Credentials{Endpoint: s.Endpoint, ID: s.Client, Secret: strings.TrimSpace(string(secret)), Scopes: s.Scopes, Key: key}, nil
+	return &client.Credentials{Endpoint: s.Endpoint, ID: s.Client, Secret: secret, Scopes: s.Scopes, Key: key}, nil
 }
 
 func loginAgain(err error) error {

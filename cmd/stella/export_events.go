@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
@@ -38,7 +37,8 @@ func exportEventsCommand(c *connection) *cobra.Command {
 		return nil
 	})
 	command.Long = `Show the events of a run: those that are there, or, with --follow, also those
-that come, until the run has ended. With --format json each event is one line.
+that come, until the run has ended. With --format json each event is one line,
+with --format yaml a document.
 
 A connection that breaks is taken up again behind the last event.
 
@@ -52,7 +52,18 @@ A connection that breaks is taken up again behind the last event.
 // printEvent writes one line, at once: a journal that grows has no columns to fit.
 func printEvent(out io.Writer, e client.RunEvent, f *format) error {
 	if f.json() {
-		return json.NewEncoder(out).Encode(e)
+		line, err := jsonText(e, "")
+		if err != nil {
+			return err
+		}
+		_, err = io.WriteString(out, line)
+		return err
+	}
+	if f.yaml() {
+		if _, err := io.WriteString(out, "---\n"); err != nil {
+			return err
+		}
+		return printYAML(out, e)
 	}
 	var metrics []string
 	for _, name := range slices.Sorted(maps.Keys(e.Metrics)) {

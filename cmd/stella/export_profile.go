@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"go.yaml.in/yaml/v3"
 
 	"github.com/stella-ops/exportcenter/client"
 	"github.com/stella-ops/exportcenter/internal/clock"
@@ -125,7 +126,11 @@ func printProfile(out io.Writer, p client.Profile, f *format) error {
 		if err != nil {
 			return err
 		}
-		return file.Write(out)
+		var doc yaml.Node
+		if err := doc.Encode(file); err != nil {
+			return fmt.Errorf("write profile file: %w", err)
+		}
+		return writeYAML(out, &doc)
 	}
 	return f.print(out, p, func() [][]string { return profileLines(p) })
 }

@@ -38,7 +38,7 @@ func exportVerifyCommand(c *connection) *cobra.Command {
 			return err
 		}
 		verdict := verdictOf(report)
-		if err := printReport(command.OutOrStdout(), "run "+args[0], report, f.String()); err != nil {
+		if err := printReport(command.OutOrStdout(), "run "+args[0], report, f); err != nil {
 			return verifyUsage(errors.Join(fmt.Errorf("print the report: %w", err), verdict))
 		}
 		return verdict
@@ -71,8 +71,8 @@ func exportAttestationCommand(c *connection) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		if f.json() {
-			return printJSON(command.OutOrStdout(), list)
+		if f.machine() {
+			return f.encode(command.OutOrStdout(), list)
 		}
 		rows := [][]string{{"run", list.RunID}, {"archive", list.ArchiveDigest}}
 		for _, a := range list.Attestations {
@@ -81,7 +81,7 @@ func exportAttestationCommand(c *connection) *cobra.Command {
 		return printTable(command.OutOrStdout(), rows)
 	})
 	command.Long = `Show the DSSE envelopes around in-toto statements whose subject is the archive of
-the run. --format json gives the envelopes; nothing is verified here.
+the run. --format json or yaml gives the envelopes; nothing is verified here.
 
 ` + exitCodesHelp
 	f = addFormat(command)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"strings"
 	"time"
@@ -15,15 +16,21 @@ import (
 func loginCommand() *cobra.Command {
 	var saved savedContext
 	var name, secretPath string
+	var offline bool
 	command := leaf("login", "Log in: get tokens that are bound to a key of this machine", cobra.NoArgs,
 		func(command *cobra.Command, _ []string) (err error) {
-			if name == "" {
-				name = firstOf(os.Getenv("STELLA_CONTEXT"), defaultContext)
+			s, err := loadSettings(chosen(name))
+			if err != nil {
+				return err
 			}
+			name = firstOf(s.Login, chosen(name), defaultContext)
 			if saved.dir, err = contextDir(name); err != nil {
 				return err
 			}
-			saved.Server = strings.TrimSuffix(firstOf(saved.Server, os.Getenv("STELLA_SERVER")), "/")
+			if offline {
+				return errOffline
+			}
+			saved.Server = strings.TrimSuffix(firstOf(saved.Server, os.Getenv("STELLA_SERVER"), s.Server), "/")
 			if saved.Server == "" {
 				return inputErrorf("no server: give --server URL or set STELLA_SERVER")
 			}
@@ -31,7 +38,7 @@ func loginCommand() *cobra.Command {
 				return inputErrorf("who are you? give --client-id ID")
 			}
 			saved.Endpoint = firstOf(saved.Endpoint, saved.Server+"/oauth/token")
-			secret, err := readSecret(secretPath)
+			secret, err := readSecret(secretPath, command.ErrOrStderr())
 			if err != nil {
 				return err
 			}
@@ -51,7 +58,8 @@ Commands use it when neither STELLA_TOKEN nor --token-file is there, or when --c
 	flags.StringVar(&secretPath, "client-secret-file", "", "`FILE` with the client's secret (instead of STELLA_CLIENT_SECRET)")
 	flags.StringVar(&saved.Endpoint, "token-url", "", "the issuer's token endpoint; default: /oauth/token of the server")
 	flags.StringArrayVar(&saved.Scopes, "scope", nil, "ask for this `SCOPE` only; may be repeated")
-	flags.StringVar(&name, "context", "", "`NAME` to keep it under (STELLA_CONTEXT)")
+	flags.BoolVar(&offline, "offline", false, "make no connection: end with code 5 instead (STELLA_OFFLINE)")
+	contextFlags(command, &name, "`NAME` to keep it under (STELLA_CONTEXT)")
 	return command
 }
 
@@ -81,22 +89,24 @@ func logIn(command *cobra.Command, name string, saved *savedContext, secret stri
 	return nil
 }
 
-func readSecret(path string) (string, error) {
+func readSecret(path string, warn io.Writer) (string, error) {
 	if path == "" {
 		if secret := strings.TrimSpace(os.Getenv("STELLA_CLIENT_SECRET")); secret != "" {
 			return secret, nil
 		}
 		return "", &exitError{fmt.Errorf("no client secret: give --client-secret-file FILE or set STELLA_CLIENT_SECRET"), exitAuth}
 	}
-	return readSecretFile(path)
+	return readSecretFile(path, false, warn)
 }
 
 func logoutCommand() *cobra.Command {
 	var name string
 	command := leaf("logout", "Forget a login: its key, secret and token", cobra.NoArgs, func(command *cobra.Command, _ []string) error {
-		if name == "" {
-			name = firstOf(os.Getenv("STELLA_CONTEXT"), defaultContext)
+		s, err := loadSettings(chosen(name))
+		if err != nil {
+			return err
 		}
+		name = firstOf(s.Login, chosen(name), defaultContext)
 		dir, err := contextDir(name)
 		if err != nil {
 			return err
@@ -109,7 +119,7 @@ func logoutCommand() *cobra.Command {
 		}
 		return nil
 	})
-	command.Flags().StringVar(&name, "context", "", "`NAME` it is kept under (STELLA_CONTEXT)")
+	contextFlags(command, &name, "`NAME` it is kept under (STELLA_CONTEXT)")
 	return command
 }
 

@@ -107,7 +107,7 @@ func TestALoginIsForItsServerAlone(t *testing.T) {
 	_, err = stella(t, "whoami", "--context", "work")
 	require.NoError(t, err)
 	_, err = stella(t, "whoami")
-	require.Equal(t, exitInput, exitCode(err), "there is no default")
+	require.Equal(t, exitAuth, exitCode(err), "there is no default")
 	t.Setenv("STELLA_CONTEXT", "work")
 	_, err = stella(t, "whoami")
 	require.NoError(t, err)

@@ -25,7 +25,7 @@ func main() {
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "stella: %s\n", printable(err.Error()))
 		if exitCode(err) == exitTransient {
-			fmt.Fprintln(os.Stderr, "Try again. If Export Center was restarted, read its address again: . DIR/env")
+			fmt.Fprintln(os.Stderr, "Try again. If this is not the server you mean, name it (--server, STELLA_SERVER); if `exportcenter up` was restarted, read its address again: . DIR/env")
 		}
 	}
 	os.Exit(exitCode(err))
@@ -47,9 +47,9 @@ const exitCodesHelp = `Exit codes:
   2   input: the command, a file or the request is not right; an import had rejections
   3   authentication: the token is missing, not accepted, or lacks a scope
   4   not found
-  5   the server is in offline mode and forbids this
+  5   offline mode, here or at the server, forbids this
   10  transient: try again later
-  "stella verify" has codes of its own, see its help.`
+  "stella verify" and "stella audit verify" have codes of their own, see their help.`
 
 // exitError is an error with an exit code of its own.
 type exitError struct {

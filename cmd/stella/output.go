@@ -47,10 +47,22 @@ func (f *format) Set(value string) error {
 func (f *format) json() bool { return *f == "json" }
 
 func printJSON(out io.Writer, value any) error {
-	encoder := json.NewEncoder(out)
-	encoder.SetIndent("", "  ")
+	text, err := jsonText(value, "  ")
+	if err != nil {
+		return err
+	}
+	_, err = io.WriteString(out, text)
+	return err
+}
+
+// jsonText is a value as JSON with a line end, which does nothing to a terminal.
+func jsonText(value any, indent string) (string, error) {
+	var text strings.Builder
+	encoder := json.NewEncoder(&text)
+	encoder.SetIndent("", indent)
 	encoder.SetEscapeHTML(false)
-	return encoder.Encode(value)
+	err := encoder.Encode(value)
+	return inertJSON(text.String()), err
 }
 
 // printTable writes rows in columns. What comes from elsewhere is made

@@ -1,12 +1,13 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
 	"slices"
-	"strings"
+	"strconv"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -33,32 +34,52 @@ func (f *format) print(out io.Writer, value any, rows func() [][]string) error {
 }
 
 // printYAML writes what printJSON writes, member for member and in its order, as
-// YAML. JSON is YAML: it is read as such and laid out anew.
+// YAML.
 func printYAML(out io.Writer, value any) error {
-	var text strings.Builder
-	if err := printJSON(&text, value); err != nil {
-		return err
-	}
-	var doc yaml.Node
-	if err := yaml.Unmarshal([]byte(text.String()), &doc); err != nil {
+	raw, err := json.Marshal(value)
+	if err != nil {
 		return fmt.Errorf("write YAML: %w", err)
 	}
-	blockStyle(&doc)
-	encoder := yaml.NewEncoder(out)
-	encoder.SetIndent(2)
-	if err := encoder.Encode(&doc); err != nil {
+	decoder := json.NewDecoder(bytes.NewReader(raw))
+	decoder.UseNumber()
+	doc, err := yamlNode(decoder)
+	if err != nil {
 		return fmt.Errorf("write YAML: %w", err)
 	}
-	return encoder.Close()
+	return writeYAML(out, doc)
 }
 
-func blockStyle(node *yaml.Node) {
-	if node.Style &^= yaml.FlowStyle; node.Kind == yaml.ScalarNode {
-		node.Style = 0 // quoted again where it must be
+// yamlNode reads the next value.
+func yamlNode(from *json.Decoder) (*yaml.Node, error) {
+	token, err := from.Token()
+	if err != nil {
+		return nil, err
 	}
-	for _, inner := range node.Content {
-		blockStyle(inner)
+	switch t := token.(type) {
+	case string:
+		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: t}, nil // quoted where it must be
+	case json.Number:
+		return &yaml.Node{Kind: yaml.ScalarNode, Value: t.String()}, nil
+	case bool:
+		return &yaml.Node{Kind: yaml.ScalarNode, Value: strconv.FormatBool(t)}, nil
+	case nil:
+		return &yaml.Node{Kind: yaml.ScalarNode, Value: "null"}, nil
 	}
+	node := &yaml.Node{Kind: yaml.SequenceNode}
+	if token == json.Delim('{') {
+		node.Kind = yaml.MappingNode // a name is a value like others
+	}
+	for from.More() {
+		for range map[yaml.Kind]int{yaml.SequenceNode: 1, yaml.MappingNode: 2}[node.Kind] {
+			inner, err := yamlNode(from)
+			if err != nil {
+				return nil, err
+			}
+			node.Content = append(node.Content, inner)
+		}
+	}
+	_, err = from.Token() // its end
+	return node, err
 }
 
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -7,7 +7,7 @@ import (
 func rootCommand() *cobra.Command {
 	root := group("stella", "Import evidence, export bundles, verify them",
 		"Import evidence into Export Center, export it as signed bundles, and verify bundles offline.\n\n"+exitCodesHelp)
-	root.CompletionOptions.HiddenDefaultCmd = true
+	root.PersistentPreRunE = applySettings
 	root.AddCommand(ledgerCommand(), exportCommand(), auditCommand(), verifyCommand(), tenantCommand(),
 		loginCommand(), logoutCommand(), whoamiCommand())
 	return root

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -17,7 +16,8 @@ const verifyHelp = `Verify a bundle offline.
 
 Every byte of FILE is held against its manifest, checksums, signatures and seal.
 The keys to trust come from --key, from the *.pub files of --trust, or from the
-directory named by STELLA_TRUST; never from the bundle.
+directory named by STELLA_TRUST (or STELLA_TRUST_ROOTS, or trust_roots of a
+profile file); never from the bundle.
 
 Exit codes:
   0  verified: every check passed
@@ -32,13 +32,15 @@ func verifyUsage(err error) error {
 }
 
 type verifyFlags struct {
-	key, trust, format string
-	evidence           bool
+	key, trust string
+	format     *format
+	evidence   bool
 }
 
 // verifyCommand is "stella verify": it needs no server and opens no socket.
 func verifyCommand() *cobra.Command {
 	var flags verifyFlags
+	var profile string
 	command := &cobra.Command{
 		Use:   "verify FILE --key PUB | --trust DIR",
 		Short: "Verify a bundle offline",
@@ -55,10 +57,10 @@ func verifyCommand() *cobra.Command {
 			return runVerify(command.Context(), command.OutOrStdout(), args[0], flags)
 		},
 	}
-	command.Flags().StringVar(&flags.key, "key", "", "public key to trust (PEM)")
-	command.Flags().StringVar(&flags.trust, "trust", "", "directory whose *.pub files are the keys to trust")
+	trustFlags(command, &flags.key, &flags.trust)
+	contextFlags(command, &profile, "`NAME` of a profile file that may say what is trusted (STELLA_CONTEXT)")
 	command.Flags().BoolVar(&flags.evidence, "evidence", false, "also read every line, and tell how many documents are proved to be what was imported")
-	command.Flags().StringVar(&flags.format, "format", "table", "table or json")
+	flags.format = addFormat(command)
 	command.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return verifyUsage(err) })
 	return command
 }
@@ -77,9 +79,6 @@ func runVerify(ctx context.Context, out io.Writer, file string, flags verifyFlag
 	if ctx == nil {
 		ctx = context.Background()
 	}
-	if flags.format != "table" && flags.format != "json" {
-		return verifyUsage(fmt.Errorf("--format %q: want table or json", flags.format))
-	}
 	trust, err := loadTrust(flags.key, flags.trust)
 	if err != nil {
 		return err
@@ -96,15 +95,13 @@ func runVerify(ctx context.Context, out io.Writer, file string, flags verifyFlag
 	return verdict
 }
 
-func printReport(out io.Writer, file string, report verify.Report, format string) error {
-	if format == "json" {
-		encoder := json.NewEncoder(out)
-		encoder.SetIndent("", "  ")
-		return encoder.Encode(report)
+func printReport(out io.Writer, file string, report verify.Report, f *format) error {
+	if f.machine() {
+		return f.encode(out, report)
 	}
 	var lines []string
 	add := func(name, format string, args ...any) {
-		lines = append(lines, fmt.Sprintf("  %-10s ", name)+fmt.Sprintf(format, args...)+"\n")
+		lines = append(lines, fmt.Sprintf("  %-10s ", name)+printable(fmt.Sprintf(format, args...))+"\n")
 	}
 	if report.Status == verify.StatusVerified {
 		lines = append(lines, fmt.Sprintf("VERIFIED %q\n", file))

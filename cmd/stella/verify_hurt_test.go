@@ -193,7 +193,8 @@ func TestPanicOutsideTheStepsIsAFailure(t *testing.T) {
 	for _, format := range []string{"table", "json"} {
 		require.Equal(t, 5, runCommand(t, panicking{}, "good.tar", "--key", "key.pub", "--format", format))
 	}
-	err := runVerify(t.Context(), panicking{}, "good.tar", verifyFlags{key: "key.pub", format: "json"})
+	asJSON := format("json")
+	err := runVerify(t.Context(), panicking{}, "good.tar", verifyFlags{key: "key.pub", format: &asJSON})
 	require.ErrorContains(t, err, "not verified: the verifier itself failed")
 }
 
