@@ -65,7 +65,11 @@ func (c *Client) Resume(ctx context.Context, id string, have io.Reader, w io.Wri
 		if failures == attempts || !Temporary(err) || ctx.Err() != nil {
 			return Archive{}, fmt.Errorf("download run %s: %w", id, err)
 		}
-		if err := sleep(ctx, firstPause<<(2*failures)); err != nil {
+		pause, ok := pauseBefore(err, firstPause<<(2*failures))
+		if !ok {
+			return Archive{}, fmt.Errorf("download run %s: %w", id, err)
+		}
+		if err := sleep(ctx, pause); err != nil {
 			return Archive{}, fmt.Errorf("download run %s: %w", id, err)
 		}
 	}

@@ -54,10 +54,8 @@ func (c *Client) Events(ctx context.Context, id string, options EventOptions) it
 			if errors.Is(err, errStopped) || err == nil && done {
 				return
 			}
-			if err == nil {
-				err = s.again(ctx)
-			} else if Temporary(err) && ctx.Err() == nil && clock.System().Sub(s.heard) < waitPatience {
-				err = s.again(ctx)
+			if err == nil || Temporary(err) && ctx.Err() == nil && clock.System().Sub(s.heard) < waitPatience {
+				err = s.again(ctx, err)
 			}
 			if err != nil {
 				yield(RunEvent{}, fmt.Errorf("events of run %s: %w", id, err))
@@ -80,11 +78,15 @@ type eventSource struct {
 	heard  time.Time // when the server last answered
 }
 
-// again waits before the next stream, longer each time that nothing came.
-func (s *eventSource) again(ctx context.Context) error {
-	err := sleep(ctx, s.pause)
+// again waits before the next stream, longer each time that nothing came. cause is
+// why the last one ended, nil when it just did.
+func (s *eventSource) again(ctx context.Context, cause error) error {
+	pause, ok := pauseBefore(cause, s.pause)
+	if !ok {
+		return cause
+	}
 	s.pause = min(s.pause*2, lastPause)
-	return err
+	return sleep(ctx, pause)
 }
 
 // stream reads one answer to its end and reports whether nothing follows.

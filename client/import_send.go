@@ -3,6 +3,7 @@ package client
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -52,11 +53,15 @@ func (i *importing) deliver(ctx context.Context, p *parcel) (Settled, error) {
 		if !Temporary(err) || i.lost() {
 			return all, err
 		}
-		if i.options.Again != nil {
-			i.options.Again(err, rest)
+		pause, ok := pauseBefore(err, rest)
+		if !ok {
+			return all, err
 		}
-		if sleep(ctx, rest) != nil {
-			return all, context.Cause(ctx)
+		if i.options.Again != nil {
+			i.options.Again(err, pause)
+		}
+		if err := sleep(ctx, pause); err != nil {
+			return all, cmp.Or(context.Cause(ctx), err)
 		}
 		all.Resent = p.records() - all.Summary.Read
 		rest = min(2*rest, times.lastRest)

@@ -7,6 +7,8 @@ import (
 	"io"
 	"net/http"
 	"strings"
+
+	"github.com/stella-ops/exportcenter/internal/clock"
 )
 
 // maxProblem bounds the body of a refusal.
@@ -77,6 +79,9 @@ func expect(resp *http.Response, err error, wanted ...int) (*http.Response, erro
 	problem := problemOf(resp)
 	if wantsProof(resp) {
 		return nil, &proofError{problem}
+	}
+	if after, said := askedFor(resp.Header, clock.System()); said && problem.Temporary() {
+		return nil, &laterError{problem, after}
 	}
 	return nil, problem
 }

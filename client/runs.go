@@ -9,14 +9,8 @@ import (
 	"github.com/stella-ops/exportcenter/internal/clock"
 )
 
-const (
-	firstPause = 50 * time.Millisecond
-	lastPause  = 2 * time.Second
-	// attempts is how often a call that may be repeated is made.
-	attempts = 4
-	// waitPatience is how long WaitRun bears a server that does not answer.
-	waitPatience = 60 * time.Second
-)
+// waitPatience is how long WaitRun bears a server that does not answer.
+const waitPatience = 60 * time.Second
 
 // Ended reports whether the run has reached its end.
 func (r Run) Ended() bool {
@@ -93,7 +87,11 @@ func (c *Client) WaitRun(ctx context.Context, id string, seen func(Run)) (Run, e
 		case !Temporary(err) || ctx.Err() != nil || clock.System().Sub(heard) >= waitPatience:
 			return run, err
 		}
-		if err := sleep(ctx, pause); err != nil {
+		wait, ok := pauseBefore(err, pause)
+		if !ok {
+			return run, err
+		}
+		if err := sleep(ctx, wait); err != nil {
 			return run, fmt.Errorf("wait for run %s: %w", id, err)
 		}
 		pause = min(pause*3/2, lastPause)
@@ -134,31 +132,4 @@ func (c *Client) CancelRun(ctx context.Context, id, reason string) (Run, error) 
 		}
 		return run, decode(resp, &run)
 	})
-}
-
-// repeated makes a call that may be made twice, again while it fails in a way
-// that may go away.
-func repeated[T any](ctx context.Context, call func() (T, error)) (T, error) {
-	pause := firstPause
-	for n := 1; ; n++ {
-		result, err := call()
-		if err == nil || n == attempts || !Temporary(err) || ctx.Err() != nil {
-			return result, err
-		}
-		if sleep(ctx, pause) != nil {
-			return result, err
-		}
-		pause *= 4
-	}
-}
-
-func sleep(ctx context.Context, pause time.Duration) error {
-	timer := time.NewTimer(pause)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
-	}
 }
