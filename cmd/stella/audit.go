@@ -17,6 +17,7 @@ func auditCommand() *cobra.Command {
 		"Read, export and verify the record of who did what. \"audit verify\" needs no server.\n\n"+exitCodesHelp)
 	c.addFlags(command)
 	command.AddCommand(auditListCommand(&c), auditExportCommand(&c), auditVerifyCommand())
+	c.addCompletion(command)
 	return command
 }
 
@@ -130,7 +131,7 @@ func auditExportCommand(c *connection) *cobra.Command {
 		}
 		return writeAtomically(output, func(w io.Writer) error { return opened.ExportAudit(command.Context(), from, w) })
 	})
-	command.Flags().StringVar(&output, "output", "", "file to write")
+	command.Flags().StringVar(&output, "output", "", "`FILE` to write")
 	command.Flags().Int64Var(&from, "from", 1, "number of the first entry")
 	return command
 }

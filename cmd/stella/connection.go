@@ -26,7 +26,7 @@ type connection struct {
 
 func (c *connection) addFlags(command *cobra.Command) {
 	flags := command.PersistentFlags()
-	flags.StringVar(&c.server, "server", "", "address of Export Center (STELLA_SERVER; default "+defaultServer+")")
+	flags.StringVar(&c.server, "server", "", "`URL` of Export Center (STELLA_SERVER; default "+defaultServer+")")
 	flags.StringVar(&c.tokenFile, "token-file", "", "`FILE` with the token (instead of STELLA_TOKEN)")
 	if !c.everyTenant {
 		flags.StringVar(&c.tenant, "tenant", "", "`NAME` of the tenant the token must belong to (STELLA_TENANT)")

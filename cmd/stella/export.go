@@ -18,6 +18,7 @@ func exportCommand() *cobra.Command {
 	c.addFlags(command)
 	command.AddCommand(exportRunCommand(&c), exportListCommand(&c), exportStatusCommand(&c),
 		exportCancelCommand(&c), exportEventsCommand(&c), exportVerifyCommand(&c), exportAttestationCommand(&c), exportDownloadCommand(&c), exportPlanCommand(&c), exportProfileCommand(&c))
+	c.addCompletion(command)
 	return command
 }
 
@@ -79,7 +80,7 @@ func exportListCommand(c *connection) *cobra.Command {
 	flags := command.Flags()
 	flags.StringVar(&status, "status", "", "only runs in this state")
 	flags.StringVar(&profile, "profile", "", "only runs of this profile, by id or name")
-	flags.StringVar(&label, "label", "", "only runs with this label, key=value")
+	flags.StringVar(&label, "label", "", "only runs with this label, `KEY=VALUE`")
 	flags.StringVar(&requestedBy, "requested-by", "", "only runs that this subject asked for")
 	flags.StringVar(&from, "from", "", "only runs asked for on this day or later, or since this time")
 	flags.StringVar(&to, "to", "", "only runs asked for before this day or time")

@@ -46,7 +46,7 @@ came is kept beside the file, as .stella-RUN.partial, and the same command goes 
 behind it.
 
 ` + exitCodesHelp
-	command.Flags().StringVar(&output, "output", "", "file to write (default: export-RUN.tar)")
+	command.Flags().StringVar(&output, "output", "", "`FILE` to write (default: export-RUN.tar)")
 	f = addFormat(command)
 	return command
 }

@@ -218,7 +218,7 @@ func profileCreateCommand(c *connection) *cobra.Command {
 		}
 		return printProfile(command.OutOrStdout(), made.Profile, f)
 	})
-	command.Flags().StringVar(&path, "file", "", "profile file, - for standard input")
+	command.Flags().StringVar(&path, "file", "", "profile `FILE`, - for standard input")
 	command.Flags().StringVar(&key, "idempotency-key", "", "the same key and file give the same profile again")
 	f = addFormat(command)
 	return command
@@ -246,7 +246,7 @@ func profileUpdateCommand(c *connection) *cobra.Command {
 		}
 		return printProfile(command.OutOrStdout(), changed.Profile, f)
 	})
-	command.Flags().StringVar(&path, "file", "", "profile file, - for standard input")
+	command.Flags().StringVar(&path, "file", "", "profile `FILE`, - for standard input")
 	f = addFormat(command)
 	return command
 }

@@ -85,14 +85,14 @@ lists to keep of what a line repeats from its document.
 
 ` + exitCodesHelp
 	f := command.Flags()
-	f.StringArrayVar(&flags.selects, "select", nil, "key=value, may be given often")
-	f.StringArrayVar(&flags.labels, "label", nil, "key=value kept with the run, may be given often")
+	f.StringArrayVar(&flags.selects, "select", nil, "`KEY=VALUE`, may be given often")
+	f.StringArrayVar(&flags.labels, "label", nil, "`KEY=VALUE` kept with the run, may be given often")
 	f.BoolVar(&flags.allowEmpty, "allow-empty", false, "let a run that selects nothing succeed")
-	f.StringVar(&flags.redact, "redact", "", "keep only the fields that this JSON file allows")
+	f.StringVar(&flags.redact, "redact", "", "keep only the fields that this JSON `FILE` allows")
 	f.StringVar(&flags.snapshot, "policy-snapshot", "", "id of the policy snapshot that the run names")
 	f.BoolVar(&flags.dryRun, "dry-run", false, "only print what the run would take: documents, bytes, shards, and what is left out")
 	f.BoolVar(&flags.wait, "wait", false, "wait for the end of the run")
-	f.StringVar(&flags.output, "output", "", "wait, and write the bundle to this file")
+	f.StringVar(&flags.output, "output", "", "wait, and write the bundle to `FILE`")
 	f.StringVar(&flags.key, "idempotency-key", "", "the same key and request give the same run again")
 	flags.format = addFormat(command)
 	return command

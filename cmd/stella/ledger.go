@@ -13,6 +13,7 @@ func ledgerCommand() *cobra.Command {
 	command := group("ledger", "Import evidence and read originals", "Import evidence into the ledger and read it back.\n\n"+exitCodesHelp)
 	c.addFlags(command)
 	command.AddCommand(ledgerImportCommand(&c), ledgerStatsCommand(&c), ledgerListCommand(&c), ledgerGetCommand(&c))
+	c.addCompletion(command)
 	return command
 }
 
@@ -40,6 +41,6 @@ func ledgerGetCommand(c *connection) *cobra.Command {
 			}
 			return writeAtomically(output, write)
 		})
-	command.Flags().StringVar(&output, "output", "", "write to this file instead")
+	command.Flags().StringVar(&output, "output", "", "write to `FILE` instead")
 	return command
 }

@@ -74,7 +74,7 @@ and cost about as much as new ones.
 	command.Flags().StringVar(&source, "source", "", "who published the documents (default: what their format says)")
 	command.Flags().StringVar(&stream, "stream", "", "which collection they belong to (default: name of the archive or folder)")
 	command.Flags().IntVar(&jobs, "jobs", client.DefaultJobs, "requests at once; with 1 documents arrive in order")
-	command.Flags().StringVar(&resume, "resume", "", "note what is acknowledged in this file, and go on from it")
+	command.Flags().StringVar(&resume, "resume", "", "note what is acknowledged in `FILE`, and go on from it")
 	f = addFormat(command)
 	return command
 }

@@ -53,7 +53,7 @@ Commands use it when neither STELLA_TOKEN nor --token-file is there, or when --c
 
 ` + exitCodesHelp
 	flags := command.Flags()
-	flags.StringVar(&saved.Server, "server", "", "address of Export Center (STELLA_SERVER)")
+	flags.StringVar(&saved.Server, "server", "", "`URL` of Export Center (STELLA_SERVER)")
 	flags.StringVar(&saved.Client, "client-id", "", "the client's `ID`")
 	flags.StringVar(&secretPath, "client-secret-file", "", "`FILE` with the client's secret (instead of STELLA_CLIENT_SECRET)")
 	flags.StringVar(&saved.Endpoint, "token-url", "", "the issuer's token endpoint; default: /oauth/token of the server")

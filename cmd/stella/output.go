@@ -26,6 +26,7 @@ type format string
 func addFormat(command *cobra.Command) *format {
 	f := format("table")
 	command.Flags().Var(&f, "format", "table, json or yaml")
+	_ = command.RegisterFlagCompletionFunc("format", cobra.FixedCompletions([]string{"table", "json", "yaml"}, cobra.ShellCompDirectiveNoFileComp))
 	return &f
 }
 

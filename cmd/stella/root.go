@@ -9,7 +9,10 @@ func rootCommand() *cobra.Command {
 		"Import evidence into Export Center, export it as signed bundles, and verify bundles offline.\n\n"+exitCodesHelp)
 	root.PersistentPreRunE = applySettings
 	root.AddCommand(ledgerCommand(), exportCommand(), auditCommand(), verifyCommand(), tenantCommand(),
-		loginCommand(), logoutCommand(), whoamiCommand())
+		loginCommand(), logoutCommand(), whoamiCommand(), completionCommand(), manCommand())
+	root.SetHelpCommand(helpCommand())
+	root.InitDefaultHelpCmd()
+	showExitCodes(root)
 	return root
 }
 

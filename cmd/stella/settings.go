@@ -125,6 +125,7 @@ func contextFlags(command *cobra.Command, name *string, usage string) {
 	flags.StringVar(name, "context", "", usage)
 	flags.Var(flags.Lookup("context").Value, "profile", "older name of --context")
 	_ = flags.MarkHidden("profile")
+	_ = command.RegisterFlagCompletionFunc("context", completeContexts)
 }
 
 // applySettings gives the flags that nobody set what the environment or the profile

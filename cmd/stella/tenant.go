@@ -19,6 +19,7 @@ func tenantCommand() *cobra.Command {
 	command.AddCommand(tenantCreateCommand(&c), tenantListCommand(&c), tenantShowCommand(&c),
 		tenantChangeCommand(&c, "suspend", "Refuse a tenant's calls and start none of its runs", (*client.Client).SuspendTenant),
 		tenantChangeCommand(&c, "resume", "Let a suspended tenant in again", (*client.Client).ResumeTenant))
+	c.addCompletion(command)
 	return command
 }
 
