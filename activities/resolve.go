@@ -43,6 +43,9 @@ func (e *Export) resolve(ctx context.Context, ref export.Ref) (PhaseResult, erro
 		return PhaseResult{}, export.Errorf(export.CodeEmptySelection,
 			"the selectors match no document; import evidence first, widen the selectors, or allow an empty export (options.allowEmpty, stella's --allow-empty)")
 	}
+	if err := fitsQuota(run, planner.bytes); err != nil {
+		return PhaseResult{}, err
+	}
 	defer beat.wait()()
 	digest, err := e.savePlan(ctx, claim, selection, planner.shards)
 	if err != nil {
@@ -59,6 +62,19 @@ func (e *Export) resolve(ctx context.Context, ref export.Ref) (PhaseResult, erro
 	result.Ranges = rangesOf(left)
 	e.log(run, export.PhaseResolve).Info("planned", "shards", len(planner.shards), "to_pack", len(left), "records", planner.records)
 	return result, nil
+}
+
+// fitsQuota refuses a plan that takes more than one run of its profile may: before
+// anything is packed, and in the bytes that a dry run tells.
+func fitsQuota(run export.Run, bytes int64) error {
+	bound := run.Quotas.MaxBytes
+	if bound == 0 || bytes <= bound {
+		return nil
+	}
+	err := export.Errorf(export.CodeQuota, "the selection has %d bytes and a run of profile %s may take %d (its quotas.maxBytes); "+
+		"narrow the selectors, see with a dry run what they take, or raise the bound in a new revision of the profile", bytes, run.ProfileName, bound)
+	err.Class = export.ClassQuota
+	return err
 }
 
 // packingBegins records that the adapter has its work; with nothing to pack, it

@@ -1029,14 +1029,18 @@ type TenantChangeRequest struct {
 // TenantInfo defines model for TenantInfo.
 type TenantInfo struct {
 	// ChangedAt When the state was last changed.
-	ChangedAt   time.Time       `json:"changedAt,omitempty,omitzero"`
-	ChangedBy   string          `json:"changedBy,omitempty,omitzero"`
-	CreatedAt   time.Time       `json:"createdAt,omitempty,omitzero"`
-	CreatedBy   string          `json:"createdBy,omitempty,omitzero"`
-	DisplayName string          `json:"displayName,omitempty,omitzero"`
-	Reason      string          `json:"reason,omitempty,omitzero"`
-	State       TenantInfoState `json:"state"`
-	Tenant      string          `json:"tenant"`
+	ChangedAt   time.Time `json:"changedAt,omitempty,omitzero"`
+	ChangedBy   string    `json:"changedBy,omitempty,omitzero"`
+	CreatedAt   time.Time `json:"createdAt,omitempty,omitzero"`
+	CreatedBy   string    `json:"createdBy,omitempty,omitzero"`
+	DisplayName string    `json:"displayName,omitempty,omitzero"`
+
+	// Quotas What is left out is as the installation says of all tenants; 0 is no bound.
+	Quotas TenantQuotas    `json:"quotas,omitempty,omitzero"`
+	Reason string          `json:"reason,omitempty,omitzero"`
+	State  TenantInfoState `json:"state"`
+	Tenant string          `json:"tenant"`
+	Usage  TenantUsage     `json:"usage,omitempty,omitzero"`
 }
 
 // TenantInfoState defines model for TenantInfo.State.
@@ -1048,12 +1052,28 @@ type TenantPage struct {
 	Tenants    []TenantInfo `json:"tenants"`
 }
 
+// TenantQuotas What is left out is as the installation says of all tenants; 0 is no bound.
+type TenantQuotas struct {
+	// Bytes Bytes of the bundles that it may keep.
+	Bytes *int64 `json:"bytes,omitempty"`
+
+	// RunsPerDay Runs that the tenant may ask for on a day (UTC).
+	RunsPerDay *int `json:"runsPerDay,omitempty"`
+}
+
 // TenantRequest defines model for TenantRequest.
 type TenantRequest struct {
 	DisplayName string `json:"displayName,omitempty,omitzero"`
 
 	// Tenant Lower-case letters, digits and inner hyphens.
 	Tenant string `json:"tenant"`
+}
+
+// TenantUsage defines model for TenantUsage.
+type TenantUsage struct {
+	// Bytes Of the bundles that can be had.
+	Bytes     int64 `json:"bytes"`
+	RunsToday int64 `json:"runsToday"`
 }
 
 // TimeWindow Documents of a time. `from` is in it, `to` is not; one of the two may be absent.
@@ -1687,6 +1707,9 @@ type CancelRunJSONRequestBody = CancelRequest
 // CreateTenantJSONRequestBody defines body for CreateTenant for application/json ContentType.
 type CreateTenantJSONRequestBody = TenantRequest
 
+// SetTenantQuotasJSONRequestBody defines body for SetTenantQuotas for application/json ContentType.
+type SetTenantQuotasJSONRequestBody = TenantQuotas
+
 // ResumeTenantJSONRequestBody defines body for ResumeTenant for application/json ContentType.
 type ResumeTenantJSONRequestBody = TenantChangeRequest
 
@@ -1907,6 +1930,11 @@ type ClientInterface interface {
 	// one is 429 ERR_EXPORT_007 and nothing is recorded; a request that was accepted
 	// before and is repeated with its key is never refused.
 	//
+	// A tenant, and a profile, may also have a bound on runs per day, and a tenant on the bytes
+	// of the bundles it keeps: a request beyond one is 429 ERR_EXPORT_QUOTA, and `Retry-After`
+	// says when the next day begins. Dry runs count nowhere. A run whose selection is larger than
+	// its profile allows (`quotas.maxBytes`) fails with ERR_EXPORT_QUOTA before it packs anything.
+	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /api/export/runs (the `CreateRun` operationId).
@@ -1925,6 +1953,11 @@ type ClientInterface interface {
 	// ones are `pending` and start in the order of request. When 100 of them wait, a new
 	// one is 429 ERR_EXPORT_007 and nothing is recorded; a request that was accepted
 	// before and is repeated with its key is never refused.
+	//
+	// A tenant, and a profile, may also have a bound on runs per day, and a tenant on the bytes
+	// of the bundles it keeps: a request beyond one is 429 ERR_EXPORT_QUOTA, and `Retry-After`
+	// says when the next day begins. Dry runs count nowhere. A run whose selection is larger than
+	// its profile allows (`quotas.maxBytes`) fails with ERR_EXPORT_QUOTA before it packs anything.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -2093,6 +2126,28 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /api/tenants/{tenant} (the `GetTenant` operationId).
 	GetTenant(ctx context.Context, tenant TenantName, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SetTenantQuotasWithBody Say what a tenant may use
+	//
+	// From the next request on. What is left out is as the installation says of all tenants;
+	// 0 is no bound. Runs that were asked for before go on; one that has not begun does not
+	// when the tenant keeps more bytes than it may.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PUT /api/tenants/{tenant}/quotas (the `SetTenantQuotas` operationId).
+	SetTenantQuotasWithBody(ctx context.Context, tenant TenantName, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SetTenantQuotas Say what a tenant may use
+	//
+	// From the next request on. What is left out is as the installation says of all tenants;
+	// 0 is no bound. Runs that were asked for before go on; one that has not begun does not
+	// when the tenant keeps more bytes than it may.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PUT /api/tenants/{tenant}/quotas (the `SetTenantQuotas` operationId).
+	SetTenantQuotas(ctx context.Context, tenant TenantName, body SetTenantQuotasJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ResumeTenantWithBody Let a suspended tenant in again
 	//
@@ -2495,6 +2550,11 @@ func (c *api) ListRuns(ctx context.Context, params *ListRunsParams, reqEditors .
 // one is 429 ERR_EXPORT_007 and nothing is recorded; a request that was accepted
 // before and is repeated with its key is never refused.
 //
+// A tenant, and a profile, may also have a bound on runs per day, and a tenant on the bytes
+// of the bundles it keeps: a request beyond one is 429 ERR_EXPORT_QUOTA, and `Retry-After`
+// says when the next day begins. Dry runs count nowhere. A run whose selection is larger than
+// its profile allows (`quotas.maxBytes`) fails with ERR_EXPORT_QUOTA before it packs anything.
+//
 // Takes any type of body and a specified content type.
 //
 // Corresponds with POST /api/export/runs (the `CreateRun` operationId).
@@ -2523,6 +2583,11 @@ func (c *api) CreateRunWithBody(ctx context.Context, params *CreateRunParams, co
 // ones are `pending` and start in the order of request. When 100 of them wait, a new
 // one is 429 ERR_EXPORT_007 and nothing is recorded; a request that was accepted
 // before and is repeated with its key is never refused.
+//
+// A tenant, and a profile, may also have a bound on runs per day, and a tenant on the bytes
+// of the bundles it keeps: a request beyond one is 429 ERR_EXPORT_QUOTA, and `Retry-After`
+// says when the next day begins. Dry runs count nowhere. A run whose selection is larger than
+// its profile allows (`quotas.maxBytes`) fails with ERR_EXPORT_QUOTA before it packs anything.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -2872,6 +2937,48 @@ func (c *api) CreateTenant(ctx context.Context, body CreateTenantJSONRequestBody
 // Corresponds with GET /api/tenants/{tenant} (the `GetTenant` operationId).
 func (c *api) GetTenant(ctx context.Context, tenant TenantName, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetTenantRequest(c.Server, tenant)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SetTenantQuotasWithBody Say what a tenant may use
+//
+// From the next request on. What is left out is as the installation says of all tenants;
+// 0 is no bound. Runs that were asked for before go on; one that has not begun does not
+// when the tenant keeps more bytes than it may.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PUT /api/tenants/{tenant}/quotas (the `SetTenantQuotas` operationId).
+func (c *api) SetTenantQuotasWithBody(ctx context.Context, tenant TenantName, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSetTenantQuotasRequestWithBody(c.Server, tenant, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SetTenantQuotas Say what a tenant may use
+//
+// From the next request on. What is left out is as the installation says of all tenants;
+// 0 is no bound. Runs that were asked for before go on; one that has not begun does not
+// when the tenant keeps more bytes than it may.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PUT /api/tenants/{tenant}/quotas (the `SetTenantQuotas` operationId).
+func (c *api) SetTenantQuotas(ctx context.Context, tenant TenantName, body SetTenantQuotasJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSetTenantQuotasRequest(c.Server, tenant, body)
 	if err != nil {
 		return nil, err
 	}
@@ -5552,6 +5659,53 @@ func NewGetTenantRequest(server string, tenant TenantName) (*http.Request, error
 	return req, nil
 }
 
+// NewSetTenantQuotasRequest calls the generic SetTenantQuotas builder with application/json body
+func NewSetTenantQuotasRequest(server string, tenant TenantName, body SetTenantQuotasJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewSetTenantQuotasRequestWithBody(server, tenant, "application/json", bodyReader)
+}
+
+// NewSetTenantQuotasRequestWithBody constructs an http.Request for the SetTenantQuotas method, with any body, and a specified content type
+func NewSetTenantQuotasRequestWithBody(server string, tenant TenantName, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "tenant", tenant, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/tenants/%s/quotas", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPut, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
 // NewResumeTenantRequest calls the generic ResumeTenant builder with application/json body
 func NewResumeTenantRequest(server string, tenant TenantName, body ResumeTenantJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
@@ -6566,6 +6720,11 @@ type ClientWithResponsesInterface interface {
 	// one is 429 ERR_EXPORT_007 and nothing is recorded; a request that was accepted
 	// before and is repeated with its key is never refused.
 	//
+	// A tenant, and a profile, may also have a bound on runs per day, and a tenant on the bytes
+	// of the bundles it keeps: a request beyond one is 429 ERR_EXPORT_QUOTA, and `Retry-After`
+	// says when the next day begins. Dry runs count nowhere. A run whose selection is larger than
+	// its profile allows (`quotas.maxBytes`) fails with ERR_EXPORT_QUOTA before it packs anything.
+	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /api/export/runs (the `CreateRun` operationId).
@@ -6584,6 +6743,11 @@ type ClientWithResponsesInterface interface {
 	// ones are `pending` and start in the order of request. When 100 of them wait, a new
 	// one is 429 ERR_EXPORT_007 and nothing is recorded; a request that was accepted
 	// before and is repeated with its key is never refused.
+	//
+	// A tenant, and a profile, may also have a bound on runs per day, and a tenant on the bytes
+	// of the bundles it keeps: a request beyond one is 429 ERR_EXPORT_QUOTA, and `Retry-After`
+	// says when the next day begins. Dry runs count nowhere. A run whose selection is larger than
+	// its profile allows (`quotas.maxBytes`) fails with ERR_EXPORT_QUOTA before it packs anything.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -6778,6 +6942,28 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /api/tenants/{tenant} (the `GetTenant` operationId).
 	GetTenantWithResponse(ctx context.Context, tenant TenantName, reqEditors ...RequestEditorFn) (*GetTenantResponse, error)
+
+	// SetTenantQuotasWithBodyWithResponse Say what a tenant may use
+	//
+	// From the next request on. What is left out is as the installation says of all tenants;
+	// 0 is no bound. Runs that were asked for before go on; one that has not begun does not
+	// when the tenant keeps more bytes than it may.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /api/tenants/{tenant}/quotas (the `SetTenantQuotas` operationId).
+	SetTenantQuotasWithBodyWithResponse(ctx context.Context, tenant TenantName, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SetTenantQuotasResponse, error)
+
+	// SetTenantQuotasWithResponse Say what a tenant may use
+	//
+	// From the next request on. What is left out is as the installation says of all tenants;
+	// 0 is no bound. Runs that were asked for before go on; one that has not begun does not
+	// when the tenant keeps more bytes than it may.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /api/tenants/{tenant}/quotas (the `SetTenantQuotas` operationId).
+	SetTenantQuotasWithResponse(ctx context.Context, tenant TenantName, body SetTenantQuotasJSONRequestBody, reqEditors ...RequestEditorFn) (*SetTenantQuotasResponse, error)
 
 	// ResumeTenantWithBodyWithResponse Let a suspended tenant in again
 	//
@@ -10273,6 +10459,128 @@ func (r GetTenantResponse) ContentType() string {
 	return ""
 }
 
+// SetTenantQuotasResponse401Headers the declared response headers of an HTTP 401 response for SetTenantQuotas
+type SetTenantQuotasResponse401Headers struct {
+	DPoPNonce       string
+	WWWAuthenticate string
+}
+
+// SetTenantQuotasResponse429Headers the declared response headers of an HTTP 429 response for SetTenantQuotas
+type SetTenantQuotasResponse429Headers struct {
+	RetryAfter            string
+	XStellaQuotaLimit     string
+	XStellaQuotaRemaining string
+	XStellaQuotaReset     string
+}
+
+type SetTenantQuotasResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *TenantInfo
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *BadRequest
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *Unauthorized
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *Forbidden
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *NotFound
+	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationProblemJSON413 *TooLarge
+	// ApplicationProblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationProblemJSON415 *UnsupportedMediaType
+	// ApplicationProblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationProblemJSON429 *TooManyRequests
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *Internal
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *Unavailable
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *SetTenantQuotasResponse401Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *SetTenantQuotasResponse429Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r SetTenantQuotasResponse) GetJSON200() *TenantInfo {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r SetTenantQuotasResponse) GetApplicationProblemJSON400() *BadRequest {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r SetTenantQuotasResponse) GetApplicationProblemJSON401() *Unauthorized {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r SetTenantQuotasResponse) GetApplicationProblemJSON403() *Forbidden {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r SetTenantQuotasResponse) GetApplicationProblemJSON404() *NotFound {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r SetTenantQuotasResponse) GetApplicationProblemJSON413() *TooLarge {
+	return r.ApplicationProblemJSON413
+}
+
+// GetApplicationProblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r SetTenantQuotasResponse) GetApplicationProblemJSON415() *UnsupportedMediaType {
+	return r.ApplicationProblemJSON415
+}
+
+// GetApplicationProblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r SetTenantQuotasResponse) GetApplicationProblemJSON429() *TooManyRequests {
+	return r.ApplicationProblemJSON429
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r SetTenantQuotasResponse) GetApplicationProblemJSON500() *Internal {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r SetTenantQuotasResponse) GetApplicationProblemJSON503() *Unavailable {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r SetTenantQuotasResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r SetTenantQuotasResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r SetTenantQuotasResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r SetTenantQuotasResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // ResumeTenantResponse401Headers the declared response headers of an HTTP 401 response for ResumeTenant
 type ResumeTenantResponse401Headers struct {
 	DPoPNonce       string
@@ -11736,6 +12044,11 @@ func (c *ClientWithResponses) ListRunsWithResponse(ctx context.Context, params *
 // one is 429 ERR_EXPORT_007 and nothing is recorded; a request that was accepted
 // before and is repeated with its key is never refused.
 //
+// A tenant, and a profile, may also have a bound on runs per day, and a tenant on the bytes
+// of the bundles it keeps: a request beyond one is 429 ERR_EXPORT_QUOTA, and `Retry-After`
+// says when the next day begins. Dry runs count nowhere. A run whose selection is larger than
+// its profile allows (`quotas.maxBytes`) fails with ERR_EXPORT_QUOTA before it packs anything.
+//
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with POST /api/export/runs (the `CreateRun` operationId).
@@ -11760,6 +12073,11 @@ func (c *ClientWithResponses) CreateRunWithBodyWithResponse(ctx context.Context,
 // ones are `pending` and start in the order of request. When 100 of them wait, a new
 // one is 429 ERR_EXPORT_007 and nothing is recorded; a request that was accepted
 // before and is repeated with its key is never refused.
+//
+// A tenant, and a profile, may also have a bound on runs per day, and a tenant on the bytes
+// of the bundles it keeps: a request beyond one is 429 ERR_EXPORT_QUOTA, and `Retry-After`
+// says when the next day begins. Dry runs count nowhere. A run whose selection is larger than
+// its profile allows (`quotas.maxBytes`) fails with ERR_EXPORT_QUOTA before it packs anything.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -12067,6 +12385,40 @@ func (c *ClientWithResponses) GetTenantWithResponse(ctx context.Context, tenant 
 		return nil, err
 	}
 	return ParseGetTenantResponse(rsp)
+}
+
+// SetTenantQuotasWithBodyWithResponse Say what a tenant may use
+//
+// From the next request on. What is left out is as the installation says of all tenants;
+// 0 is no bound. Runs that were asked for before go on; one that has not begun does not
+// when the tenant keeps more bytes than it may.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /api/tenants/{tenant}/quotas (the `SetTenantQuotas` operationId).
+func (c *ClientWithResponses) SetTenantQuotasWithBodyWithResponse(ctx context.Context, tenant TenantName, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SetTenantQuotasResponse, error) {
+	rsp, err := c.SetTenantQuotasWithBody(ctx, tenant, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSetTenantQuotasResponse(rsp)
+}
+
+// SetTenantQuotasWithResponse Say what a tenant may use
+//
+// From the next request on. What is left out is as the installation says of all tenants;
+// 0 is no bound. Runs that were asked for before go on; one that has not begun does not
+// when the tenant keeps more bytes than it may.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /api/tenants/{tenant}/quotas (the `SetTenantQuotas` operationId).
+func (c *ClientWithResponses) SetTenantQuotasWithResponse(ctx context.Context, tenant TenantName, body SetTenantQuotasJSONRequestBody, reqEditors ...RequestEditorFn) (*SetTenantQuotasResponse, error) {
+	rsp, err := c.SetTenantQuotas(ctx, tenant, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSetTenantQuotasResponse(rsp)
 }
 
 // ResumeTenantWithBodyWithResponse Let a suspended tenant in again
@@ -16335,6 +16687,146 @@ func ParseGetTenantResponse(rsp *http.Response) (*GetTenantResponse, error) {
 		response.Headers401 = &headers
 	case rsp.StatusCode == 429:
 		var headers GetTenantResponse429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("X-Stella-Quota-Limit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Stella-Quota-Limit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XStellaQuotaLimit = value
+		}
+		if values := rsp.Header.Values("X-Stella-Quota-Remaining"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Stella-Quota-Remaining", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XStellaQuotaRemaining = value
+		}
+		if values := rsp.Header.Values("X-Stella-Quota-Reset"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Stella-Quota-Reset", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XStellaQuotaReset = value
+		}
+		response.Headers429 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseSetTenantQuotasResponse parses an HTTP response from a SetTenantQuotasWithResponse call
+func ParseSetTenantQuotasResponse(rsp *http.Response) (*SetTenantQuotasResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &SetTenantQuotasResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest TenantInfo
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest BadRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthorized
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest NotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest TooLarge
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest UnsupportedMediaType
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest TooManyRequests
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Internal
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Unavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers SetTenantQuotasResponse401Headers
+		if values := rsp.Header.Values("DPoP-Nonce"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "DPoP-Nonce", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.DPoPNonce = value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 429:
+		var headers SetTenantQuotasResponse429Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {

@@ -38,6 +38,15 @@ func (c *Client) GetTenant(ctx context.Context, name string) (TenantInfo, error)
 	})
 }
 
+// SetTenantQuotas says what a tenant may use; what is nil is as the installation says
+// of all.
+func (c *Client) SetTenantQuotas(ctx context.Context, name string, quotas TenantQuotas) (TenantInfo, error) {
+	return repeated(ctx, func() (TenantInfo, error) {
+		resp, err := c.api.SetTenantQuotas(ctx, name, quotas)
+		return tenantInfo("set the quotas of", name, resp, err)
+	})
+}
+
 // SuspendTenant keeps a tenant out. Doing it twice is doing it once.
 func (c *Client) SuspendTenant(ctx context.Context, name, reason string) (TenantInfo, error) {
 	return repeated(ctx, func() (TenantInfo, error) {

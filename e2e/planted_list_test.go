@@ -53,7 +53,7 @@ var plantedBugs = []plantedBug{
 	{"a key is taken for another request", "storage/postgres/idempotency.go",
 		"	if bundle.Digest(hash) != idem.RequestHash {", "	if bundle.Digest(hash).IsZero() {", "./storage/postgres", "Idempot|Key|Run"},
 	{"one run too many works at once", "storage/postgres/runs_queue.go",
-		"p.slot = waiting == 0 && active < limits.Active;", "p.slot = waiting == 0 && active <= limits.Active;", "./storage/postgres", "Queue|Cap|Slot"},
+		"p.slot = waiting == 0 && mayWork && active < limits.Active;", "p.slot = waiting == 0 && mayWork && active <= limits.Active;", "./storage/postgres", "Queue|Cap|Slot"},
 	{"which revision is current follows from arrival", "storage/postgres/ledger_import.go",
 		"(best.modified, best.sha256) > (b.modified, b.sha256)", "best.seq > 1 << 60", "./storage/postgres", "Order|Property|Revision|Superseded"},
 	{"a block of documents is believed without its checksum", "storage/postgres/block.go",

@@ -20,8 +20,10 @@ type Run struct {
 	Kind            string
 	Variant         string
 
-	Selectors   Selectors
-	Options     Options
+	Selectors Selectors
+	Options   Options
+	// Quotas are those of the profile's revision, 0 where it has none.
+	Quotas      ProfileQuotas
 	Labels      map[string]string
 	RequestedBy string
 	RequestedAt time.Time // UTC, whole seconds: the only stamp that enters a bundle

@@ -35,6 +35,38 @@ type Tenant struct {
 	CreatedBy string
 	// Change is the last one; nil before the first.
 	Change *TenantChange
+	// Quotas are what the administrator says of this tenant, Usage what it uses.
+	Quotas TenantQuotas
+	Usage  TenantUsage
+}
+
+// TenantQuotas bound what a tenant uses, where they say something: nil leaves it to
+// what the installation says of all, 0 is no bound.
+type TenantQuotas struct {
+	RunsPerDay *int   // that it asks for on a day, UTC
+	Bytes      *int64 // of the bundles it keeps
+}
+
+// RunsOf is the bound on runs per day, where the installation has the given one.
+func (q TenantQuotas) RunsOf(installation int) int {
+	if q.RunsPerDay != nil {
+		return *q.RunsPerDay
+	}
+	return installation
+}
+
+// BytesOf is the bound on bytes of bundles, where the installation has the given one.
+func (q TenantQuotas) BytesOf(installation int64) int64 {
+	if q.Bytes != nil {
+		return *q.Bytes
+	}
+	return installation
+}
+
+// TenantUsage is what a tenant uses of its quotas.
+type TenantUsage struct {
+	RunsToday int64
+	Bytes     int64
 }
 
 // TenantChange is who changed a tenant's state, when and why.

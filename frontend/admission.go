@@ -1,8 +1,6 @@
 package frontend
 
 import (
-	"math"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -102,8 +100,8 @@ func newAdmission(rates Rates) *admission {
 
 // tooBusy is why a call is not let in.
 type tooBusy struct {
-	limit, remaining int
-	after            time.Duration
+	limit int
+	after time.Duration
 }
 
 func (tooBusy) Error() string { return "too many calls" }
@@ -251,13 +249,4 @@ func (s *Server) admitted(lane lane, next echo.HandlerFunc) echo.HandlerFunc {
 		defer leave()
 		return next(c)
 	}
-}
-
-// setBusy says how many calls there may be and when to come again.
-func setBusy(h interface{ Set(string, string) }, b tooBusy, now time.Time) {
-	seconds := int64(math.Ceil(max(b.after, time.Second).Seconds()))
-	h.Set("Retry-After", strconv.FormatInt(seconds, 10))
-	h.Set("X-Stella-Quota-Limit", strconv.Itoa(b.limit))
-	h.Set("X-Stella-Quota-Remaining", strconv.Itoa(b.remaining))
-	h.Set("X-Stella-Quota-Reset", strconv.FormatInt(now.Add(time.Duration(seconds)*time.Second).Unix(), 10))
 }

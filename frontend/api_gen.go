@@ -1026,14 +1026,18 @@ type TenantChangeRequest struct {
 // TenantInfo defines model for TenantInfo.
 type TenantInfo struct {
 	// ChangedAt When the state was last changed.
-	ChangedAt   time.Time       `json:"changedAt,omitempty,omitzero"`
-	ChangedBy   string          `json:"changedBy,omitempty,omitzero"`
-	CreatedAt   time.Time       `json:"createdAt,omitempty,omitzero"`
-	CreatedBy   string          `json:"createdBy,omitempty,omitzero"`
-	DisplayName string          `json:"displayName,omitempty,omitzero"`
-	Reason      string          `json:"reason,omitempty,omitzero"`
-	State       TenantInfoState `json:"state"`
-	Tenant      string          `json:"tenant"`
+	ChangedAt   time.Time `json:"changedAt,omitempty,omitzero"`
+	ChangedBy   string    `json:"changedBy,omitempty,omitzero"`
+	CreatedAt   time.Time `json:"createdAt,omitempty,omitzero"`
+	CreatedBy   string    `json:"createdBy,omitempty,omitzero"`
+	DisplayName string    `json:"displayName,omitempty,omitzero"`
+
+	// Quotas What is left out is as the installation says of all tenants; 0 is no bound.
+	Quotas TenantQuotas    `json:"quotas,omitempty,omitzero"`
+	Reason string          `json:"reason,omitempty,omitzero"`
+	State  TenantInfoState `json:"state"`
+	Tenant string          `json:"tenant"`
+	Usage  TenantUsage     `json:"usage,omitempty,omitzero"`
 }
 
 // TenantInfoState defines model for TenantInfo.State.
@@ -1045,12 +1049,28 @@ type TenantPage struct {
 	Tenants    []TenantInfo `json:"tenants"`
 }
 
+// TenantQuotas What is left out is as the installation says of all tenants; 0 is no bound.
+type TenantQuotas struct {
+	// Bytes Bytes of the bundles that it may keep.
+	Bytes *int64 `json:"bytes,omitempty"`
+
+	// RunsPerDay Runs that the tenant may ask for on a day (UTC).
+	RunsPerDay *int `json:"runsPerDay,omitempty"`
+}
+
 // TenantRequest defines model for TenantRequest.
 type TenantRequest struct {
 	DisplayName string `json:"displayName,omitempty,omitzero"`
 
 	// Tenant Lower-case letters, digits and inner hyphens.
 	Tenant string `json:"tenant"`
+}
+
+// TenantUsage defines model for TenantUsage.
+type TenantUsage struct {
+	// Bytes Of the bundles that can be had.
+	Bytes     int64 `json:"bytes"`
+	RunsToday int64 `json:"runsToday"`
 }
 
 // TimeWindow Documents of a time. `from` is in it, `to` is not; one of the two may be absent.
@@ -1684,6 +1704,9 @@ type CancelRunJSONRequestBody = CancelRequest
 // CreateTenantJSONRequestBody defines body for CreateTenant for application/json ContentType.
 type CreateTenantJSONRequestBody = TenantRequest
 
+// SetTenantQuotasJSONRequestBody defines body for SetTenantQuotas for application/json ContentType.
+type SetTenantQuotasJSONRequestBody = TenantQuotas
+
 // ResumeTenantJSONRequestBody defines body for ResumeTenant for application/json ContentType.
 type ResumeTenantJSONRequestBody = TenantChangeRequest
 
@@ -1782,6 +1805,9 @@ type ServerInterface interface {
 	// GetTenant A tenant's state, and who changed it last
 	// (GET /api/tenants/{tenant})
 	GetTenant(ctx echo.Context, tenant TenantName) error
+	// SetTenantQuotas Say what a tenant may use
+	// (PUT /api/tenants/{tenant}/quotas)
+	SetTenantQuotas(ctx echo.Context, tenant TenantName) error
 	// ResumeTenant Let a suspended tenant in again
 	// (POST /api/tenants/{tenant}/resume)
 	ResumeTenant(ctx echo.Context, tenant TenantName) error
@@ -3500,6 +3526,22 @@ func (w *ServerInterfaceWrapper) GetTenant(ctx echo.Context) error {
 	return err
 }
 
+// SetTenantQuotas converts echo context to params.
+func (w *ServerInterfaceWrapper) SetTenantQuotas(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "tenant" -------------
+	var tenant TenantName
+
+	err = runtime.BindStyledParameterWithOptions("simple", "tenant", ctx.Param("tenant"), &tenant, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter tenant: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.SetTenantQuotas(ctx, tenant)
+	return err
+}
+
 // ResumeTenant converts echo context to params.
 func (w *ServerInterfaceWrapper) ResumeTenant(ctx echo.Context) error {
 	var err error
@@ -4093,6 +4135,7 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/api/tenants", wrapper.ListTenants, options.OperationMiddlewares["ListTenants"]...)
 	router.POST(options.BaseURL+"/api/tenants", wrapper.CreateTenant, options.OperationMiddlewares["CreateTenant"]...)
 	router.GET(options.BaseURL+"/api/tenants/:tenant", wrapper.GetTenant, options.OperationMiddlewares["GetTenant"]...)
+	router.PUT(options.BaseURL+"/api/tenants/:tenant/quotas", wrapper.SetTenantQuotas, options.OperationMiddlewares["SetTenantQuotas"]...)
 	router.POST(options.BaseURL+"/api/tenants/:tenant/resume", wrapper.ResumeTenant, options.OperationMiddlewares["ResumeTenant"]...)
 	router.POST(options.BaseURL+"/api/tenants/:tenant/suspend", wrapper.SuspendTenant, options.OperationMiddlewares["SuspendTenant"]...)
 	router.GET(options.BaseURL+"/exports/:id/attestation", wrapper.GetExportAttestation, options.OperationMiddlewares["GetExportAttestation"]...)
@@ -8973,6 +9016,179 @@ func (response GetTenant503ApplicationProblemPlusJSONResponse) VisitGetTenantRes
 	return err
 }
 
+type SetTenantQuotasRequestObject struct {
+	Tenant TenantName `json:"tenant"`
+	Body   *SetTenantQuotasJSONRequestBody
+}
+
+type SetTenantQuotasResponseObject interface {
+	VisitSetTenantQuotasResponse(w http.ResponseWriter) error
+}
+
+type SetTenantQuotas200JSONResponse TenantInfo
+
+func (response SetTenantQuotas200JSONResponse) VisitSetTenantQuotasResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SetTenantQuotas400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response SetTenantQuotas400ApplicationProblemPlusJSONResponse) VisitSetTenantQuotasResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SetTenantQuotas401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response SetTenantQuotas401ApplicationProblemPlusJSONResponse) VisitSetTenantQuotasResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("DPoP-Nonce", fmt.Sprint(response.Headers.DPoPNonce))
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SetTenantQuotas403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response SetTenantQuotas403ApplicationProblemPlusJSONResponse) VisitSetTenantQuotasResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SetTenantQuotas404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response SetTenantQuotas404ApplicationProblemPlusJSONResponse) VisitSetTenantQuotasResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SetTenantQuotas413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response SetTenantQuotas413ApplicationProblemPlusJSONResponse) VisitSetTenantQuotasResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SetTenantQuotas415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedMediaTypeApplicationProblemPlusJSONResponse
+}
+
+func (response SetTenantQuotas415ApplicationProblemPlusJSONResponse) VisitSetTenantQuotasResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SetTenantQuotas429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response SetTenantQuotas429ApplicationProblemPlusJSONResponse) VisitSetTenantQuotasResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Stella-Quota-Limit", fmt.Sprint(response.Headers.XStellaQuotaLimit))
+	w.Header().Set("X-Stella-Quota-Remaining", fmt.Sprint(response.Headers.XStellaQuotaRemaining))
+	w.Header().Set("X-Stella-Quota-Reset", fmt.Sprint(response.Headers.XStellaQuotaReset))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SetTenantQuotas500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response SetTenantQuotas500ApplicationProblemPlusJSONResponse) VisitSetTenantQuotasResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SetTenantQuotas503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response SetTenantQuotas503ApplicationProblemPlusJSONResponse) VisitSetTenantQuotasResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ResumeTenantRequestObject struct {
 	Tenant TenantName `json:"tenant"`
 	Body   *ResumeTenantJSONRequestBody
@@ -10742,6 +10958,9 @@ type StrictServerInterface interface {
 	// GetTenant A tenant's state, and who changed it last
 	// (GET /api/tenants/{tenant})
 	GetTenant(ctx context.Context, request GetTenantRequestObject) (GetTenantResponseObject, error)
+	// SetTenantQuotas Say what a tenant may use
+	// (PUT /api/tenants/{tenant}/quotas)
+	SetTenantQuotas(ctx context.Context, request SetTenantQuotasRequestObject) (SetTenantQuotasResponseObject, error)
 	// ResumeTenant Let a suspended tenant in again
 	// (POST /api/tenants/{tenant}/resume)
 	ResumeTenant(ctx context.Context, request ResumeTenantRequestObject) (ResumeTenantResponseObject, error)
@@ -11649,6 +11868,54 @@ func (sh *strictHandler) GetTenant(ctx echo.Context, tenant TenantName) error {
 		return err
 	} else if validResponse, ok := response.(GetTenantResponseObject); ok {
 		return validResponse.VisitGetTenantResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// SetTenantQuotas operation middleware
+func (sh *strictHandler) SetTenantQuotas(ctx echo.Context, tenant TenantName) error {
+	var request SetTenantQuotasRequestObject
+
+	request.Tenant = tenant
+
+	var body SetTenantQuotasJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.SetTenantQuotas(ctx.Request().Context(), request.(SetTenantQuotasRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "SetTenantQuotas")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(SetTenantQuotasResponseObject); ok {
+		return validResponse.VisitSetTenantQuotasResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

@@ -72,13 +72,8 @@ func (s *Server) writeProblem(ctx context.Context, w http.ResponseWriter, err er
 	}
 	h := w.Header()
 	s.challenge(h, err, problem)
-	var full *storage.QueueFull
-	if errors.As(err, &full) {
-		setQuota(h, full.Limit, 0, s.clock())
-	}
-	var held tooBusy
-	if errors.As(err, &held) {
-		setBusy(h, held, s.clock())
+	if limit, after, used := usedUp(err); used {
+		setQuota(h, limit, after, s.clock())
 	}
 	h.Set("Content-Type", "application/problem+json")
 	h.Set("Cache-Control", "no-store")

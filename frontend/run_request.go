@@ -81,9 +81,17 @@ func (s *Server) runOf(who Principal, profile export.Profile, asked askedRun) (e
 		Tenant: who.Tenant, Project: project, ID: s.ids(),
 		ProfileID: profile.ID, ProfileRevision: profile.Revision, ProfileName: profile.Name,
 		Kind: profile.Kind, Variant: profile.Variant,
-		Selectors: selectors, Options: options, Labels: asked.labels, RequestedBy: who.Subject,
+		Selectors: selectors, Options: options, Quotas: quotasOf(profile), Labels: asked.labels, RequestedBy: who.Subject,
 		RequestedAt: s.clock().UTC().Truncate(time.Second), State: export.StatePending,
 	}, nil
+}
+
+// quotasOf are what the profile's revision bounds.
+func quotasOf(profile export.Profile) export.ProfileQuotas {
+	if q := profile.Config.Quotas; q != nil {
+		return *q
+	}
+	return export.ProfileQuotas{}
 }
 
 // configured is what was asked, with what the profile's configuration adds.

@@ -14,6 +14,8 @@ const (
 	maxDisplayName = 256
 	defaultTenants = 50
 	maxTenants     = 200
+	maxRunsPerDay  = 1_000_000
+	maxTenantBytes = 1<<53 - 1 // what every JSON reader takes
 )
 
 // ListTenants gives a page of names and states.
@@ -88,6 +90,25 @@ func (h handlers) ResumeTenant(ctx context.Context, req ResumeTenantRequestObjec
 	return ResumeTenant200JSONResponse(t), err
 }
 
+// SetTenantQuotas says what a tenant may use.
+func (h handlers) SetTenantQuotas(ctx context.Context, req SetTenantQuotasRequestObject) (SetTenantQuotasResponseObject, error) {
+	q := export.TenantQuotas{RunsPerDay: req.Body.RunsPerDay, Bytes: req.Body.Bytes}
+	if q.RunsPerDay != nil && (*q.RunsPerDay < 0 || *q.RunsPerDay > maxRunsPerDay) {
+		return nil, fieldError(export.CodeValidation, "runsPerDay", "must be 0 to %d; 0 is no bound", maxRunsPerDay)
+	}
+	if q.Bytes != nil && (*q.Bytes < 0 || *q.Bytes > maxTenantBytes) {
+		return nil, fieldError(export.CodeValidation, "bytes", "must be 0 to %d; 0 is no bound", int64(maxTenantBytes))
+	}
+	if !export.ValidTenant(req.Tenant) {
+		return nil, errTenantNotFound()
+	}
+	t, err := h.cfg.Tenants.SetQuotas(ctx, req.Tenant, q)
+	if err != nil {
+		return nil, tenantError(err)
+	}
+	return SetTenantQuotas200JSONResponse(tenantDocument(t)), nil
+}
+
 func (h handlers) changeTenant(ctx context.Context, name string, state export.TenantState, body *TenantChangeRequest) (TenantInfo, error) {
 	change := export.TenantChange{At: h.now(), By: callOf(ctx).principal.Subject}
 	if body != nil {
@@ -125,6 +146,8 @@ func tenantDocument(t export.Tenant) TenantInfo {
 	if !t.CreatedAt.IsZero() {
 		doc.CreatedAt = t.CreatedAt.UTC()
 	}
+	doc.Quotas = TenantQuotas{RunsPerDay: t.Quotas.RunsPerDay, Bytes: t.Quotas.Bytes}
+	doc.Usage = TenantUsage{RunsToday: t.Usage.RunsToday, Bytes: t.Usage.Bytes}
 	if c := t.Change; c != nil {
 		doc.ChangedAt, doc.ChangedBy, doc.Reason = c.At.UTC(), c.By, c.Reason
 	}

@@ -30,6 +30,8 @@ type Records interface {
 	KeptPlaces(ctx context.Context, tenant string, yield func(storage.ShardRecord) error) error
 	// QueueRecord counts the tenant's runs.
 	QueueRecord(ctx context.Context, tenant string) (storage.QueueRecord, error)
+	// UsageRecords count what the tenant and each of its profiles use.
+	UsageRecords(ctx context.Context, tenant string) ([]storage.UsageRecord, error)
 	LedgerRecord(ctx context.Context, tenant string) (storage.LedgerRecord, error)
 	// LostObservations yields observations without a document.
 	LostObservations(ctx context.Context, tenant string, yield func(seq int64, digest bundle.Digest) error) error

@@ -61,6 +61,10 @@ var (
 		Action: "A run that was accepted is not there, or two have one number. Restore the database from a backup, and report it."}
 	queueOver = Kind{Code: "queue-over", Means: "more runs of a tenant are at work than may be",
 		Action: "When exports.activeRuns was lowered, they are fewer as soon as some have ended. Else see that api, worker and fsck read the same configuration, and report it."}
+	usageDiffers = Kind{Code: "usage-differs", Repair: "counts again", Means: "what is kept of a tenant's or a profile's use of its quotas differs from its runs",
+		Action: "Requests are refused too early or too late. Let --repair count again, and report it."}
+	profileOver = Kind{Code: "profile-over", Means: "more runs of a profile are at work than any of their revisions allows",
+		Action: "See that api and worker are of one version, and report it. They are fewer as soon as some have ended."}
 	runStuck = Kind{Code: "run-stuck", Means: "a run has neither ended nor given a sign of life for long",
 		Action: "See that a worker runs. If the run does not go on, cancel it: stella export cancel RUN"}
 	archiveMissing = Kind{Code: "archive-missing", Means: "a run succeeded without the digest of its archive",
@@ -87,6 +91,6 @@ var (
 // Kinds lists every kind.
 var Kinds = []Kind{
 	blobMissing, blobSize, blobBytes, blobUnrecorded, blobUnneeded, blobDeleting, pinLeft, entryLost, stagedLeft, fileForeign, namespaceUnknown, packedLost, placesDiffer,
-	journalGap, journalCounter, endEvents, untold, toldFalsely, outboxDiffers, progressDiffers, queueCounter, runLost, queueOver, runStuck, archiveMissing, distributionMissing, sealMissing,
+	journalGap, journalCounter, endEvents, untold, toldFalsely, outboxDiffers, progressDiffers, queueCounter, runLost, queueOver, usageDiffers, profileOver, runStuck, archiveMissing, distributionMissing, sealMissing,
 	headDiffers, observationLost, contentMissing, overtakenDiffers, termsBytes, termsDiffer, documentBytes, documentCanonical,
 }

@@ -46,3 +46,27 @@ func TestAQueuedRunIsNotStuckWhileItsQueueMoves(t *testing.T) {
 	_, found = w.look(t, false)
 	require.Len(t, found, 5, "three that were given out and did not start, and two behind them")
 }
+
+// A profile has as many runs at work as one of their revisions allows.
+func TestTooManyRunsOfAProfile(t *testing.T) {
+	w := newWorld(t)
+	bound := func(bound int) {
+		for n := 31; n <= 32; n++ {
+			w.sql(t, "update export_runs set quota_active = $2 where tenant = 'acme' and id = $1", runID(n), bound)
+		}
+	}
+	for n := 31; n <= 32; n++ {
+		w.started(t, acme, n)
+	}
+	bound(2)
+	_, found := w.lookAt(t, now, fsck.DefaultPatience, true)
+	require.Empty(t, found)
+	bound(1)
+	_, found = w.lookAt(t, now, fsck.DefaultPatience, true)
+	require.Equal(t, []string{"profile-over"}, short(found))
+	require.Equal(t, "2 runs are at work, 1 may be", found[0].Message)
+	require.Equal(t, "prof-json-raw", found[0].Subject)
+	w.sql(t, "update export_runs set quota_active = 0 where tenant = 'acme' and id = $1", runID(31))
+	_, found = w.lookAt(t, now, fsck.DefaultPatience, true)
+	require.Empty(t, found, "one of them has no bound")
+}

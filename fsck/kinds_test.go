@@ -210,6 +210,18 @@ var injuries = []injury{
 		w.sql(t, "update export_queues set seq = seq - 1 where tenant = 'acme'")
 		return ""
 	}},
+	{name: "a day's runs ran ahead", kind: "usage-differs", run: noRun, injure: func(t *testing.T, w *world) string {
+		w.sql(t, "update export_usage set runs = runs + 1 where tenant = 'acme' and profile_id = ''")
+		return ""
+	}},
+	{name: "a bundle's bytes are not counted", kind: "usage-differs", run: noRun, injure: func(t *testing.T, w *world) string {
+		w.sql(t, "update export_usage set bytes = bytes - 1 where tenant = 'acme' and profile_id = 'prof-json-raw'")
+		return "prof-json-raw"
+	}},
+	{name: "nothing is counted", kind: "usage-differs", run: noRun, injure: func(t *testing.T, w *world) string {
+		w.sql(t, "delete from export_usage where tenant = 'acme' and profile_id = 'prof-json-raw'")
+		return "prof-json-raw"
+	}},
 	{name: "a number without a run", kind: "run-lost", run: noRun, injure: func(t *testing.T, w *world) string {
 		w.sql(t, "update export_queues set seq = seq + 1 where tenant = 'acme'")
 		return ""
@@ -306,8 +318,8 @@ func TestEveryKindIsNamed(t *testing.T) {
 		require.NotContains(t, kinds, k.Code)
 		kinds[k.Code] = k
 	}
-	// It has no tenant: TestBlobsOfNoTenant; it needs runs at work: TestTooManyRunsAtWork.
-	injected := map[string]bool{"namespace-unknown": true, "queue-over": true}
+	// It has no tenant: TestBlobsOfNoTenant; they need runs at work: TestTooManyRunsAtWork, TestTooManyRunsOfAProfile.
+	injected := map[string]bool{"namespace-unknown": true, "queue-over": true, "profile-over": true}
 	for _, i := range injuries {
 		injected[i.kind] = true
 		t.Run(i.kind+"/"+i.name, func(t *testing.T) {

@@ -29,6 +29,8 @@ type Repairs interface {
 	RaiseCounter(ctx context.Context, ref export.Ref) (bool, error)
 	// RaiseQueue gives a queue the greatest number of its tenant's runs.
 	RaiseQueue(ctx context.Context, tenant string) (bool, error)
+	// CountUsage counts again what the tenant and its profiles use of their quotas.
+	CountUsage(ctx context.Context, tenant string) (bool, error)
 	// Recount counts a run's progress again.
 	Recount(ctx context.Context, ref export.Ref) (bool, error)
 	// ForgetPacked forgets what was packed of a shard, if it still does not fit

@@ -28,7 +28,10 @@ func (l *look) runs(ctx context.Context, tenant string) error {
 			}
 		}
 		if len(page) < runsAtOnce {
-			return l.queue(ctx, tenant)
+			if err := l.queue(ctx, tenant); err != nil {
+				return err
+			}
+			return l.usage(ctx, tenant)
 		}
 	}
 }

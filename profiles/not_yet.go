@@ -21,9 +21,6 @@ func notCarriedOut(c export.ProfileConfig) error {
 	if r := c.Retention; r != nil && slices.Contains([]string{"days", "count"}, r.Mode) {
 		return refused("config.retention", "mode %s is not carried out by this version, which keeps bundles; leave it out, or set mode to none", r.Mode)
 	}
-	if c.Quotas != nil {
-		return refused("config.quotas", "quotas of a profile are not carried out by this version; those of the tenant are (exports.activeRuns, exports.pendingRuns)")
-	}
 	if p := c.Compression; p != nil && (slices.Contains([]string{"gzip", "none"}, p.Codec) || p.Level != 0 && p.Level != 3) {
 		return refused("config.compression", "JSON lines are packed with zstd level 3 (docs/formats/bundle.md); leave it out, or say so")
 	}

@@ -1,8 +1,11 @@
 package storage
 
-import "fmt"
+import (
+	"fmt"
+	"time"
+)
 
-// Limits bound the runs of one tenant. The zero value of a number is its
+// Limits bound the runs of one tenant. The zero value of Active and Pending is their
 // default.
 type Limits struct {
 	// Active runs hold a slot: they were given to Temporal and have not ended.
@@ -10,6 +13,10 @@ type Limits struct {
 	Active int
 	// Pending runs wait for a slot. Past that number a request is refused.
 	Pending int
+	// RunsPerDay may be asked for on a day, and bundles of Bytes be kept; 0 is no bound.
+	// An administrator may say otherwise of a tenant (export.TenantQuotas).
+	RunsPerDay int
+	Bytes      int64
 }
 
 // Defaults of Limits (CONTRACT section 2, ruling 7).
@@ -35,3 +42,12 @@ type QueueFull struct{ Limit int }
 func (q *QueueFull) Error() string {
 	return fmt.Sprintf("%d runs of the tenant wait for a slot", q.Limit)
 }
+
+// QuotaReached is why a run is not taken, or does not begin: what may be used is used.
+type QuotaReached struct {
+	Limit int64
+	// After is when it is worth asking again; 0 = nobody knows.
+	After time.Duration
+}
+
+func (q *QuotaReached) Error() string { return fmt.Sprintf("a quota of %d is used up", q.Limit) }

@@ -117,7 +117,8 @@ type Runs interface {
 	// When the tenant has a free slot and nobody waits, the run is given out in
 	// the same transaction: its DispatchedAt is set, and the caller starts its
 	// workflow. Else it waits its turn; when Limits.Pending runs do already,
-	// the error is a *QueueFull and nothing is written. A profile that was
+	// the error is a *QueueFull and nothing is written; beyond a quota of the tenant's or
+	// the profile's it is a *QuotaReached. A profile that was
 	// archived meanwhile makes no run either (export.CodeStateConflict).
 	CreateRun(ctx context.Context, run export.Run, idem Idempotency) (stored export.Run, created bool, err error)
 	// FindRun gives the run that was made under a key for the same request.
@@ -276,7 +277,8 @@ type Execution interface {
 	// BeginPart claims a part of a phase.
 	BeginPart(ctx context.Context, ref export.Ref, phase export.Phase, part string, attempt int64) (Claim, export.Run, error)
 	// Start moves a pending run to running and fixes AsOf to seq, unless
-	// that was done before: the first fixing stays.
+	// that was done before: the first fixing stays. A tenant that keeps as many bytes
+	// of bundles as it may starts none: the error is a *QuotaReached.
 	Start(ctx context.Context, c Claim, seq int64, at time.Time) (export.Run, error)
 	// SavePlan records the plan blob and its shards, replacing the rows of an
 	// earlier attempt; event run.planned. It becomes the last plan of the

@@ -58,6 +58,17 @@ type QueueRecord struct {
 	Active   int64 // runs that hold a slot
 }
 
+// UsageRecord is what is kept of a tenant's use of its quotas, all at one moment.
+type UsageRecord struct {
+	Profile     string // "" = the whole tenant
+	Runs, Bytes int64  // as the row says: of its day, and of bundles that are kept
+	// CountedRuns and CountedBytes are what the runs say.
+	CountedRuns, CountedBytes int64
+	// Active runs hold a slot, and the greatest bound that one of them has is Bound; 0 =
+	// one has none.
+	Active, Bound int64
+}
+
 // PackedRecord is what is kept of a packed shard for later runs, and does not
 // fit its blob.
 type PackedRecord struct {

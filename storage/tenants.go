@@ -19,6 +19,9 @@ type Tenants interface {
 	// ChangeTenant sets the state and who wanted it when and why, unless the tenant has
 	// that state already. It gives the tenant as it is then, and ErrNotFound.
 	ChangeTenant(ctx context.Context, name string, state export.TenantState, change export.TenantChange) (export.Tenant, error)
+	// SetQuotas says what a tenant may use. It gives the tenant as it is then, and
+	// ErrNotFound.
+	SetQuotas(ctx context.Context, name string, q export.TenantQuotas) (export.Tenant, error)
 	// ClosedTenants are the names of those who may not use the installation now.
 	ClosedTenants(ctx context.Context) ([]string, error)
 }

@@ -66,7 +66,8 @@ func trustedKeys(setting, dir string) (verify.Trust, error) {
 
 // runLimits are the bounds on each tenant's runs, the same for api and worker.
 func runLimits(cfg config.Config) storage.Limits {
-	return storage.Limits{Active: cfg.Exports.ActiveRuns, Pending: cfg.Exports.PendingRuns}
+	e := cfg.Exports
+	return storage.Limits{Active: e.ActiveRuns, Pending: e.PendingRuns, RunsPerDay: e.RunsPerDay, Bytes: e.Bytes}
 }
 
 // loadSigner reads the signing key.

@@ -52,7 +52,7 @@ func runWorker(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 	defer client.Close()
 	exporting := &activities.Export{
 		Ledger:    postgres.NewLedger(stores.db),
-		Execution: postgres.NewExecution(stores.db),
+		Execution: postgres.NewExecution(stores.db).Within(runLimits(cfg)),
 		Objects:   stores.objects,
 		Signer:    signer,
 		Adapters:  kinds,

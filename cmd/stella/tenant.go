@@ -16,7 +16,7 @@ func tenantCommand() *cobra.Command {
 		"Manage the tenants of an installation. The token must be an administrator's: its tenant is \"_\" and its scope\n"+
 			"tenant:manage. It opens nothing that a tenant has.\n\n"+exitCodesHelp)
 	c.addFlags(command)
-	command.AddCommand(tenantCreateCommand(&c), tenantListCommand(&c), tenantShowCommand(&c),
+	command.AddCommand(tenantCreateCommand(&c), tenantListCommand(&c), tenantShowCommand(&c), tenantQuotasCommand(&c),
 		tenantChangeCommand(&c, "suspend", "Refuse a tenant's calls and start none of its runs", (*client.Client).SuspendTenant),
 		tenantChangeCommand(&c, "resume", "Let a suspended tenant in again", (*client.Client).ResumeTenant))
 	c.addCompletion(command)
@@ -130,6 +130,9 @@ func printTenant(command *cobra.Command, f *format, info client.TenantInfo, err 
 	add("name", info.DisplayName)
 	if !info.CreatedAt.IsZero() {
 		add("created", info.CreatedAt.UTC().Format(time.RFC3339)+" by "+info.CreatedBy)
+	}
+	for _, row := range quotaRows(info) {
+		add(row[0], row[1])
 	}
 	if !info.ChangedAt.IsZero() {
 		add("changed", info.ChangedAt.UTC().Format(time.RFC3339)+" by "+info.ChangedBy)

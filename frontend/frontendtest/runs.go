@@ -15,6 +15,8 @@ import (
 type Runs struct {
 	// Limits are kept where they say something; there are no defaults.
 	Limits storage.Limits
+	// Refuse is the answer to a request for a new run when it is set.
+	Refuse error
 	// PackedAll says that every shard was packed before.
 	PackedAll bool
 
@@ -75,6 +77,9 @@ func (r *Runs) CreateRun(_ context.Context, run export.Run, idem storage.Idempot
 		return r.runs[known.ref], false, nil
 	}
 	slot, err := r.place(run.Tenant)
+	if r.Refuse != nil {
+		err = r.Refuse
+	}
 	if err != nil {
 		return export.Run{}, false, err
 	}

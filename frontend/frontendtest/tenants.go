@@ -42,6 +42,19 @@ func (t *Tenants) GetTenant(_ context.Context, name string) (export.Tenant, erro
 	return tenant, nil
 }
 
+// SetQuotas implements storage.Tenants.
+func (t *Tenants) SetQuotas(_ context.Context, name string, q export.TenantQuotas) (export.Tenant, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	tenant, there := t.tenants[name]
+	if !there {
+		return tenant, storage.ErrNotFound
+	}
+	tenant.Quotas = q
+	t.tenants[name] = tenant
+	return tenant, nil
+}
+
 // ChangeTenant implements storage.Tenants.
 func (t *Tenants) ChangeTenant(_ context.Context, name string, state export.TenantState, change export.TenantChange) (export.Tenant, error) {
 	t.mu.Lock()

@@ -120,10 +120,14 @@ func onLoopback(host string) bool {
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
-// Exports bounds the runs of one tenant; 0 = the default.
+// Exports bounds the runs of one tenant; 0 = the default, where there is one.
 type Exports struct {
 	ActiveRuns  int `yaml:"activeRuns,omitempty"`  // at work at once, default 4
 	PendingRuns int `yaml:"pendingRuns,omitempty"` // waiting for their turn, default 100
+	// RunsPerDay may be asked for on a day (UTC), and bundles of Bytes be kept; 0 is no
+	// bound. `stella tenant quotas` says otherwise of a tenant (docs/quotas.md).
+	RunsPerDay int   `yaml:"runsPerDay,omitempty"`
+	Bytes      int64 `yaml:"bytes,omitempty"`
 	// EventStreams may be open at once on one API process, default 500.
 	EventStreams int `yaml:"eventStreams,omitempty"`
 }
@@ -198,6 +202,9 @@ func (c Config) Validate() error {
 	}
 	if c.Database.Connections < 0 || c.Database.DoorConnections < 0 {
 		return errors.New("database.connections and database.doorConnections must be positive, or 0 for the default")
+	}
+	if c.Exports.RunsPerDay < 0 || c.Exports.Bytes < 0 {
+		return errors.New("exports.runsPerDay and exports.bytes must be positive, or 0 for no bound")
 	}
 	if c.Exports.ActiveRuns < 0 || c.Exports.PendingRuns < 0 || c.Exports.EventStreams < 0 {
 		return errors.New("exports.activeRuns, exports.pendingRuns and exports.eventStreams must be positive, or 0 for the default")

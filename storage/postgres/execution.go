@@ -16,12 +16,21 @@ import (
 // transaction that first locks the run's row, then checks the claim: a late
 // attempt finds a newer one, or the end of the run, and writes nothing
 // (ARCHITECTURE D5).
-type Execution struct{ db *DB }
+type Execution struct {
+	db     *DB
+	limits storage.Limits
+}
 
 var _ storage.Execution = (*Execution)(nil)
 
 // NewExecution makes the activities' view of runs.
 func NewExecution(db *DB) *Execution { return &Execution{db: db} }
+
+// Within gives the same view with these limits. All processes of an installation must
+// have the same.
+func (e *Execution) Within(limits storage.Limits) *Execution {
+	return &Execution{db: e.db, limits: limits}
+}
 
 // Begin claims a phase. The same attempt may begin again; a lower one is stale.
 func (e *Execution) Begin(ctx context.Context, ref export.Ref, phase export.Phase, attempt int64) (storage.Claim, export.Run, error) {
@@ -129,6 +138,9 @@ func (e *Execution) Start(ctx context.Context, c storage.Claim, seq int64, at ti
 	err = e.claimed(ctx, c, "start run", func(tx pgx.Tx, found export.Run) error {
 		if run = found; run.State == export.StateRunning {
 			return nil
+		}
+		if err := mayKeepMore(ctx, tx, run.Tenant, e.limits); err != nil {
+			return err
 		}
 		run, err = scanRun(tx.QueryRow(ctx, `
 			update export_runs set status = $3, started_at = coalesce(started_at, $4),

@@ -48,7 +48,7 @@ func (r *Runs) CreateRun(ctx context.Context, run export.Run, idem storage.Idemp
 		if err := profileMakesRuns(ctx, tx, run); err != nil {
 			return err
 		}
-		place, err := takePlace(ctx, tx, run.Tenant, r.limits)
+		place, err := takePlace(ctx, tx, run, r.limits)
 		if err != nil {
 			return err
 		}
@@ -135,10 +135,12 @@ func insertRun(ctx context.Context, tx pgx.Tx, run export.Run, p place, at time.
 	}
 	return scanRun(tx.QueryRow(ctx, `
 		insert into export_runs (tenant, project, id, profile_id, profile_revision, profile_name, kind, variant,
-			selectors, options, labels, requested_by, requested_at, status, queue_seq, dispatched_at, policy_snapshot_id)
-		values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
+			selectors, options, labels, requested_by, requested_at, status, queue_seq, dispatched_at, policy_snapshot_id,
+			quota_active, quota_daily, quota_bytes, counted_on)
+		values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)
 		returning `+runColumns,
 		run.Tenant, projectColumn(run.Project), run.ID,
 		run.ProfileID, run.ProfileRevision, run.ProfileName, run.Kind, run.Variant,
-		selectors, options, labels, run.RequestedBy, at, string(export.StatePending), p.number, dispatchedAt, run.Options.PolicySnapshotID))
+		selectors, options, labels, run.RequestedBy, at, string(export.StatePending), p.number, dispatchedAt, run.Options.PolicySnapshotID,
+		run.Quotas.MaxConcurrentRuns, run.Quotas.MaxRunsPerDay, run.Quotas.MaxBytes, p.day))
 }

@@ -41,7 +41,12 @@ func (t *Tenants) CreateTenant(ctx context.Context, tenant export.Tenant) error 
 	return nil
 }
 
-const tenantColumns = "tenant, state, display_name, created_at, created_by, changed_at, changed_by, change_reason"
+const tenantColumns = "t.tenant, state, display_name, created_at, created_by, changed_at, changed_by, change_reason, max_runs_per_day, max_bytes"
+
+// readTenantSQL also has what tenant $1 uses.
+const readTenantSQL = "select " + tenantColumns + `,
+  coalesce(u.runs, 0) * (u.day = (clock_timestamp() at time zone 'UTC')::date)::int, u.bytes
+from tenants t left join export_usage u on u.tenant = t.tenant and u.profile_id = '' where t.tenant = $1`
 
 // GetTenant implements storage.Tenants.
 func (t *Tenants) GetTenant(ctx context.Context, name string) (export.Tenant, error) {
@@ -49,19 +54,29 @@ func (t *Tenants) GetTenant(ctx context.Context, name string) (export.Tenant, er
 	err := t.db.readOnce(ctx, name, func(rows pgx.Rows) (err error) {
 		tenant, err = pgx.CollectExactlyOneRow(rows, scanTenant)
 		return err
-	}, "select "+tenantColumns+" from tenants where tenant = $1", name)
+	}, readTenantSQL, name)
 	return tenant, tenantError("read", name, err)
 }
 
 // ChangeTenant implements storage.Tenants.
 func (t *Tenants) ChangeTenant(ctx context.Context, name string, state export.TenantState, change export.TenantChange) (export.Tenant, error) {
+	return t.change(ctx, name, `update tenants set state = $2, changed_at = $3, changed_by = $4, change_reason = $5
+		where tenant = $1 and state <> $2`, state, change.At, change.By, change.Reason)
+}
+
+// SetQuotas implements storage.Tenants.
+func (t *Tenants) SetQuotas(ctx context.Context, name string, q export.TenantQuotas) (export.Tenant, error) {
+	return t.change(ctx, name, "update tenants set max_runs_per_day = $2, max_bytes = $3 where tenant = $1", q.RunsPerDay, q.Bytes)
+}
+
+// change runs a statement about a tenant, its parameter $1, and gives it as it is then.
+func (t *Tenants) change(ctx context.Context, name, sql string, args ...any) (export.Tenant, error) {
 	var tenant export.Tenant
 	err := t.db.WithTenant(ctx, name, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, `update tenants set state = $2, changed_at = $3, changed_by = $4, change_reason = $5
-			where tenant = $1 and state <> $2`, name, state, change.At, change.By, change.Reason); err != nil {
+		if _, err := tx.Exec(ctx, sql, append([]any{name}, args...)...); err != nil {
 			return err
 		}
-		rows, err := tx.Query(ctx, "select "+tenantColumns+" from tenants where tenant = $1", name)
+		rows, err := tx.Query(ctx, readTenantSQL, name)
 		if err != nil {
 			return err
 		}
@@ -85,8 +100,13 @@ func scanTenant(row pgx.CollectableRow) (export.Tenant, error) {
 	var t export.Tenant
 	var created, changed *time.Time
 	var change export.TenantChange
-	if err := row.Scan(&t.Name, &t.State, &t.DisplayName, &created, &t.CreatedBy, &changed, &change.By, &change.Reason); err != nil {
+	var runs, bytes *int64 // null before the first run
+	if err := row.Scan(&t.Name, &t.State, &t.DisplayName, &created, &t.CreatedBy, &changed, &change.By, &change.Reason,
+		&t.Quotas.RunsPerDay, &t.Quotas.Bytes, &runs, &bytes); err != nil {
 		return t, err
+	}
+	if runs != nil && bytes != nil {
+		t.Usage = export.TenantUsage{RunsToday: *runs, Bytes: *bytes}
 	}
 	if created != nil {
 		t.CreatedAt = created.UTC()

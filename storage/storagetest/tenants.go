@@ -48,6 +48,19 @@ func Tenants(t *testing.T, open func(t *testing.T) storage.Tenants) {
 	require.NoError(t, err)
 	require.Len(t, list, 1)
 
+	runs, bytes := 7, int64(1<<40)
+	for _, q := range []export.TenantQuotas{{RunsPerDay: &runs, Bytes: &bytes}, {Bytes: new(int64)}, {}} {
+		got, err = tenants.SetQuotas(ctx, "acme", q)
+		require.NoError(t, err)
+		acme.Quotas = q
+		require.Equal(t, acme, got)
+	}
+	_, err = tenants.SetQuotas(ctx, "nobody", export.TenantQuotas{})
+	require.ErrorIs(t, err, storage.ErrNotFound)
+	got, err = tenants.GetTenant(ctx, "globex")
+	require.NoError(t, err)
+	require.Equal(t, export.TenantQuotas{}, got.Quotas)
+
 	_, err = tenants.ChangeTenant(ctx, "acme", export.TenantActive, export.TenantChange{At: at.Add(3 * time.Hour), By: "root", Reason: "paid"})
 	require.NoError(t, err)
 	closed, err = tenants.ClosedTenants(ctx)

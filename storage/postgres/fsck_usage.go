@@ -1,0 +1,71 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/stella-ops/exportcenter/storage"
+)
+
+// countUsage counts, from the runs of tenant $1, what export_usage says of each profile
+// and, under ” , of all. A row that is not there has today for its day; runs of a
+// later day than the row's are in its count, where they are not expected.
+const countUsage = `
+counted as (
+  select coalesce(profile_id, '') as profile_id,
+    coalesce(sum(archive_bytes) filter (where status in ('succeeded', 'partial')), 0)::bigint as bytes,
+    count(*) filter (where ` + holdsSlot + `) as active,
+    case when bool_or(quota_active = 0) filter (where ` + holdsSlot + `) then 0
+      else coalesce(max(quota_active) filter (where ` + holdsSlot + `), 0) end as bound
+  from export_runs where tenant = $1 group by grouping sets ((), (profile_id))
+), both_counts as (
+  select profile_id, u.day, u.runs, u.bytes, c.bytes as counted_bytes, c.active, c.bound
+  from (select * from export_usage where tenant = $1) u full join counted c using (profile_id)
+), usages as (
+  select b.*, (
+    select count(*) from export_runs r where r.tenant = $1 and (b.profile_id = '' or r.profile_id = b.profile_id)
+      and r.counted_on >= coalesce(b.day, (clock_timestamp() at time zone 'UTC')::date)) as counted_runs
+  from both_counts b
+)`
+
+// UsageRecords counts a tenant's use of its quotas in one statement.
+func (s *Survey) UsageRecords(ctx context.Context, tenant string) (found []storage.UsageRecord, err error) {
+	err = s.page(ctx, tenant, "the use of quotas", func(tx pgx.Tx) error {
+		rows, err := tx.Query(ctx, "with "+countUsage+`
+			select profile_id, coalesce(runs, 0), coalesce(bytes, 0), counted_runs, coalesce(counted_bytes, 0), coalesce(active, 0), coalesce(bound, 0)
+			from usages order by profile_id`, tenant)
+		if err != nil {
+			return err
+		}
+		found, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (u storage.UsageRecord, err error) {
+			return u, row.Scan(&u.Profile, &u.Runs, &u.Bytes, &u.CountedRuns, &u.CountedBytes, &u.Active, &u.Bound)
+		})
+		return err
+	})
+	return found, err
+}
+
+// CountUsage counts again, under the locks under which runs are asked for and end.
+func (r *Repair) CountUsage(ctx context.Context, tenant string) (done bool, err error) {
+	err = r.db.WithTenant(ctx, tenant, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, lockQueue, tenant); err != nil {
+			return err
+		}
+		if _, err := tx.Exec(ctx, "select from export_usage where tenant = $1 order by profile_id for update", tenant); err != nil {
+			return err
+		}
+		tag, err := tx.Exec(ctx, "with "+countUsage+`
+			insert into export_usage as u (tenant, profile_id, day, runs, bytes)
+			select $1, profile_id, coalesce(day, (clock_timestamp() at time zone 'UTC')::date), counted_runs, coalesce(counted_bytes, 0) from usages
+			where (coalesce(runs, 0), coalesce(bytes, 0)) <> (counted_runs, coalesce(counted_bytes, 0))
+			on conflict (tenant, profile_id) do update set runs = excluded.runs, bytes = excluded.bytes`, tenant)
+		done = tag.RowsAffected() > 0
+		return err
+	})
+	if err != nil {
+		return false, fmt.Errorf("count the use of quotas of %s: %w", tenant, err)
+	}
+	return done, nil
+}
