@@ -25,27 +25,32 @@ const (
 // many from http.FileServer over the same bytes. That server knows nothing of what
 // it sends, and hands a file to the kernel; ours compares every byte with its digest.
 func (b *bench) downloads(ctx context.Context) error {
-	info, err := os.Stat(b.archive)
+	return b.downloadsOf(ctx, "16 downloads at once", b.first.id, b.archive, b.house.env["STELLA_TOKEN"])
+}
+
+// downloadsOf measures them of a run whose bundle is in archive, for a tenant's token.
+func (b *bench) downloadsOf(ctx context.Context, name, run, archive, token string) error {
+	info, err := os.Stat(archive)
 	if err != nil {
 		return err
 	}
-	floor, err := serve(http.FileServer(http.Dir(filepath.Dir(b.archive))))
+	floor, err := serve(http.FileServer(http.Dir(filepath.Dir(archive))))
 	if err != nil {
 		return err
 	}
 	defer floor.stop()
-	ours, err := client.NewDownloadRunRequest(b.house.env["STELLA_SERVER"], b.first.id, nil)
+	ours, err := client.NewDownloadRunRequest(b.house.env["STELLA_SERVER"], run, nil)
 	if err != nil {
 		return err
 	}
 	var took, floors []time.Duration
 	m, err := b.measured(ctx, "api", func() (used, error) {
 		for range downloadRounds {
-			bare, err := b.together(ctx, floor.url+filepath.Base(b.archive), "", info.Size())
+			bare, err := b.together(ctx, floor.url+filepath.Base(archive), "", info.Size())
 			if err != nil {
 				return used{}, fmt.Errorf("file server: %w", err)
 			}
-			wall, err := b.together(ctx, ours.URL.String(), b.house.env["STELLA_TOKEN"], info.Size())
+			wall, err := b.together(ctx, ours.URL.String(), token, info.Size())
 			if err != nil {
 				return used{}, err
 			}
@@ -60,7 +65,7 @@ func (b *bench) downloads(ctx context.Context) error {
 	all := float64(downloadsAtOnce*info.Size()) / 1e6
 	b.note("%d downloads at once of %.1f MB: %.0f MB/s, http.FileServer %.0f MB/s (%.2fx); processor time and memory are of %d rounds of both",
 		downloadsAtOnce, float64(info.Size())/1e6, all/m.wall.Seconds(), all/median(floors).Seconds(), median(floors).Seconds()/m.wall.Seconds(), downloadRounds)
-	b.add(measuredRow("16 downloads at once", m).beside(median(floors)))
+	b.add(measuredRow(name, m).beside(median(floors)))
 	return nil
 }
 

@@ -82,7 +82,7 @@ func run(ctx context.Context, o options) (err error) {
 		return err
 	}
 	defer temporal.Close()
-	b := &bench{house: h, temporal: temporal, tools: findTools(), docs: docs, dir: dir, now: clock.System}
+	b := &bench{house: h, temporal: temporal, tools: findTools(), docs: docs, dir: dir, seed: o.seed, now: clock.System}
 	if err := b.measure(ctx); err != nil {
 		return fmt.Errorf("%w\n%s", err, h.lastWords())
 	}

@@ -34,6 +34,7 @@ type bench struct {
 	tools    tools
 	docs     documents
 	dir      string
+	seed     uint64
 	now      clock.Clock
 	first    exported // the first run after the import
 	full     measure  // the median of the full runs
@@ -61,6 +62,7 @@ func (b *bench) measure(ctx context.Context) error {
 		{"download", b.fetch},
 		{"first byte", b.firstByte},
 		{"downloads at once", b.downloads},
+		{"downloads of a large bundle", b.large},
 		{"reads", b.reads},
 		{"full runs", b.runsAndFloors},
 		{"re-export", b.reexport},

@@ -69,6 +69,8 @@ var plantedBugs = []plantedBug{
 		"storage.OpenCompared(ctx, s.cfg.Objects, tenant, digest, size, known)",
 		"func() (storage.Blob, storage.Checkpoints, error) {\n		b, err := storage.OpenExact(ctx, s.cfg.Objects, tenant, digest, size)\n		return b, nil, err\n	}()",
 		"./frontend", "Rot|Changed|Range"},
+	{"who downloads gets the piece that another wanted", "frontend/shared_archive.go",
+		"	if here.chunk == chunk {\n", "	if here.chunk != 0 {\n", "./frontend", "Readers"},
 	{"a run that was cancelled leaves its blobs", "workflows/export_run.go",
 		"	if ended.State != export.StateSucceeded {\n", "	if ended.State == export.StateFailed {\n", "./workflows", "Cancel"},
 	{"a token's time is not looked at", "frontend/token.go",

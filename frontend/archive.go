@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -39,12 +40,12 @@ type archiveResponse struct {
 // unreadable before the first byte, the answer is a problem; after it the
 // connection is broken: the client must never take a part for the whole.
 func (a archiveResponse) VisitDownloadRunResponse(w http.ResponseWriter) error {
-	content := &watchedContent{view: a.view}
-	defer content.Close()
 	digest, err := bundle.ParseDigest(a.run.Result.ArchiveDigest)
 	if err != nil {
 		return fmt.Errorf("archive digest of run %s: %w", a.run.ID, err)
 	}
+	content := &watchedContent{archive: a.server.shared.join(archiveName{a.run.Tenant, a.run.ID, digest}, a.view)}
+	defer content.Close()
 	h := w.Header()
 	before := h.Clone()
 	setDigestHeaders(h, digest, a.call.request)
@@ -139,12 +140,12 @@ func usefulRange(r *http.Request) *http.Request {
 	return r
 }
 
-// watchedContent remembers why the view could not be read; ServeContent keeps it
+// watchedContent remembers why the archive could not be read; ServeContent keeps it
 // to itself. For several ranges ServeContent reads in a goroutine that it does not
 // wait for, hence the lock: after Close nothing is read.
 type watchedContent struct {
 	mu      sync.Mutex
-	view    *bundle.View
+	archive *sharedContent
 	failure error
 	begun   bool // there was a piece
 	closed  bool
@@ -160,7 +161,7 @@ func (c *watchedContent) Read(p []byte) (n int, err error) {
 	}
 	for err = c.failure; err == nil && n < len(p); {
 		var piece int
-		piece, err = c.view.Read(p[n:])
+		piece, err = c.archive.Read(p[n:])
 		n += piece
 		if !c.begun {
 			c.begun = true
@@ -179,7 +180,7 @@ func (c *watchedContent) Read(p []byte) (n int, err error) {
 func (c *watchedContent) Seek(offset int64, whence int) (int64, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.view.Seek(offset, whence)
+	return c.archive.Seek(offset, whence)
 }
 
 // Failure is why the content could not be read, nil if it could.
@@ -189,12 +190,12 @@ func (c *watchedContent) Failure() error {
 	return c.failure
 }
 
-// Close ends reading and closes the view.
+// Close ends reading.
 func (c *watchedContent) Close() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.closed = true
-	c.view.Close()
+	c.archive.Close() //nolint:errcheck // it was only read
 }
 
 // heldWriter holds the status back until there is a first byte, so that what
@@ -227,6 +228,31 @@ func (h *heldWriter) Write(p []byte) (int, error) {
 		_ = h.control.Flush()
 	}
 	return n, err
+}
+
+// ReadFrom implements io.ReaderFrom, so that io.Copy takes large pieces. Behind each
+// piece the other answers have their turn: those that send the same archive keep step,
+// and what one has read and compared the others find in memory (sharing).
+func (h *heldWriter) ReadFrom(from io.Reader) (sent int64, err error) {
+	piece, done := sendPiece(from)
+	defer done()
+	for {
+		n, err := from.Read(piece)
+		if n > 0 {
+			n, failed := h.Write(piece[:n])
+			sent += int64(n)
+			if failed != nil {
+				return sent, failed
+			}
+		}
+		if err != nil {
+			if errors.Is(err, io.EOF) {
+				err = nil
+			}
+			return sent, err
+		}
+		runtime.Gosched()
+	}
 }
 
 func (h *heldWriter) refused() bool { return h.status >= http.StatusBadRequest }

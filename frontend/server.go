@@ -43,6 +43,7 @@ type Server struct {
 	verifies *verifyGate
 	// checkpoints are of blobs that were compared as a whole.
 	checkpoints  *recent[blobName, storage.Checkpoints]
+	shared       *sharing
 	prices       *turns
 	pen          *auditPen
 	notices      daily
@@ -79,6 +80,7 @@ func New(cfg Config) (*Server, error) {
 		verifies: newVerifyGate(),
 
 		checkpoints: newRecent[blobName, storage.Checkpoints](checkpointBytes),
+		shared:      newSharing(),
 		events:      newEventHub(cfg.Journal, cfg.Streams, cfg.Log),
 		prices:      newTurns(pricesAtOnce),
 		pen:         newAuditPen(cfg.Audit),
