@@ -54,6 +54,11 @@ var readers = map[string]string{
 	"audit.Verify":         "FuzzVerify",
 	"audit.OpenCheckpoint": "FuzzVerify",
 	"audit.ReadEarlier":    "FuzzVerify",
+	"offboarding.Verify":   "FuzzVerify",
+	"offboarding.Open":     "FuzzVerify",
+	"offboarding.Read":     "FuzzVerify",
+	"offboarding.parse":    "FuzzVerify",
+	"offboarding.parseRun": "FuzzVerify",
 
 	// Evidence, and what it comes in.
 	"ledger.ParseObject":     "FuzzObject",

@@ -62,6 +62,8 @@ var house = map[string]room{
 	"profiles":                {1, "what the configuration of a profile may be, a schema per kind"},
 	"ledger":                  {1, "the evidence ledger's words and readers"},
 	"orchestrator":            {1, "what orchestrators report of exports: records, keys, what may follow"},
+	"offboarding":             {1, "what is written down when a tenant leaves, and how to read it"},
+	"offboarding/removal":     {4, "removes a tenant, and signs what was removed"},
 	"audit":                   {1, "who did what: chains, checkpoints, and how to read them"},
 	"export":                  {0, "the vocabulary; standard library only"},
 	"bundle":                  {0, "the format"},

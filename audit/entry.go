@@ -50,6 +50,9 @@ type Entry struct {
 	RequestID string `json:"requestId"`
 	TraceID   string `json:"traceId"`
 	Subject   string `json:"subject"` // of the token, "" when there was no valid one
+	// Of is, in the installation's record, the offboarded tenant of the token: its own
+	// record is gone.
+	Of        string `json:"of,omitempty"`
 	Project   string `json:"project,omitempty"`
 	Operation string `json:"operation"` // operationId of the API's document, "" for an unknown path
 	Method    string `json:"method"`

@@ -181,14 +181,20 @@ func (e RunStatus) Valid() bool {
 
 // Defines values for TenantInfoState.
 const (
-	TenantInfoStateActive    TenantInfoState = "active"
-	TenantInfoStateSuspended TenantInfoState = "suspended"
+	TenantInfoStateActive      TenantInfoState = "active"
+	TenantInfoStateOffboarded  TenantInfoState = "offboarded"
+	TenantInfoStateOffboarding TenantInfoState = "offboarding"
+	TenantInfoStateSuspended   TenantInfoState = "suspended"
 )
 
 // Valid indicates whether the value is a known member of the TenantInfoState enum.
 func (e TenantInfoState) Valid() bool {
 	switch e {
 	case TenantInfoStateActive:
+		return true
+	case TenantInfoStateOffboarded:
+		return true
+	case TenantInfoStateOffboarding:
 		return true
 	case TenantInfoStateSuspended:
 		return true
@@ -295,6 +301,9 @@ type AuditEntry struct {
 	// Hash SHA-256 of the entry as it was written.
 	Hash   string `json:"hash"`
 	Method string `json:"method"`
+
+	// Of In the installation's record: the offboarded tenant of whoever called.
+	Of string `json:"of,omitempty,omitzero"`
 
 	// Operation The operationId; empty for an unknown address.
 	Operation string `json:"operation"`
@@ -610,6 +619,9 @@ type Me struct {
 
 // MeRoles defines model for Me.Roles.
 type MeRoles string
+
+// OffboardingLine A line of an offboarding record: a run that the tenant had, or the record itself. See docs/offboarding.md.
+type OffboardingLine map[string]interface{}
 
 // PlannedShard defines model for PlannedShard.
 type PlannedShard struct {
@@ -1028,12 +1040,15 @@ type TenantChangeRequest struct {
 
 // TenantInfo defines model for TenantInfo.
 type TenantInfo struct {
-	// ChangedAt When the state was last changed.
+	// ChangedAt When the state was last changed; of an offboarded tenant when that was asked for.
 	ChangedAt   time.Time `json:"changedAt,omitempty,omitzero"`
 	ChangedBy   string    `json:"changedBy,omitempty,omitzero"`
 	CreatedAt   time.Time `json:"createdAt,omitempty,omitzero"`
 	CreatedBy   string    `json:"createdBy,omitempty,omitzero"`
 	DisplayName string    `json:"displayName,omitempty,omitzero"`
+
+	// OffboardedAt When nothing of the tenant was left.
+	OffboardedAt time.Time `json:"offboardedAt,omitempty,omitzero"`
 
 	// Quotas What is left out is as the installation says of all tenants; 0 is no bound.
 	Quotas TenantQuotas    `json:"quotas,omitempty,omitzero"`
@@ -1045,6 +1060,15 @@ type TenantInfo struct {
 
 // TenantInfoState defines model for TenantInfo.State.
 type TenantInfoState string
+
+// TenantOffboardRequest defines model for TenantOffboardRequest.
+type TenantOffboardRequest struct {
+	// Reason Why; it is in the signed record.
+	Reason string `json:"reason"`
+
+	// Tenant The tenant's name once more.
+	Tenant string `json:"tenant"`
+}
 
 // TenantPage defines model for TenantPage.
 type TenantPage struct {
@@ -1707,6 +1731,9 @@ type CancelRunJSONRequestBody = CancelRequest
 // CreateTenantJSONRequestBody defines body for CreateTenant for application/json ContentType.
 type CreateTenantJSONRequestBody = TenantRequest
 
+// OffboardTenantJSONRequestBody defines body for OffboardTenant for application/json ContentType.
+type OffboardTenantJSONRequestBody = TenantOffboardRequest
+
 // SetTenantQuotasJSONRequestBody defines body for SetTenantQuotas for application/json ContentType.
 type SetTenantQuotasJSONRequestBody = TenantQuotas
 
@@ -2106,7 +2133,7 @@ type ClientInterface interface {
 
 	// CreateTenantWithBody Note a tenant before it first does anything
 	//
-	// A tenant that is there already, also by its first run or document, is 409 ERR_EXPORT_009.
+	// A tenant that is there already, also by its first run or document, or ever was, is 409 ERR_EXPORT_009.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -2115,7 +2142,7 @@ type ClientInterface interface {
 
 	// CreateTenant Note a tenant before it first does anything
 	//
-	// A tenant that is there already, also by its first run or document, is 409 ERR_EXPORT_009.
+	// A tenant that is there already, also by its first run or document, or ever was, is 409 ERR_EXPORT_009.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -2126,6 +2153,38 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /api/tenants/{tenant} (the `GetTenant` operationId).
 	GetTenant(ctx context.Context, tenant TenantName, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// OffboardTenantWithBody Ask for a tenant to be removed
+	//
+	// What the tenant has here is removed by `exportcenter offboard`, which whoever runs the installation starts.
+	// It cannot be undone, and the name is never given again. 409 ERR_EXPORT_009 while the tenant is not suspended, or
+	// not for long enough (7 days, unless the installation says otherwise), and while runs of it are at work. Asking
+	// again changes nothing.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /api/tenants/{tenant}/offboard (the `OffboardTenant` operationId).
+	OffboardTenantWithBody(ctx context.Context, tenant TenantName, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// OffboardTenant Ask for a tenant to be removed
+	//
+	// What the tenant has here is removed by `exportcenter offboard`, which whoever runs the installation starts.
+	// It cannot be undone, and the name is never given again. 409 ERR_EXPORT_009 while the tenant is not suspended, or
+	// not for long enough (7 days, unless the installation says otherwise), and while runs of it are at work. Asking
+	// again changes nothing.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /api/tenants/{tenant}/offboard (the `OffboardTenant` operationId).
+	OffboardTenant(ctx context.Context, tenant TenantName, body OffboardTenantJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetOffboarding The signed record of what was removed of a tenant
+	//
+	// A line for each run that the tenant had and, last, the record: a DSSE envelope by the installation's key.
+	// `stella tenant verify` reads it; the format is in docs/offboarding.md. 409 ERR_EXPORT_014 before the tenant is gone.
+	//
+	// Corresponds with GET /api/tenants/{tenant}/offboarding (the `GetOffboarding` operationId).
+	GetOffboarding(ctx context.Context, tenant TenantName, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// SetTenantQuotasWithBody Say what a tenant may use
 	//
@@ -2896,7 +2955,7 @@ func (c *api) ListTenants(ctx context.Context, params *ListTenantsParams, reqEdi
 
 // CreateTenantWithBody Note a tenant before it first does anything
 //
-// A tenant that is there already, also by its first run or document, is 409 ERR_EXPORT_009.
+// A tenant that is there already, also by its first run or document, or ever was, is 409 ERR_EXPORT_009.
 //
 // Takes any type of body and a specified content type.
 //
@@ -2915,7 +2974,7 @@ func (c *api) CreateTenantWithBody(ctx context.Context, contentType string, body
 
 // CreateTenant Note a tenant before it first does anything
 //
-// A tenant that is there already, also by its first run or document, is 409 ERR_EXPORT_009.
+// A tenant that is there already, also by its first run or document, or ever was, is 409 ERR_EXPORT_009.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -2937,6 +2996,68 @@ func (c *api) CreateTenant(ctx context.Context, body CreateTenantJSONRequestBody
 // Corresponds with GET /api/tenants/{tenant} (the `GetTenant` operationId).
 func (c *api) GetTenant(ctx context.Context, tenant TenantName, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetTenantRequest(c.Server, tenant)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// OffboardTenantWithBody Ask for a tenant to be removed
+//
+// What the tenant has here is removed by `exportcenter offboard`, which whoever runs the installation starts.
+// It cannot be undone, and the name is never given again. 409 ERR_EXPORT_009 while the tenant is not suspended, or
+// not for long enough (7 days, unless the installation says otherwise), and while runs of it are at work. Asking
+// again changes nothing.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /api/tenants/{tenant}/offboard (the `OffboardTenant` operationId).
+func (c *api) OffboardTenantWithBody(ctx context.Context, tenant TenantName, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewOffboardTenantRequestWithBody(c.Server, tenant, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// OffboardTenant Ask for a tenant to be removed
+//
+// What the tenant has here is removed by `exportcenter offboard`, which whoever runs the installation starts.
+// It cannot be undone, and the name is never given again. 409 ERR_EXPORT_009 while the tenant is not suspended, or
+// not for long enough (7 days, unless the installation says otherwise), and while runs of it are at work. Asking
+// again changes nothing.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /api/tenants/{tenant}/offboard (the `OffboardTenant` operationId).
+func (c *api) OffboardTenant(ctx context.Context, tenant TenantName, body OffboardTenantJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewOffboardTenantRequest(c.Server, tenant, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetOffboarding The signed record of what was removed of a tenant
+//
+// A line for each run that the tenant had and, last, the record: a DSSE envelope by the installation's key.
+// `stella tenant verify` reads it; the format is in docs/offboarding.md. 409 ERR_EXPORT_014 before the tenant is gone.
+//
+// Corresponds with GET /api/tenants/{tenant}/offboarding (the `GetOffboarding` operationId).
+func (c *api) GetOffboarding(ctx context.Context, tenant TenantName, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetOffboardingRequest(c.Server, tenant)
 	if err != nil {
 		return nil, err
 	}
@@ -5659,6 +5780,87 @@ func NewGetTenantRequest(server string, tenant TenantName) (*http.Request, error
 	return req, nil
 }
 
+// NewOffboardTenantRequest calls the generic OffboardTenant builder with application/json body
+func NewOffboardTenantRequest(server string, tenant TenantName, body OffboardTenantJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewOffboardTenantRequestWithBody(server, tenant, "application/json", bodyReader)
+}
+
+// NewOffboardTenantRequestWithBody constructs an http.Request for the OffboardTenant method, with any body, and a specified content type
+func NewOffboardTenantRequestWithBody(server string, tenant TenantName, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "tenant", tenant, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/tenants/%s/offboard", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewGetOffboardingRequest constructs an http.Request for the GetOffboarding method
+func NewGetOffboardingRequest(server string, tenant TenantName) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "tenant", tenant, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/tenants/%s/offboarding", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewSetTenantQuotasRequest calls the generic SetTenantQuotas builder with application/json body
 func NewSetTenantQuotasRequest(server string, tenant TenantName, body SetTenantQuotasJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
@@ -6920,7 +7122,7 @@ type ClientWithResponsesInterface interface {
 
 	// CreateTenantWithBodyWithResponse Note a tenant before it first does anything
 	//
-	// A tenant that is there already, also by its first run or document, is 409 ERR_EXPORT_009.
+	// A tenant that is there already, also by its first run or document, or ever was, is 409 ERR_EXPORT_009.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -6929,7 +7131,7 @@ type ClientWithResponsesInterface interface {
 
 	// CreateTenantWithResponse Note a tenant before it first does anything
 	//
-	// A tenant that is there already, also by its first run or document, is 409 ERR_EXPORT_009.
+	// A tenant that is there already, also by its first run or document, or ever was, is 409 ERR_EXPORT_009.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -6942,6 +7144,40 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /api/tenants/{tenant} (the `GetTenant` operationId).
 	GetTenantWithResponse(ctx context.Context, tenant TenantName, reqEditors ...RequestEditorFn) (*GetTenantResponse, error)
+
+	// OffboardTenantWithBodyWithResponse Ask for a tenant to be removed
+	//
+	// What the tenant has here is removed by `exportcenter offboard`, which whoever runs the installation starts.
+	// It cannot be undone, and the name is never given again. 409 ERR_EXPORT_009 while the tenant is not suspended, or
+	// not for long enough (7 days, unless the installation says otherwise), and while runs of it are at work. Asking
+	// again changes nothing.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/tenants/{tenant}/offboard (the `OffboardTenant` operationId).
+	OffboardTenantWithBodyWithResponse(ctx context.Context, tenant TenantName, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*OffboardTenantResponse, error)
+
+	// OffboardTenantWithResponse Ask for a tenant to be removed
+	//
+	// What the tenant has here is removed by `exportcenter offboard`, which whoever runs the installation starts.
+	// It cannot be undone, and the name is never given again. 409 ERR_EXPORT_009 while the tenant is not suspended, or
+	// not for long enough (7 days, unless the installation says otherwise), and while runs of it are at work. Asking
+	// again changes nothing.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/tenants/{tenant}/offboard (the `OffboardTenant` operationId).
+	OffboardTenantWithResponse(ctx context.Context, tenant TenantName, body OffboardTenantJSONRequestBody, reqEditors ...RequestEditorFn) (*OffboardTenantResponse, error)
+
+	// GetOffboardingWithResponse The signed record of what was removed of a tenant
+	//
+	// A line for each run that the tenant had and, last, the record: a DSSE envelope by the installation's key.
+	// `stella tenant verify` reads it; the format is in docs/offboarding.md. 409 ERR_EXPORT_014 before the tenant is gone.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/tenants/{tenant}/offboarding (the `GetOffboarding` operationId).
+	GetOffboardingWithResponse(ctx context.Context, tenant TenantName, reqEditors ...RequestEditorFn) (*GetOffboardingResponse, error)
 
 	// SetTenantQuotasWithBodyWithResponse Say what a tenant may use
 	//
@@ -10459,6 +10695,243 @@ func (r GetTenantResponse) ContentType() string {
 	return ""
 }
 
+// OffboardTenantResponse401Headers the declared response headers of an HTTP 401 response for OffboardTenant
+type OffboardTenantResponse401Headers struct {
+	DPoPNonce       string
+	WWWAuthenticate string
+}
+
+// OffboardTenantResponse429Headers the declared response headers of an HTTP 429 response for OffboardTenant
+type OffboardTenantResponse429Headers struct {
+	RetryAfter            string
+	XStellaQuotaLimit     string
+	XStellaQuotaRemaining string
+	XStellaQuotaReset     string
+}
+
+type OffboardTenantResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON202 the response for an HTTP 202 `application/json` response
+	JSON202 *TenantInfo
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *BadRequest
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *Unauthorized
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *Forbidden
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *NotFound
+	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationProblemJSON409 *Conflict
+	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationProblemJSON413 *TooLarge
+	// ApplicationProblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationProblemJSON415 *UnsupportedMediaType
+	// ApplicationProblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationProblemJSON429 *TooManyRequests
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *Internal
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *Unavailable
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *OffboardTenantResponse401Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *OffboardTenantResponse429Headers
+}
+
+// GetJSON202 returns the response for an HTTP 202 `application/json` response
+func (r OffboardTenantResponse) GetJSON202() *TenantInfo {
+	return r.JSON202
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r OffboardTenantResponse) GetApplicationProblemJSON400() *BadRequest {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r OffboardTenantResponse) GetApplicationProblemJSON401() *Unauthorized {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r OffboardTenantResponse) GetApplicationProblemJSON403() *Forbidden {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r OffboardTenantResponse) GetApplicationProblemJSON404() *NotFound {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r OffboardTenantResponse) GetApplicationProblemJSON409() *Conflict {
+	return r.ApplicationProblemJSON409
+}
+
+// GetApplicationProblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r OffboardTenantResponse) GetApplicationProblemJSON413() *TooLarge {
+	return r.ApplicationProblemJSON413
+}
+
+// GetApplicationProblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r OffboardTenantResponse) GetApplicationProblemJSON415() *UnsupportedMediaType {
+	return r.ApplicationProblemJSON415
+}
+
+// GetApplicationProblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r OffboardTenantResponse) GetApplicationProblemJSON429() *TooManyRequests {
+	return r.ApplicationProblemJSON429
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r OffboardTenantResponse) GetApplicationProblemJSON500() *Internal {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r OffboardTenantResponse) GetApplicationProblemJSON503() *Unavailable {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r OffboardTenantResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r OffboardTenantResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r OffboardTenantResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r OffboardTenantResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetOffboardingResponse401Headers the declared response headers of an HTTP 401 response for GetOffboarding
+type GetOffboardingResponse401Headers struct {
+	DPoPNonce       string
+	WWWAuthenticate string
+}
+
+// GetOffboardingResponse429Headers the declared response headers of an HTTP 429 response for GetOffboarding
+type GetOffboardingResponse429Headers struct {
+	RetryAfter            string
+	XStellaQuotaLimit     string
+	XStellaQuotaRemaining string
+	XStellaQuotaReset     string
+}
+
+type GetOffboardingResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *BadRequest
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *Unauthorized
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *Forbidden
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *NotFound
+	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationProblemJSON409 *Conflict
+	// ApplicationProblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationProblemJSON429 *TooManyRequests
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *Internal
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *Unavailable
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *GetOffboardingResponse401Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *GetOffboardingResponse429Headers
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r GetOffboardingResponse) GetApplicationProblemJSON400() *BadRequest {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r GetOffboardingResponse) GetApplicationProblemJSON401() *Unauthorized {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r GetOffboardingResponse) GetApplicationProblemJSON403() *Forbidden {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r GetOffboardingResponse) GetApplicationProblemJSON404() *NotFound {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r GetOffboardingResponse) GetApplicationProblemJSON409() *Conflict {
+	return r.ApplicationProblemJSON409
+}
+
+// GetApplicationProblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r GetOffboardingResponse) GetApplicationProblemJSON429() *TooManyRequests {
+	return r.ApplicationProblemJSON429
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r GetOffboardingResponse) GetApplicationProblemJSON500() *Internal {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r GetOffboardingResponse) GetApplicationProblemJSON503() *Unavailable {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r GetOffboardingResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetOffboardingResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetOffboardingResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetOffboardingResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // SetTenantQuotasResponse401Headers the declared response headers of an HTTP 401 response for SetTenantQuotas
 type SetTenantQuotasResponse401Headers struct {
 	DPoPNonce       string
@@ -10608,6 +11081,8 @@ type ResumeTenantResponse struct {
 	ApplicationProblemJSON403 *Forbidden
 	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
 	ApplicationProblemJSON404 *NotFound
+	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationProblemJSON409 *Conflict
 	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
 	ApplicationProblemJSON413 *TooLarge
 	// ApplicationProblemJSON415 the response for an HTTP 415 `application/problem+json` response
@@ -10647,6 +11122,11 @@ func (r ResumeTenantResponse) GetApplicationProblemJSON403() *Forbidden {
 // GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
 func (r ResumeTenantResponse) GetApplicationProblemJSON404() *NotFound {
 	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r ResumeTenantResponse) GetApplicationProblemJSON409() *Conflict {
+	return r.ApplicationProblemJSON409
 }
 
 // GetApplicationProblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
@@ -10730,6 +11210,8 @@ type SuspendTenantResponse struct {
 	ApplicationProblemJSON403 *Forbidden
 	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
 	ApplicationProblemJSON404 *NotFound
+	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationProblemJSON409 *Conflict
 	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
 	ApplicationProblemJSON413 *TooLarge
 	// ApplicationProblemJSON415 the response for an HTTP 415 `application/problem+json` response
@@ -10769,6 +11251,11 @@ func (r SuspendTenantResponse) GetApplicationProblemJSON403() *Forbidden {
 // GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
 func (r SuspendTenantResponse) GetApplicationProblemJSON404() *NotFound {
 	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r SuspendTenantResponse) GetApplicationProblemJSON409() *Conflict {
+	return r.ApplicationProblemJSON409
 }
 
 // GetApplicationProblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
@@ -12346,7 +12833,7 @@ func (c *ClientWithResponses) ListTenantsWithResponse(ctx context.Context, param
 
 // CreateTenantWithBodyWithResponse Note a tenant before it first does anything
 //
-// A tenant that is there already, also by its first run or document, is 409 ERR_EXPORT_009.
+// A tenant that is there already, also by its first run or document, or ever was, is 409 ERR_EXPORT_009.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -12361,7 +12848,7 @@ func (c *ClientWithResponses) CreateTenantWithBodyWithResponse(ctx context.Conte
 
 // CreateTenantWithResponse Note a tenant before it first does anything
 //
-// A tenant that is there already, also by its first run or document, is 409 ERR_EXPORT_009.
+// A tenant that is there already, also by its first run or document, or ever was, is 409 ERR_EXPORT_009.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -12385,6 +12872,58 @@ func (c *ClientWithResponses) GetTenantWithResponse(ctx context.Context, tenant 
 		return nil, err
 	}
 	return ParseGetTenantResponse(rsp)
+}
+
+// OffboardTenantWithBodyWithResponse Ask for a tenant to be removed
+//
+// What the tenant has here is removed by `exportcenter offboard`, which whoever runs the installation starts.
+// It cannot be undone, and the name is never given again. 409 ERR_EXPORT_009 while the tenant is not suspended, or
+// not for long enough (7 days, unless the installation says otherwise), and while runs of it are at work. Asking
+// again changes nothing.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/tenants/{tenant}/offboard (the `OffboardTenant` operationId).
+func (c *ClientWithResponses) OffboardTenantWithBodyWithResponse(ctx context.Context, tenant TenantName, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*OffboardTenantResponse, error) {
+	rsp, err := c.OffboardTenantWithBody(ctx, tenant, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseOffboardTenantResponse(rsp)
+}
+
+// OffboardTenantWithResponse Ask for a tenant to be removed
+//
+// What the tenant has here is removed by `exportcenter offboard`, which whoever runs the installation starts.
+// It cannot be undone, and the name is never given again. 409 ERR_EXPORT_009 while the tenant is not suspended, or
+// not for long enough (7 days, unless the installation says otherwise), and while runs of it are at work. Asking
+// again changes nothing.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/tenants/{tenant}/offboard (the `OffboardTenant` operationId).
+func (c *ClientWithResponses) OffboardTenantWithResponse(ctx context.Context, tenant TenantName, body OffboardTenantJSONRequestBody, reqEditors ...RequestEditorFn) (*OffboardTenantResponse, error) {
+	rsp, err := c.OffboardTenant(ctx, tenant, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseOffboardTenantResponse(rsp)
+}
+
+// GetOffboardingWithResponse The signed record of what was removed of a tenant
+//
+// A line for each run that the tenant had and, last, the record: a DSSE envelope by the installation's key.
+// `stella tenant verify` reads it; the format is in docs/offboarding.md. 409 ERR_EXPORT_014 before the tenant is gone.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/tenants/{tenant}/offboarding (the `GetOffboarding` operationId).
+func (c *ClientWithResponses) GetOffboardingWithResponse(ctx context.Context, tenant TenantName, reqEditors ...RequestEditorFn) (*GetOffboardingResponse, error) {
+	rsp, err := c.GetOffboarding(ctx, tenant, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetOffboardingResponse(rsp)
 }
 
 // SetTenantQuotasWithBodyWithResponse Say what a tenant may use
@@ -16721,6 +17260,279 @@ func ParseGetTenantResponse(rsp *http.Response) (*GetTenantResponse, error) {
 	return response, nil
 }
 
+// ParseOffboardTenantResponse parses an HTTP response from a OffboardTenantWithResponse call
+func ParseOffboardTenantResponse(rsp *http.Response) (*OffboardTenantResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &OffboardTenantResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 202:
+		var dest TenantInfo
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON202 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest BadRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthorized
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest NotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest Conflict
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest TooLarge
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest UnsupportedMediaType
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest TooManyRequests
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Internal
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Unavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers OffboardTenantResponse401Headers
+		if values := rsp.Header.Values("DPoP-Nonce"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "DPoP-Nonce", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.DPoPNonce = value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 429:
+		var headers OffboardTenantResponse429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("X-Stella-Quota-Limit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Stella-Quota-Limit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XStellaQuotaLimit = value
+		}
+		if values := rsp.Header.Values("X-Stella-Quota-Remaining"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Stella-Quota-Remaining", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XStellaQuotaRemaining = value
+		}
+		if values := rsp.Header.Values("X-Stella-Quota-Reset"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Stella-Quota-Reset", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XStellaQuotaReset = value
+		}
+		response.Headers429 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetOffboardingResponse parses an HTTP response from a GetOffboardingWithResponse call
+func ParseGetOffboardingResponse(rsp *http.Response) (*GetOffboardingResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetOffboardingResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest BadRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthorized
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest NotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest Conflict
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest TooManyRequests
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Internal
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Unavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers GetOffboardingResponse401Headers
+		if values := rsp.Header.Values("DPoP-Nonce"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "DPoP-Nonce", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.DPoPNonce = value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 429:
+		var headers GetOffboardingResponse429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("X-Stella-Quota-Limit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Stella-Quota-Limit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XStellaQuotaLimit = value
+		}
+		if values := rsp.Header.Values("X-Stella-Quota-Remaining"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Stella-Quota-Remaining", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XStellaQuotaRemaining = value
+		}
+		if values := rsp.Header.Values("X-Stella-Quota-Reset"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Stella-Quota-Reset", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XStellaQuotaReset = value
+		}
+		response.Headers429 = &headers
+	}
+
+	return response, nil
+}
+
 // ParseSetTenantQuotasResponse parses an HTTP response from a SetTenantQuotasWithResponse call
 func ParseSetTenantQuotasResponse(rsp *http.Response) (*SetTenantQuotasResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -16910,6 +17722,13 @@ func ParseResumeTenantResponse(rsp *http.Response) (*ResumeTenantResponse, error
 		}
 		response.ApplicationProblemJSON404 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest Conflict
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON409 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
 		var dest TooLarge
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -17049,6 +17868,13 @@ func ParseSuspendTenantResponse(rsp *http.Response) (*SuspendTenantResponse, err
 			return nil, err
 		}
 		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest Conflict
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON409 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
 		var dest TooLarge

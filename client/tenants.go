@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"fmt"
+	"io"
 	"net/http"
 )
 
@@ -61,6 +62,36 @@ func (c *Client) ResumeTenant(ctx context.Context, name, reason string) (TenantI
 		resp, err := c.api.ResumeTenant(ctx, name, TenantChangeRequest{Reason: reason})
 		return tenantInfo("resume", name, resp, err)
 	})
+}
+
+// OffboardTenant asks for a tenant to be removed (scope tenant:offboard). It cannot be
+// undone; asking twice is asking once. The name is said twice, so that no caller has
+// it by mistake.
+func (c *Client) OffboardTenant(ctx context.Context, name string, req TenantOffboardRequest) (TenantInfo, error) {
+	return repeated(ctx, func() (TenantInfo, error) {
+		var info TenantInfo
+		resp, err := c.api.OffboardTenant(ctx, name, req)
+		if resp, err = expect(resp, err, http.StatusAccepted); err != nil {
+			return info, fmt.Errorf("offboard tenant %s: %w", name, err)
+		}
+		return info, decode(resp, &info)
+	})
+}
+
+// OffboardingRecord writes the signed record of what was removed of a tenant to w.
+// offboarding.Verify reads it; what is written before an error is not a record.
+func (c *Client) OffboardingRecord(ctx context.Context, name string, w io.Writer) error {
+	ctx, giveUp := context.WithCancel(ctx)
+	defer giveUp()
+	resp, err := c.api.GetOffboarding(ctx, name)
+	if resp, err = expect(resp, err, http.StatusOK); err != nil {
+		return fmt.Errorf("get the offboarding record of %s: %w", name, err)
+	}
+	defer resp.Body.Close()
+	if _, err := io.Copy(w, c.body(resp.Body, giveUp)); err != nil {
+		return fmt.Errorf("get the offboarding record of %s: %w", name, err)
+	}
+	return nil
 }
 
 func tenantInfo(what, name string, resp *http.Response, err error) (TenantInfo, error) {

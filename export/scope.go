@@ -29,13 +29,15 @@ const (
 	ScopeIncidentManage = "incident:manage"
 	// ScopeTenantManage counts in tokens of the installation only; see Installation.
 	ScopeTenantManage = "tenant:manage"
+	// ScopeTenantOffboard asks for a tenant to be removed; as ScopeTenantManage.
+	ScopeTenantOffboard = "tenant:offboard"
 )
 
 // Scopes lists all scopes, sorted.
 var Scopes = []string{
 	ScopeAuditRead, ScopeEvidenceCreate, ScopeEvidenceHold, ScopeEvidenceRead, ScopeApprove, ScopeDownload, ScopeProfileManage,
 	ScopeRead, ScopeRun, ScopeSchedule, ScopeIncidentManage, ScopeLedgerImport, ScopeLedgerRead, ScopeOrchestratorWrite,
-	ScopeTenantManage, ScopeTimelineRead,
+	ScopeTenantManage, ScopeTenantOffboard, ScopeTimelineRead,
 }
 
 // Role is a name for several scopes that an issuer can give instead of them.
@@ -69,8 +71,8 @@ func (r Role) Scopes() []string {
 
 // Installation stands where a tenant's name would, in the token of an
 // administrator of the whole installation. It is no tenant's name (ValidTenant), so
-// no row, object or run can have it; and its token holds ScopeTenantManage alone,
-// so it opens no tenant's data.
+// no row, object or run can have it; and its token holds ScopeTenantManage and
+// ScopeTenantOffboard alone, so it opens no tenant's data.
 const Installation = "_"
 
 // EffectiveScopes gives what a token of tenant may do: its own scopes and those of
@@ -82,7 +84,7 @@ func EffectiveScopes(tenant string, scopes []string, roles []Role) []string {
 		held = append(held, role.Scopes()...)
 	}
 	held = slices.DeleteFunc(held, func(scope string) bool {
-		return (scope == ScopeTenantManage) != (tenant == Installation)
+		return (scope == ScopeTenantManage || scope == ScopeTenantOffboard) != (tenant == Installation)
 	})
 	slices.SortFunc(held, strings.Compare)
 	return slices.Compact(held)

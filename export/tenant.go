@@ -18,10 +18,21 @@ type TenantState string
 
 // The states of a tenant. A suspended one is refused at the door and none of its
 // waiting runs starts; what is at work goes on to its end, and nothing is deleted.
+// One that is to be offboarded is refused likewise, and for good: what it has here is
+// being removed, and then was.
 const (
-	TenantActive    TenantState = "active"
-	TenantSuspended TenantState = "suspended"
+	TenantActive      TenantState = "active"
+	TenantSuspended   TenantState = "suspended"
+	TenantOffboarding TenantState = "offboarding"
+	TenantOffboarded  TenantState = "offboarded"
 )
+
+// Leaves reports whether the tenant is offboarded, or is to be.
+func (s TenantState) Leaves() bool { return s == TenantOffboarding || s == TenantOffboarded }
+
+// OffboardAfter is how long a tenant must have been suspended before it may be
+// offboarded, unless the installation says otherwise: until then all can be undone.
+const OffboardAfter = 7 * 24 * time.Hour
 
 // Tenant is a tenant as the administrator of the installation sees it: nothing of
 // what it has here.
@@ -33,8 +44,11 @@ type Tenant struct {
 	// document.
 	CreatedAt time.Time
 	CreatedBy string
-	// Change is the last one; nil before the first.
+	// Change is the last one; nil before the first. That of an offboarded tenant says who
+	// asked for it.
 	Change *TenantChange
+	// OffboardedAt is when nothing of it was left; zero before.
+	OffboardedAt time.Time
 	// Quotas are what the administrator says of this tenant, Usage what it uses.
 	Quotas TenantQuotas
 	Usage  TenantUsage
@@ -67,6 +81,29 @@ func (q TenantQuotas) BytesOf(installation int64) int64 {
 type TenantUsage struct {
 	RunsToday int64
 	Bytes     int64
+}
+
+// MayLeave fails while the tenant may not be offboarded yet.
+func (t Tenant) MayLeave(now time.Time, after time.Duration) error {
+	if t.State != TenantSuspended || t.Change == nil {
+		return Errorf(CodeStateConflict, "tenant %s is %s: suspend it first; it can be offboarded %s later, and resumed until then", t.Name, t.State, after)
+	}
+	if from := t.Change.At.Add(after); now.Before(from) {
+		return Errorf(CodeStateConflict, "tenant %s was suspended at %s: it can be offboarded from %s on, and resumed until then",
+			t.Name, t.Change.At.UTC().Format(time.RFC3339), from.UTC().Format(time.RFC3339))
+	}
+	return nil
+}
+
+// RunsAtWork is why a tenant with these runs cannot be offboarded now.
+func RunsAtWork(ids []string) error {
+	const named = 3
+	more := ""
+	if len(ids) > named {
+		more = " and others"
+	}
+	return Errorf(CodeStateConflict, "%d runs of the tenant are at work (%s%s): wait for their end, or cancel them in Temporal, then ask again",
+		len(ids), strings.Join(ids[:min(named, len(ids))], ", "), more)
 }
 
 // TenantChange is who changed a tenant's state, when and why.

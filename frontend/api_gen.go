@@ -180,14 +180,20 @@ func (e RunStatus) Valid() bool {
 
 // Defines values for TenantInfoState.
 const (
-	TenantInfoStateActive    TenantInfoState = "active"
-	TenantInfoStateSuspended TenantInfoState = "suspended"
+	TenantInfoStateActive      TenantInfoState = "active"
+	TenantInfoStateOffboarded  TenantInfoState = "offboarded"
+	TenantInfoStateOffboarding TenantInfoState = "offboarding"
+	TenantInfoStateSuspended   TenantInfoState = "suspended"
 )
 
 // Valid indicates whether the value is a known member of the TenantInfoState enum.
 func (e TenantInfoState) Valid() bool {
 	switch e {
 	case TenantInfoStateActive:
+		return true
+	case TenantInfoStateOffboarded:
+		return true
+	case TenantInfoStateOffboarding:
 		return true
 	case TenantInfoStateSuspended:
 		return true
@@ -294,6 +300,9 @@ type AuditEntry struct {
 	// Hash SHA-256 of the entry as it was written.
 	Hash   string `json:"hash"`
 	Method string `json:"method"`
+
+	// Of In the installation's record: the offboarded tenant of whoever called.
+	Of string `json:"of,omitempty,omitzero"`
 
 	// Operation The operationId; empty for an unknown address.
 	Operation string `json:"operation"`
@@ -609,6 +618,9 @@ type Me struct {
 
 // MeRoles defines model for Me.Roles.
 type MeRoles string
+
+// OffboardingLine A line of an offboarding record: a run that the tenant had, or the record itself. See docs/offboarding.md.
+type OffboardingLine map[string]interface{}
 
 // PlannedShard defines model for PlannedShard.
 type PlannedShard struct {
@@ -1025,12 +1037,15 @@ type TenantChangeRequest struct {
 
 // TenantInfo defines model for TenantInfo.
 type TenantInfo struct {
-	// ChangedAt When the state was last changed.
+	// ChangedAt When the state was last changed; of an offboarded tenant when that was asked for.
 	ChangedAt   time.Time `json:"changedAt,omitempty,omitzero"`
 	ChangedBy   string    `json:"changedBy,omitempty,omitzero"`
 	CreatedAt   time.Time `json:"createdAt,omitempty,omitzero"`
 	CreatedBy   string    `json:"createdBy,omitempty,omitzero"`
 	DisplayName string    `json:"displayName,omitempty,omitzero"`
+
+	// OffboardedAt When nothing of the tenant was left.
+	OffboardedAt time.Time `json:"offboardedAt,omitempty,omitzero"`
 
 	// Quotas What is left out is as the installation says of all tenants; 0 is no bound.
 	Quotas TenantQuotas    `json:"quotas,omitempty,omitzero"`
@@ -1042,6 +1057,15 @@ type TenantInfo struct {
 
 // TenantInfoState defines model for TenantInfo.State.
 type TenantInfoState string
+
+// TenantOffboardRequest defines model for TenantOffboardRequest.
+type TenantOffboardRequest struct {
+	// Reason Why; it is in the signed record.
+	Reason string `json:"reason"`
+
+	// Tenant The tenant's name once more.
+	Tenant string `json:"tenant"`
+}
 
 // TenantPage defines model for TenantPage.
 type TenantPage struct {
@@ -1704,6 +1728,9 @@ type CancelRunJSONRequestBody = CancelRequest
 // CreateTenantJSONRequestBody defines body for CreateTenant for application/json ContentType.
 type CreateTenantJSONRequestBody = TenantRequest
 
+// OffboardTenantJSONRequestBody defines body for OffboardTenant for application/json ContentType.
+type OffboardTenantJSONRequestBody = TenantOffboardRequest
+
 // SetTenantQuotasJSONRequestBody defines body for SetTenantQuotas for application/json ContentType.
 type SetTenantQuotasJSONRequestBody = TenantQuotas
 
@@ -1805,6 +1832,12 @@ type ServerInterface interface {
 	// GetTenant A tenant's state, and who changed it last
 	// (GET /api/tenants/{tenant})
 	GetTenant(ctx echo.Context, tenant TenantName) error
+	// OffboardTenant Ask for a tenant to be removed
+	// (POST /api/tenants/{tenant}/offboard)
+	OffboardTenant(ctx echo.Context, tenant TenantName) error
+	// GetOffboarding The signed record of what was removed of a tenant
+	// (GET /api/tenants/{tenant}/offboarding)
+	GetOffboarding(ctx echo.Context, tenant TenantName) error
 	// SetTenantQuotas Say what a tenant may use
 	// (PUT /api/tenants/{tenant}/quotas)
 	SetTenantQuotas(ctx echo.Context, tenant TenantName) error
@@ -3526,6 +3559,38 @@ func (w *ServerInterfaceWrapper) GetTenant(ctx echo.Context) error {
 	return err
 }
 
+// OffboardTenant converts echo context to params.
+func (w *ServerInterfaceWrapper) OffboardTenant(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "tenant" -------------
+	var tenant TenantName
+
+	err = runtime.BindStyledParameterWithOptions("simple", "tenant", ctx.Param("tenant"), &tenant, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter tenant: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.OffboardTenant(ctx, tenant)
+	return err
+}
+
+// GetOffboarding converts echo context to params.
+func (w *ServerInterfaceWrapper) GetOffboarding(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "tenant" -------------
+	var tenant TenantName
+
+	err = runtime.BindStyledParameterWithOptions("simple", "tenant", ctx.Param("tenant"), &tenant, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter tenant: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetOffboarding(ctx, tenant)
+	return err
+}
+
 // SetTenantQuotas converts echo context to params.
 func (w *ServerInterfaceWrapper) SetTenantQuotas(ctx echo.Context) error {
 	var err error
@@ -4135,6 +4200,8 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/api/tenants", wrapper.ListTenants, options.OperationMiddlewares["ListTenants"]...)
 	router.POST(options.BaseURL+"/api/tenants", wrapper.CreateTenant, options.OperationMiddlewares["CreateTenant"]...)
 	router.GET(options.BaseURL+"/api/tenants/:tenant", wrapper.GetTenant, options.OperationMiddlewares["GetTenant"]...)
+	router.POST(options.BaseURL+"/api/tenants/:tenant/offboard", wrapper.OffboardTenant, options.OperationMiddlewares["OffboardTenant"]...)
+	router.GET(options.BaseURL+"/api/tenants/:tenant/offboarding", wrapper.GetOffboarding, options.OperationMiddlewares["GetOffboarding"]...)
 	router.PUT(options.BaseURL+"/api/tenants/:tenant/quotas", wrapper.SetTenantQuotas, options.OperationMiddlewares["SetTenantQuotas"]...)
 	router.POST(options.BaseURL+"/api/tenants/:tenant/resume", wrapper.ResumeTenant, options.OperationMiddlewares["ResumeTenant"]...)
 	router.POST(options.BaseURL+"/api/tenants/:tenant/suspend", wrapper.SuspendTenant, options.OperationMiddlewares["SuspendTenant"]...)
@@ -9016,6 +9083,380 @@ func (response GetTenant503ApplicationProblemPlusJSONResponse) VisitGetTenantRes
 	return err
 }
 
+type OffboardTenantRequestObject struct {
+	Tenant TenantName `json:"tenant"`
+	Body   *OffboardTenantJSONRequestBody
+}
+
+type OffboardTenantResponseObject interface {
+	VisitOffboardTenantResponse(w http.ResponseWriter) error
+}
+
+type OffboardTenant202JSONResponse TenantInfo
+
+func (response OffboardTenant202JSONResponse) VisitOffboardTenantResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type OffboardTenant400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response OffboardTenant400ApplicationProblemPlusJSONResponse) VisitOffboardTenantResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type OffboardTenant401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response OffboardTenant401ApplicationProblemPlusJSONResponse) VisitOffboardTenantResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("DPoP-Nonce", fmt.Sprint(response.Headers.DPoPNonce))
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type OffboardTenant403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response OffboardTenant403ApplicationProblemPlusJSONResponse) VisitOffboardTenantResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type OffboardTenant404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response OffboardTenant404ApplicationProblemPlusJSONResponse) VisitOffboardTenantResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type OffboardTenant409ApplicationProblemPlusJSONResponse struct {
+	ConflictApplicationProblemPlusJSONResponse
+}
+
+func (response OffboardTenant409ApplicationProblemPlusJSONResponse) VisitOffboardTenantResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type OffboardTenant413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response OffboardTenant413ApplicationProblemPlusJSONResponse) VisitOffboardTenantResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type OffboardTenant415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedMediaTypeApplicationProblemPlusJSONResponse
+}
+
+func (response OffboardTenant415ApplicationProblemPlusJSONResponse) VisitOffboardTenantResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type OffboardTenant429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response OffboardTenant429ApplicationProblemPlusJSONResponse) VisitOffboardTenantResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Stella-Quota-Limit", fmt.Sprint(response.Headers.XStellaQuotaLimit))
+	w.Header().Set("X-Stella-Quota-Remaining", fmt.Sprint(response.Headers.XStellaQuotaRemaining))
+	w.Header().Set("X-Stella-Quota-Reset", fmt.Sprint(response.Headers.XStellaQuotaReset))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type OffboardTenant500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response OffboardTenant500ApplicationProblemPlusJSONResponse) VisitOffboardTenantResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type OffboardTenant503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response OffboardTenant503ApplicationProblemPlusJSONResponse) VisitOffboardTenantResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetOffboardingRequestObject struct {
+	Tenant TenantName `json:"tenant"`
+}
+
+type GetOffboardingResponseObject interface {
+	VisitGetOffboardingResponse(w http.ResponseWriter) error
+}
+
+type GetOffboarding200ApplicationXNdjsonResponse struct {
+	Body          io.Reader
+	ContentLength int64
+}
+
+func (response GetOffboarding200ApplicationXNdjsonResponse) VisitGetOffboardingResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "application/x-ndjson")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	flusher, ok := w.(http.Flusher)
+	if !ok {
+		// If w doesn't support flushing, fall back to io.Copy.
+		_, err := io.Copy(w, response.Body)
+		return err
+	}
+	// text/event-stream messages are typically small; use a
+	// modest buffer and flush after each chunk so clients see
+	// events immediately instead of waiting on OS buffering.
+	buf := make([]byte, 4096)
+	for {
+		n, err := response.Body.Read(buf)
+		if n > 0 {
+			if _, writeErr := w.Write(buf[:n]); writeErr != nil {
+				return writeErr
+			}
+			flusher.Flush()
+		}
+		if err != nil {
+			if err == io.EOF {
+				return nil
+			}
+			return err
+		}
+	}
+}
+
+type GetOffboarding400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response GetOffboarding400ApplicationProblemPlusJSONResponse) VisitGetOffboardingResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetOffboarding401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response GetOffboarding401ApplicationProblemPlusJSONResponse) VisitGetOffboardingResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("DPoP-Nonce", fmt.Sprint(response.Headers.DPoPNonce))
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetOffboarding403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response GetOffboarding403ApplicationProblemPlusJSONResponse) VisitGetOffboardingResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetOffboarding404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response GetOffboarding404ApplicationProblemPlusJSONResponse) VisitGetOffboardingResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetOffboarding409ApplicationProblemPlusJSONResponse struct {
+	ConflictApplicationProblemPlusJSONResponse
+}
+
+func (response GetOffboarding409ApplicationProblemPlusJSONResponse) VisitGetOffboardingResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetOffboarding429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response GetOffboarding429ApplicationProblemPlusJSONResponse) VisitGetOffboardingResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Stella-Quota-Limit", fmt.Sprint(response.Headers.XStellaQuotaLimit))
+	w.Header().Set("X-Stella-Quota-Remaining", fmt.Sprint(response.Headers.XStellaQuotaRemaining))
+	w.Header().Set("X-Stella-Quota-Reset", fmt.Sprint(response.Headers.XStellaQuotaReset))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetOffboarding500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response GetOffboarding500ApplicationProblemPlusJSONResponse) VisitGetOffboardingResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetOffboarding503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response GetOffboarding503ApplicationProblemPlusJSONResponse) VisitGetOffboardingResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type SetTenantQuotasRequestObject struct {
 	Tenant TenantName `json:"tenant"`
 	Body   *SetTenantQuotasJSONRequestBody
@@ -9278,6 +9719,22 @@ func (response ResumeTenant404ApplicationProblemPlusJSONResponse) VisitResumeTen
 	return err
 }
 
+type ResumeTenant409ApplicationProblemPlusJSONResponse struct {
+	ConflictApplicationProblemPlusJSONResponse
+}
+
+func (response ResumeTenant409ApplicationProblemPlusJSONResponse) VisitResumeTenantResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ResumeTenant413ApplicationProblemPlusJSONResponse struct {
 	TooLargeApplicationProblemPlusJSONResponse
 }
@@ -9447,6 +9904,22 @@ func (response SuspendTenant404ApplicationProblemPlusJSONResponse) VisitSuspendT
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SuspendTenant409ApplicationProblemPlusJSONResponse struct {
+	ConflictApplicationProblemPlusJSONResponse
+}
+
+func (response SuspendTenant409ApplicationProblemPlusJSONResponse) VisitSuspendTenantResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -10958,6 +11431,12 @@ type StrictServerInterface interface {
 	// GetTenant A tenant's state, and who changed it last
 	// (GET /api/tenants/{tenant})
 	GetTenant(ctx context.Context, request GetTenantRequestObject) (GetTenantResponseObject, error)
+	// OffboardTenant Ask for a tenant to be removed
+	// (POST /api/tenants/{tenant}/offboard)
+	OffboardTenant(ctx context.Context, request OffboardTenantRequestObject) (OffboardTenantResponseObject, error)
+	// GetOffboarding The signed record of what was removed of a tenant
+	// (GET /api/tenants/{tenant}/offboarding)
+	GetOffboarding(ctx context.Context, request GetOffboardingRequestObject) (GetOffboardingResponseObject, error)
 	// SetTenantQuotas Say what a tenant may use
 	// (PUT /api/tenants/{tenant}/quotas)
 	SetTenantQuotas(ctx context.Context, request SetTenantQuotasRequestObject) (SetTenantQuotasResponseObject, error)
@@ -11868,6 +12347,79 @@ func (sh *strictHandler) GetTenant(ctx echo.Context, tenant TenantName) error {
 		return err
 	} else if validResponse, ok := response.(GetTenantResponseObject); ok {
 		return validResponse.VisitGetTenantResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// OffboardTenant operation middleware
+func (sh *strictHandler) OffboardTenant(ctx echo.Context, tenant TenantName) error {
+	var request OffboardTenantRequestObject
+
+	request.Tenant = tenant
+
+	var body OffboardTenantJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.OffboardTenant(ctx.Request().Context(), request.(OffboardTenantRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "OffboardTenant")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(OffboardTenantResponseObject); ok {
+		return validResponse.VisitOffboardTenantResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetOffboarding operation middleware
+func (sh *strictHandler) GetOffboarding(ctx echo.Context, tenant TenantName) error {
+	var request GetOffboardingRequestObject
+
+	request.Tenant = tenant
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetOffboarding(ctx.Request().Context(), request.(GetOffboardingRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetOffboarding")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetOffboardingResponseObject); ok {
+		return validResponse.VisitGetOffboardingResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

@@ -51,7 +51,7 @@ func auditDocument(row storage.AuditRow) (AuditEntry, error) {
 	}
 	return AuditEntry{
 		Seq: e.Seq, Previous: e.Previous.String(), Hash: row.Hash.String(), At: e.At, Event: AuditEntryEvent(e.Event),
-		RequestID: e.RequestID, TraceID: e.TraceID, Subject: e.Subject, Project: e.Project,
+		RequestID: e.RequestID, TraceID: e.TraceID, Subject: e.Subject, Of: e.Of, Project: e.Project,
 		Operation: e.Operation, Method: e.Method, Path: e.Path, Reason: e.Reason, Ticket: e.Ticket,
 		Status: e.Status, Code: e.Code, Count: e.Count,
 	}, nil

@@ -123,6 +123,9 @@ func (s *Server) recordRefused(operation string, c echo.Context, err error) {
 	}
 	entry := s.auditEntry(operation, c)
 	entry.Event, entry.Status, entry.Code = audit.CallRefused, problem.Status, problem.Code
+	if s.closed.leaves(entry.Tenant) { // its record is being removed, or was
+		entry.Tenant, entry.Of, entry.Project = audit.Installation, entry.Tenant, ""
+	}
 	if entry.Tenant == "" || !s.admission.mayRefuse(entry.Tenant, s.clock()) {
 		s.refusals.note(entry)
 		return

@@ -30,7 +30,7 @@ type refusals struct {
 
 // refusal is a sort of refused calls.
 type refusal struct {
-	tenant, subject, operation, method, code string
+	tenant, of, subject, operation, method, code string
 	status                                   int
 }
 
@@ -44,12 +44,12 @@ func (r *refusals) note(e audit.Entry) {
 		e.Tenant = audit.Installation
 	}
 	e.Path, e.Reason, e.Ticket = "", "", "" // those of one call, and the caller's words
-	sort := refusal{e.Tenant, e.Subject, e.Operation, e.Method, e.Code, e.Status}
+	sort := refusal{e.Tenant, e.Of, e.Subject, e.Operation, e.Method, e.Code, e.Status}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if _, known := r.counted[sort]; !known && len(r.counted) >= maxRefusals {
 		sort = refusal{}
-		e.Tenant, e.Subject, e.Project, e.Operation, e.Method = audit.Installation, "", "", "", "other"
+		e.Tenant, e.Of, e.Subject, e.Project, e.Operation, e.Method = audit.Installation, "", "", "", "", "other"
 	}
 	if first, known := r.counted[sort]; known {
 		first.Count++

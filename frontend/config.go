@@ -83,8 +83,13 @@ type Config struct {
 	Starter  Starter
 	Verifier Verifier
 	Tenants  storage.Tenants
-	Audit    storage.Audit
-	Notices  storage.Notices
+	// Offboardings are the records of tenants that were removed.
+	Offboardings storage.OffboardingRecords
+	// OffboardAfter is how long a tenant must have been suspended before it may be
+	// offboarded.
+	OffboardAfter time.Duration
+	Audit         storage.Audit
+	Notices       storage.Notices
 	// Proofs remembers used DPoP proofs.
 	Proofs storage.Proofs
 	// RequireDPoP refuses tokens that are bound to no key.
@@ -133,6 +138,10 @@ func (c Config) validate() error {
 		return errors.New("frontend: Verifier is not set")
 	case c.Tenants == nil:
 		return errors.New("frontend: Tenants is not set")
+	case c.Offboardings == nil:
+		return errors.New("frontend: Offboardings is not set")
+	case c.OffboardAfter < 0:
+		return errors.New("frontend: OffboardAfter is negative")
 	case c.Audit == nil:
 		return errors.New("frontend: Audit is not set")
 	case c.Notices == nil:

@@ -94,11 +94,11 @@ func satisfied(alternatives [][]string, held []string) bool {
 }
 
 // expect sends the operation with these scopes, as a tenant's and as the
-// installation's: to that one only tenant:manage means something, and to a tenant
+// installation's: to that one only the tenant scopes mean something, and to a tenant
 // everything else.
 func (p *matrixProbe) expect(d described, held []string) {
 	p.t.Helper()
-	installations := func(s string) bool { return s == "tenant:manage" }
+	installations := func(s string) bool { return s == "tenant:manage" || s == "tenant:offboard" }
 	tenants := func(s string) bool { return !installations(s) }
 	p.send(d, "acme", held, satisfied(d.scopes(), slices.DeleteFunc(slices.Clone(held), installations)))
 	p.send(d, export.Installation, held, satisfied(d.scopes(), slices.DeleteFunc(slices.Clone(held), tenants)))

@@ -214,7 +214,7 @@ func TestMe(t *testing.T) {
 	require.Contains(t, read(claims).Actions, "CreateRun")
 
 	all := read(w.Issuer.Claims(export.Installation, export.Scopes...))
-	require.Equal(t, []string{"tenant:manage"}, all.Scopes, "an administrator of tenants opens none of them")
+	require.Equal(t, []string{"tenant:manage", "tenant:offboard"}, all.Scopes, "an administrator of tenants opens none of them")
 	require.NotContains(t, all.Actions, "ListRuns")
 	require.Equal(t, "_", all.Tenant)
 }

@@ -21,7 +21,7 @@ const (
 // closedTenants keeps the names of the tenants that may not come in: a short list,
 // read again each second that somebody knocks.
 type closedTenants struct {
-	read  func(context.Context) ([]string, error)
+	read  func(context.Context) ([]export.Tenant, error)
 	clock clock.Clock
 
 	current atomic.Pointer[closedList]
@@ -32,7 +32,7 @@ type closedTenants struct {
 }
 
 type closedList struct {
-	names map[string]struct{}
+	names map[string]export.TenantState
 	at    time.Time
 }
 
@@ -40,7 +40,8 @@ func (l *closedList) youngerThan(age time.Duration, now time.Time) bool {
 	return l != nil && now.Sub(l.at).Abs() < age
 }
 
-// check refuses a tenant that is suspended, and everybody while nobody knows who is.
+// check refuses a tenant that is suspended or offboarded, all in the same words, and
+// everybody while nobody knows who is.
 func (c *closedTenants) check(ctx context.Context, tenant string) error {
 	list, err := c.list(ctx)
 	if err != nil {
@@ -51,6 +52,13 @@ func (c *closedTenants) check(ctx context.Context, tenant string) error {
 		return export.Errorf(export.CodeTenantSuspended, "the tenant is suspended; ask the administrator of this installation")
 	}
 	return nil
+}
+
+// leaves reports whether a tenant is known to be offboarded, or to be about to: then
+// its own record takes no more entries.
+func (c *closedTenants) leaves(tenant string) bool {
+	list := c.current.Load()
+	return list != nil && list.names[tenant].Leaves()
 }
 
 // list gives what is known. While somebody reads, the others take the old list for as
@@ -93,13 +101,13 @@ func (c *closedTenants) list(ctx context.Context) (*closedList, error) {
 func (c *closedTenants) load(ctx context.Context, now time.Time, patience time.Duration) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 	defer cancel()
-	names, err := c.read(ctx)
+	tenants, err := c.read(ctx)
 	if err != nil {
 		return err
 	}
-	list := &closedList{names: make(map[string]struct{}, len(names)), at: now}
-	for _, name := range names {
-		list.names[name] = struct{}{}
+	list := &closedList{names: make(map[string]export.TenantState, len(tenants)), at: now}
+	for _, t := range tenants {
+		list.names[t.Name] = t.State
 	}
 	c.current.Store(list)
 	return nil

@@ -58,7 +58,7 @@ func (h handlers) CreateTenant(ctx context.Context, req CreateTenantRequestObjec
 	t := export.Tenant{Name: name, State: export.TenantActive, DisplayName: display, CreatedAt: h.now(), CreatedBy: callOf(ctx).principal.Subject}
 	err := h.cfg.Tenants.CreateTenant(ctx, t)
 	if errors.Is(err, storage.ErrConflict) {
-		return nil, fieldError(export.CodeStateConflict, "tenant", "is there already")
+		return nil, fieldError(export.CodeStateConflict, "tenant", "is there already, or was: a name is given once")
 	}
 	if err != nil {
 		return nil, err
@@ -121,6 +121,9 @@ func (h handlers) changeTenant(ctx context.Context, name string, state export.Te
 		return TenantInfo{}, errTenantNotFound()
 	}
 	t, err := h.cfg.Tenants.ChangeTenant(ctx, name, state, change)
+	if errors.Is(err, storage.ErrConflict) {
+		return TenantInfo{}, export.Errorf(export.CodeStateConflict, "the tenant is offboarded, or is to be: that is for good")
+	}
 	if err != nil {
 		return TenantInfo{}, tenantError(err)
 	}
@@ -150,6 +153,9 @@ func tenantDocument(t export.Tenant) TenantInfo {
 	doc.Usage = TenantUsage{RunsToday: t.Usage.RunsToday, Bytes: t.Usage.Bytes}
 	if c := t.Change; c != nil {
 		doc.ChangedAt, doc.ChangedBy, doc.Reason = c.At.UTC(), c.By, c.Reason
+	}
+	if !t.OffboardedAt.IsZero() {
+		doc.OffboardedAt = t.OffboardedAt.UTC()
 	}
 	return doc
 }

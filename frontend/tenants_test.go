@@ -138,7 +138,7 @@ type hangingTenants struct {
 	entered, let chan struct{}
 }
 
-func (h *hangingTenants) ClosedTenants(context.Context) ([]string, error) {
+func (h *hangingTenants) ClosedTenants(context.Context) ([]export.Tenant, error) {
 	h.entered <- struct{}{}
 	<-h.let
 	return nil, errors.New("no answer")

@@ -23,6 +23,7 @@ import (
 	"github.com/stella-ops/exportcenter/activities"
 	"github.com/stella-ops/exportcenter/adapters"
 	"github.com/stella-ops/exportcenter/adapters/jsonraw"
+	"github.com/stella-ops/exportcenter/audit"
 	"github.com/stella-ops/exportcenter/bundle"
 	"github.com/stella-ops/exportcenter/export"
 	"github.com/stella-ops/exportcenter/fsck"
@@ -35,6 +36,7 @@ import (
 	"github.com/stella-ops/exportcenter/storage/files"
 	"github.com/stella-ops/exportcenter/storage/postgres"
 	"github.com/stella-ops/exportcenter/storage/postgres/pgtest"
+	"github.com/stella-ops/exportcenter/worker"
 )
 
 // The tenants of a world. They have the same documents, so their blobs have
@@ -111,11 +113,45 @@ func (w *world) fill(t *testing.T) {
 	}
 	for i, tenant := range []string{acme, globex} {
 		w.ended[tenant] = w.export(t, tenant, i+1)
-		aborted := w.started(t, tenant, i+11)
+		aborted := w.startedOf(t, tenant, i+11, w.profile(t, tenant, i))
 		require.NoError(t, w.exec.Pin(t.Context(), w.begin(t, aborted, export.PhaseAdapt), bundle.DigestOf([]byte("partial")), 7))
 		w.abort(t, aborted)
 		w.activities(t).discard(t, aborted)
 	}
+	w.keepRecords(t)
+}
+
+// profile makes a tenant's own profile, and changes it once.
+func (w *world) profile(t *testing.T, tenant string, n int) export.Profile {
+	t.Helper()
+	profiles := postgres.NewProfiles(w.DB)
+	made, _, err := profiles.CreateProfile(t.Context(), export.Profile{Tenant: tenant, ID: fmt.Sprintf("0195f000-0000-7000-9000-%012d", n),
+		Name: "nightly", Kind: "json", Variant: "raw", CreatedBy: "test", CreatedAt: now}, storage.Idempotency{})
+	require.NoError(t, err)
+	changed, err := profiles.ChangeProfile(t.Context(), tenant, made.ID, storage.ProfileChange{By: "test", At: now,
+		Config: &export.ProfileConfig{Include: []string{"advisories"}}})
+	require.NoError(t, err)
+	require.Equal(t, 2, changed.Revision)
+	return changed
+}
+
+// keepRecords is what the tenants, and whoever manages them, did; it is signed.
+func (w *world) keepRecords(t *testing.T) {
+	t.Helper()
+	for _, chain := range []string{acme, globex, audit.Installation} {
+		var entries []audit.Entry
+		for i := range 4 {
+			entries = append(entries, audit.Entry{At: now, Event: audit.CallRefused, RequestID: fmt.Sprint(i), Subject: "test", Operation: "CreateRun", Method: "POST"})
+		}
+		require.NoError(t, postgres.NewAudit(w.DB).Append(t.Context(), chain, entries))
+	}
+	w.notarise(t, now)
+}
+
+func (w *world) notarise(t *testing.T, at time.Time) {
+	t.Helper()
+	notary := worker.Notary{Chains: postgres.NewNotary(w.DB), Signer: signer(t), Clock: clock.Fixed(at), Log: slog.New(slog.DiscardHandler)}
+	require.NoError(t, notary.SignAll(t.Context()))
 }
 
 func documents(t *testing.T) []ledger.Observation {
@@ -137,9 +173,14 @@ func (w *world) create(t *testing.T, tenant string, n int) export.Ref {
 	t.Helper()
 	profile, ok := export.BuiltinProfile("json:raw")
 	require.True(t, ok)
+	return w.createOf(t, tenant, n, profile)
+}
+
+func (w *world) createOf(t *testing.T, tenant string, n int, profile export.Profile) export.Ref {
+	t.Helper()
 	run, _, err := w.runs.CreateRun(t.Context(), export.Run{Tenant: tenant, ID: runID(n),
 		ProfileID: profile.ID, ProfileRevision: profile.Revision, ProfileName: profile.Name, Kind: profile.Kind, Variant: profile.Variant,
-		RequestedBy: "test", RequestedAt: now, State: export.StatePending}, storage.Idempotency{})
+		RequestedBy: "test", RequestedAt: now, State: export.StatePending}, storage.Idempotency{Key: fmt.Sprint("key-", n), RequestHash: bundle.DigestOf([]byte{byte(n)})})
 	require.NoError(t, err)
 	return run.Ref()
 }
@@ -153,7 +194,16 @@ func (w *world) begin(t *testing.T, ref export.Ref, phase export.Phase) storage.
 
 func (w *world) started(t *testing.T, tenant string, n int) export.Ref {
 	t.Helper()
-	ref := w.create(t, tenant, n)
+	return w.begun(t, w.create(t, tenant, n))
+}
+
+func (w *world) startedOf(t *testing.T, tenant string, n int, profile export.Profile) export.Ref {
+	t.Helper()
+	return w.begun(t, w.createOf(t, tenant, n, profile))
+}
+
+func (w *world) begun(t *testing.T, ref export.Ref) export.Ref {
+	t.Helper()
 	_, err := w.exec.Start(t.Context(), w.begin(t, ref, export.PhasePlan), 5, now)
 	require.NoError(t, err)
 	return ref
@@ -170,15 +220,21 @@ func (w *world) abort(t *testing.T, ref export.Ref) {
 
 type walker struct{ *activities.Export }
 
-func (w *world) activities(t *testing.T) walker {
+// signer is the installation's.
+func signer(t *testing.T) signing.Signer {
 	t.Helper()
 	key, err := ecdsa.ParseRawPrivateKey(elliptic.P256(), bytes.Repeat([]byte{7}, 32)) // a published key: it protects nothing
 	require.NoError(t, err)
 	signer, err := signing.NewSigner(key)
 	require.NoError(t, err)
+	return signer
+}
+
+func (w *world) activities(t *testing.T) walker {
+	t.Helper()
 	registry, err := adapters.NewRegistry(jsonraw.Adapter{})
 	require.NoError(t, err)
-	return walker{&activities.Export{Ledger: postgres.NewLedger(w.DB), Execution: w.exec, Objects: w.objects, Signer: signer,
+	return walker{&activities.Export{Ledger: postgres.NewLedger(w.DB), Execution: w.exec, Objects: w.objects, Signer: signer(t),
 		Adapters: registry, Clock: clock.Fixed(now), Log: slog.New(slog.DiscardHandler), Version: "test"}}
 }
 

@@ -91,9 +91,12 @@ func runAPI(ctx context.Context, cfg config.Config, log *slog.Logger, issue bool
 		Starter:     &worker.Dispatcher{Client: client, TaskQueue: temporal.TaskQueue, Log: log},
 		Verifier:    verifier,
 		Tenants:     postgres.NewTenants(stores.db),
-		Audit:       postgres.NewAudit(stores.db),
-		Notices:     postgres.NewNotices(stores.db),
-		Proofs:      proofs,
+
+		Offboardings: postgres.NewTenants(stores.db), OffboardAfter: offboardAfter(cfg.Offboarding),
+
+		Audit:   postgres.NewAudit(stores.db),
+		Notices: postgres.NewNotices(stores.db),
+		Proofs:  proofs,
 
 		RequireDPoP: requireDPoP, PublicURL: cfg.PublicURL, Development: issuer,
 		Ready: []frontend.Check{

@@ -31,6 +31,9 @@ func main() {
 	if !errors.As(err, &logged{}) {
 		fmt.Fprintln(os.Stderr, "exportcenter:", err)
 	}
+	if errors.Is(err, errNotRemoved) {
+		os.Exit(2)
+	}
 	os.Exit(1)
 }
 
@@ -46,7 +49,7 @@ func rootCommand() *cobra.Command {
 		SilenceErrors: true,
 	}
 	root.AddCommand(upCommand(), apiCommand(), workerCommand(), migrateCommand(), tokenCommand(), clientCommand(), initCommand(), healthCommand(),
-		fsckCommand())
+		fsckCommand(), offboardCommand())
 	return root
 }
 

@@ -68,7 +68,11 @@ func bootstrap(ctx context.Context, cfg config.Config, adminFile string) error {
 		{"database.owner", cfg.Database.Owner, postgres.OwnerRole, &p.Owner},
 		{"database.app", cfg.Database.App, postgres.AppRole, &p.App},
 		{"database.dispatch", cfg.Database.Dispatch, postgres.DispatchRole, &p.Dispatch},
+		{"database.offboard", cfg.Database.Offboard, postgres.OffboardRole, &p.Offboard},
 	} {
+		if role.name == postgres.OffboardRole && role.dsn == "" {
+			continue // nobody is to be removed here yet
+		}
 		parsed, err := pgconn.ParseConfig(role.dsn)
 		if err != nil { // the message could hold the password
 			return fmt.Errorf("%s is not a connection string", role.field)

@@ -7,10 +7,12 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"time"
 
 	"github.com/stella-ops/exportcenter/adapters"
 	"github.com/stella-ops/exportcenter/adapters/jsonraw"
 	"github.com/stella-ops/exportcenter/bundle/verify"
+	"github.com/stella-ops/exportcenter/export"
 	"github.com/stella-ops/exportcenter/internal/clock"
 	"github.com/stella-ops/exportcenter/internal/config"
 	"github.com/stella-ops/exportcenter/signing"
@@ -68,6 +70,14 @@ func trustedKeys(setting, dir string) (verify.Trust, error) {
 func runLimits(cfg config.Config) storage.Limits {
 	e := cfg.Exports
 	return storage.Limits{Active: e.ActiveRuns, Pending: e.PendingRuns, RunsPerDay: e.RunsPerDay, Bytes: e.Bytes}
+}
+
+// offboardAfter is how long a tenant must have been suspended before it may leave.
+func offboardAfter(c config.Offboarding) time.Duration {
+	if c.After == nil {
+		return export.OffboardAfter
+	}
+	return *c.After
 }
 
 // loadSigner reads the signing key.

@@ -22,6 +22,7 @@ import (
 	"github.com/stella-ops/exportcenter/frontend"
 	"github.com/stella-ops/exportcenter/frontend/frontendtest"
 	"github.com/stella-ops/exportcenter/ledger/osv"
+	"github.com/stella-ops/exportcenter/offboarding"
 	"github.com/stella-ops/exportcenter/storage"
 )
 
@@ -41,6 +42,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("STELLA_TOKEN", w.Token(t, "acme"))
 			env.Setenv("STELLA_TENANT", "acme")
 			env.Setenv("FOREIGN_TOKEN", w.Token(t, "globex"))
+			env.Setenv("ADMIN_TOKEN", w.Issuer.Token(t, export.Installation, "tenant:manage", "tenant:offboard"))
 			env.Setenv("READ_TOKEN", w.Issuer.Token(t, "acme", "export:read"))
 			run, archive := w.Finish(t, w.Run("acme", export.StateRunning))
 			env.Setenv("FINISHED", run.ID)
@@ -58,7 +60,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("EXPIRED", w.Run("acme", export.StateExpired).ID)
 			return os.WriteFile(filepath.Join(env.WorkDir, "expected.tar"), archive, 0o600)
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"status": checkStatus, "sign-audit": signAudit},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"status": checkStatus, "sign-audit": signAudit, "week": nextWeek, "remove-tenant": removeTenant},
 	})
 }
 
@@ -114,6 +116,28 @@ func signAudit(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	signer := w.SignAudit(w.t, "acme")
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), signer.PublicKeyPEM(), 0o600))
+}
+
+// nextWeek lets a week and a second go by; administrators get new tokens.
+func nextWeek(ts *testscript.TestScript, neg bool, args []string) {
+	w, ok := ts.Value(worldKey{}).(world)
+	if neg || len(args) != 0 || !ok {
+		ts.Fatalf("usage: week")
+	}
+	w.SetTime(w.Now().Add(export.OffboardAfter + time.Second))
+	ts.Setenv("ADMIN_TOKEN", w.Issuer.Token(w.t, export.Installation, "tenant:manage", "tenant:offboard"))
+	ts.Setenv("MANAGE_TOKEN", w.Issuer.Token(w.t, export.Installation, "tenant:manage"))
+}
+
+// removeTenant is what `exportcenter offboard` does: remove-tenant name key.pub
+func removeTenant(ts *testscript.TestScript, neg bool, args []string) {
+	w, ok := ts.Value(worldKey{}).(world)
+	if neg || len(args) != 2 || !ok {
+		ts.Fatalf("usage: remove-tenant name file")
+	}
+	signer := bundletest.Key(w.t, 1)
+	w.Tenants.Remove(w.t, args[0], w.Now(), signer, offboarding.Run{ID: "0192f3c4-5d6e-7f80-9a1b-2c3d4e5f6071", State: export.StateSucceeded, RequestedAt: w.Now()})
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), signer.PublicKeyPEM(), 0o600))
 }
 
 func newWorld(t *testing.T) *frontendtest.World {

@@ -14,11 +14,12 @@ func tenantCommand() *cobra.Command {
 	c := connection{everyTenant: true}
 	command := group("tenant", "Manage the tenants of an installation",
 		"Manage the tenants of an installation. The token must be an administrator's: its tenant is \"_\" and its scope\n"+
-			"tenant:manage. It opens nothing that a tenant has.\n\n"+exitCodesHelp)
+			"tenant:manage, or tenant:offboard to have one removed. It opens nothing that a tenant has.\n\n"+exitCodesHelp)
 	c.addFlags(command)
 	command.AddCommand(tenantCreateCommand(&c), tenantListCommand(&c), tenantShowCommand(&c), tenantQuotasCommand(&c),
 		tenantChangeCommand(&c, "suspend", "Refuse a tenant's calls and start none of its runs", (*client.Client).SuspendTenant),
-		tenantChangeCommand(&c, "resume", "Let a suspended tenant in again", (*client.Client).ResumeTenant))
+		tenantChangeCommand(&c, "resume", "Let a suspended tenant in again", (*client.Client).ResumeTenant),
+		tenantOffboardCommand(&c), tenantRecordCommand(&c), tenantVerifyCommand())
 	c.addCompletion(command)
 	return command
 }
@@ -137,6 +138,9 @@ func printTenant(command *cobra.Command, f *format, info client.TenantInfo, err 
 	if !info.ChangedAt.IsZero() {
 		add("changed", info.ChangedAt.UTC().Format(time.RFC3339)+" by "+info.ChangedBy)
 		add("reason", info.Reason)
+	}
+	if !info.OffboardedAt.IsZero() {
+		add("offboarded", info.OffboardedAt.UTC().Format(time.RFC3339))
 	}
 	return printTable(command.OutOrStdout(), rows)
 }

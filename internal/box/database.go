@@ -36,7 +36,7 @@ func (b *box) trySetUp(ctx context.Context) error {
 	if err := pgchild.Ready(ctx, pg); err != nil {
 		return err
 	}
-	passwords := postgres.Passwords{Owner: p.Owner, App: p.App, Dispatch: p.Dispatch}
+	passwords := postgres.Passwords{Owner: p.Owner, App: p.App, Dispatch: p.Dispatch, Offboard: p.offboard()}
 	if err := postgres.Bootstrap(ctx, pg.AdminDSN(), postgres.DatabaseName, passwords); err != nil {
 		return err
 	}

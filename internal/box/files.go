@@ -55,6 +55,7 @@ func (b *box) writeConfigs() error {
 			Owner:    pg.DSN(postgres.OwnerRole, p.Owner, postgres.DatabaseName),
 			App:      pg.DSN(postgres.AppRole, p.App, postgres.DatabaseName),
 			Dispatch: pg.DSN(postgres.DispatchRole, p.Dispatch, postgres.DatabaseName),
+			Offboard: pg.DSN(postgres.OffboardRole, p.offboard(), postgres.DatabaseName),
 		},
 		Temporal: config.Temporal{
 			Address:   net.JoinHostPort(loopback, strconv.Itoa(b.state.Ports.Temporal)),

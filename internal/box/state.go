@@ -2,6 +2,8 @@ package box
 
 import (
 	"bytes"
+	"crypto/hmac"
+	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -9,6 +11,8 @@ import (
 	"io"
 	"io/fs"
 	"os"
+
+	"github.com/stella-ops/exportcenter/storage/postgres"
 )
 
 // state is what the box remembers between starts: state.json, readable by its
@@ -27,6 +31,14 @@ type passwords struct {
 	App       string `json:"app"`
 	Dispatch  string `json:"dispatch"`
 	Temporal  string `json:"temporal"`
+}
+
+// offboard is the password of the role that removes tenants. It is made of another
+// one: a member that an older release does not know would keep that from starting.
+func (p passwords) offboard() string {
+	mac := hmac.New(sha256.New, []byte(p.Superuser))
+	mac.Write([]byte(postgres.OffboardRole)) //nolint:errcheck // never fails (hash.Hash)
+	return hex.EncodeToString(mac.Sum(nil)[:24])
 }
 
 // ports used last time.

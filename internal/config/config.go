@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/url"
 	"os"
+	"time"
 
 	"go.yaml.in/yaml/v3"
 
@@ -38,6 +39,8 @@ type Config struct {
 	Verify Verify `yaml:"verify,omitempty"`
 	// Orchestrator says which reports of exports are believed.
 	Orchestrator Orchestrator `yaml:"orchestrator,omitempty"`
+	// Offboarding says when a tenant may be removed; the api reads it.
+	Offboarding Offboarding `yaml:"offboarding,omitempty"`
 	// Calls bounds what one API process does for each tenant.
 	Calls Calls `yaml:"calls,omitempty"`
 	// WorkerReady is a file the worker creates once it polls; "" = none.
@@ -60,6 +63,15 @@ type Database struct {
 	// more they must fit, for all processes together, into PostgreSQL's max_connections.
 	Connections     int32 `yaml:"connections,omitempty"`
 	DoorConnections int32 `yaml:"doorConnections,omitempty"`
+	// Offboard removes tenants that are being offboarded. Only migrate and offboard read
+	// it: leave it out of the file of api and worker. "" = the role is not made.
+	Offboard string `yaml:"offboard,omitempty"`
+}
+
+// Offboarding says when a tenant may be removed.
+type Offboarding struct {
+	// After is how long it must have been suspended; default 168h. 0s is for tests.
+	After *time.Duration `yaml:"after,omitempty"`
 }
 
 // Temporal says where workflows run.
@@ -208,6 +220,9 @@ func (c Config) Validate() error {
 	}
 	if c.Exports.ActiveRuns < 0 || c.Exports.PendingRuns < 0 || c.Exports.EventStreams < 0 {
 		return errors.New("exports.activeRuns, exports.pendingRuns and exports.eventStreams must be positive, or 0 for the default")
+	}
+	if after := c.Offboarding.After; after != nil && *after < 0 {
+		return errors.New("offboarding.after must be a duration such as 168h, and not negative")
 	}
 	if c.Calls.PerSecond < 0 || c.Calls.Burst < 0 || c.Calls.AtOnce < 0 || c.Calls.Streams < 0 || c.Calls.InAll < 0 {
 		return errors.New("the numbers of calls must be positive, or 0 for the default")

@@ -14,16 +14,21 @@ const (
 	OwnerRole    = "exportcenter_owner"
 	AppRole      = "exportcenter_app"
 	DispatchRole = "exportcenter_dispatch"
+	// OffboardRole removes tenants that are being offboarded. An installation can do
+	// without it until it wants to.
+	OffboardRole = "exportcenter_offboard"
 )
 
 // DatabaseName is the database `up` makes.
 const DatabaseName = "exportcenter"
 
-// Passwords are the roles' passwords: printable ASCII, never empty.
+// Passwords are the roles' passwords: printable ASCII, never empty, but for Offboard:
+// without it that role is neither made nor changed.
 type Passwords struct {
 	Owner    string
 	App      string
 	Dispatch string
+	Offboard string
 }
 
 // Bootstrap makes the roles and the database; what exists is brought to the
@@ -41,6 +46,9 @@ func Bootstrap(ctx context.Context, adminDSN, database string, p Passwords) erro
 	defer conn.Close(ctx) //nolint:errcheck // everything was committed
 	roles := []struct{ name, password string }{
 		{OwnerRole, p.Owner}, {AppRole, p.App}, {DispatchRole, p.Dispatch},
+	}
+	if p.Offboard != "" {
+		roles = append(roles, struct{ name, password string }{OffboardRole, p.Offboard})
 	}
 	for _, r := range roles {
 		if err := ensureRole(ctx, conn, r.name, r.password); err != nil {
@@ -96,7 +104,14 @@ func ensureDatabase(ctx context.Context, conn *pgx.Conn, name string) error {
 	if err := format(ctx, conn, "revoke all on database %I from public", name); err != nil {
 		return err
 	}
-	return format(ctx, conn, "grant connect on database %I to %I, %I", name, AppRole, DispatchRole)
+	if err := format(ctx, conn, "grant connect on database %I to %I, %I", name, AppRole, DispatchRole); err != nil {
+		return err
+	}
+	var removes bool
+	if err := conn.QueryRow(ctx, "select exists (select from pg_roles where rolname = $1)", OffboardRole).Scan(&removes); err != nil || !removes {
+		return classify("look for role", err)
+	}
+	return format(ctx, conn, "grant connect on database %I to %I", name, OffboardRole)
 }
 
 // format lets the server quote args (%I identifier, %L literal) and runs the

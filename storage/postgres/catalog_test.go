@@ -66,11 +66,24 @@ var lint = []struct{ rule, offenders string }{
 		and (has_table_privilege('exportcenter_app', c.oid, 'update, delete')
 		or c.relname <> 'ledger_heads' and has_any_column_privilege('exportcenter_app', c.oid, 'update'))`},
 	{"nobody but the owner makes objects", `
-		select r.rolname from pg_roles r where r.rolname in ('exportcenter_app', 'exportcenter_dispatch')
+		select r.rolname from pg_roles r where r.rolname in ('exportcenter_app', 'exportcenter_dispatch', 'exportcenter_offboard')
 		and has_schema_privilege(r.oid, 'public', 'create')`},
 	{"no materialized view, and views look through the reader's eyes", `
 		select c.relname from pg_class c where c.relnamespace = 'public'::regnamespace
 		and (c.relkind = 'm' or c.relkind = 'v' and not coalesce('security_invoker=true' = any (c.reloptions) or 'security_invoker=on' = any (c.reloptions), false))`},
+	{"the role that removes tenants deletes from every table of theirs, where the tenant is being offboarded", `
+		select c.relname from pg_class c where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p') and c.relname <> 'goose_db_version'
+		and c.relname not in ('tenants', 'offboardings', 'offboarding_runs', 'dpop_epochs', 'dpop_proofs')
+		and not (has_table_privilege('exportcenter_offboard', c.oid, 'select') and has_table_privilege('exportcenter_offboard', c.oid, 'delete')
+			and exists (select from pg_policy p where p.polrelid = c.oid and p.polcmd = '*' and not p.polpermissive
+				and p.polroles = array['exportcenter_offboard'::regrole::oid] and pg_get_expr(p.polqual, p.polrelid) like '%app_offboarding()%'))`},
+	{"and does nothing else", `
+		select c.relname || ' ' || p.priv from pg_class c, unnest(array['insert', 'update', 'truncate', 'references', 'trigger']) p (priv)
+		where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p', 'v', 'm')
+		and c.relname not in ('tenants', 'offboardings', 'offboarding_runs') and has_table_privilege('exportcenter_offboard', c.oid, p.priv)
+		union select c.relname from pg_class c where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p')
+		and c.relname in ('tenants', 'offboardings', 'offboarding_runs', 'dpop_epochs', 'dpop_proofs', 'goose_db_version')
+		and has_table_privilege('exportcenter_offboard', c.oid, 'delete')`},
 	{"functions that run as their owner are for the dispatcher only", `
 		select p.oid::regprocedure::text from pg_proc p where p.pronamespace = 'public'::regnamespace
 		and p.prosecdef and has_function_privilege('exportcenter_app', p.oid, 'execute')`},
@@ -109,6 +122,8 @@ func TestCatalogLintFindsBreaches(t *testing.T) {
 		"grant delete on ledger_observations to exportcenter_app",
 		"grant create on schema public to exportcenter_app",
 		"create view seen as select * from ledger_heads",
+		"revoke delete on ledger_blocks from exportcenter_offboard",
+		"grant update on ledger_blocks to exportcenter_offboard",
 		"create function sees() returns bigint language sql security definer as 'select count(*) from ledger_heads'",
 	}
 	require.Len(t, breaches, len(lint))

@@ -16,6 +16,7 @@ var (
 	MigrateDown = migrateDown
 	Classify    = classify
 	State       = state
+	KeptTables  = keptTables
 )
 
 // NewestMigration is the version of the newest migration.

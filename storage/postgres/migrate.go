@@ -28,8 +28,22 @@ func Migrate(ctx context.Context, ownerDSN string) error {
 		if _, err := p.Up(ctx); err != nil {
 			return fmt.Errorf("migrate database: %w", err)
 		}
-		return nil
+		return grantOffboarding(ctx, ownerDSN)
 	})
+}
+
+// grantOffboarding gives the role that removes tenants what it lacks, when it was
+// made later than the tables (00017).
+func grantOffboarding(ctx context.Context, ownerDSN string) error {
+	conn, err := pgx.Connect(ctx, ownerDSN)
+	if err != nil {
+		return fmt.Errorf("migrate database: %w", classify("connect", err))
+	}
+	defer conn.Close(context.WithoutCancel(ctx)) //nolint:errcheck // everything was committed
+	if _, err := conn.Exec(ctx, "select grant_offboarding()"); err != nil {
+		return fmt.Errorf("migrate database: rights of %s: %w", OffboardRole, classify("grant", err))
+	}
+	return nil
 }
 
 // migrateDown takes the schema back to version; for tests.

@@ -17,7 +17,10 @@ import (
 // the service, inside that tenant's own wall.
 type Tenants struct{ db *DB }
 
-var _ storage.Tenants = (*Tenants)(nil)
+var (
+	_ storage.Tenants            = (*Tenants)(nil)
+	_ storage.OffboardingRecords = (*Tenants)(nil)
+)
 
 // NewTenants makes the view; db must have been opened with Config.Dispatch.
 func NewTenants(db *DB) *Tenants { return &Tenants{db: db} }
@@ -41,7 +44,7 @@ func (t *Tenants) CreateTenant(ctx context.Context, tenant export.Tenant) error 
 	return nil
 }
 
-const tenantColumns = "t.tenant, state, display_name, created_at, created_by, changed_at, changed_by, change_reason, max_runs_per_day, max_bytes"
+const tenantColumns = "t.tenant, state, display_name, created_at, created_by, changed_at, changed_by, change_reason, max_runs_per_day, max_bytes, offboarded_at"
 
 // readTenantSQL also has what tenant $1 uses.
 const readTenantSQL = "select " + tenantColumns + `,
@@ -50,8 +53,11 @@ from tenants t left join export_usage u on u.tenant = t.tenant and u.profile_id 
 
 // GetTenant implements storage.Tenants.
 func (t *Tenants) GetTenant(ctx context.Context, name string) (export.Tenant, error) {
-	var tenant export.Tenant
-	err := t.db.readOnce(ctx, name, func(rows pgx.Rows) (err error) {
+	return readTenantRow(ctx, t.db, name)
+}
+
+func readTenantRow(ctx context.Context, db *DB, name string) (tenant export.Tenant, err error) {
+	err = db.readOnce(ctx, name, func(rows pgx.Rows) (err error) {
 		tenant, err = pgx.CollectExactlyOneRow(rows, scanTenant)
 		return err
 	}, readTenantSQL, name)
@@ -60,30 +66,77 @@ func (t *Tenants) GetTenant(ctx context.Context, name string) (export.Tenant, er
 
 // ChangeTenant implements storage.Tenants.
 func (t *Tenants) ChangeTenant(ctx context.Context, name string, state export.TenantState, change export.TenantChange) (export.Tenant, error) {
-	return t.change(ctx, name, `update tenants set state = $2, changed_at = $3, changed_by = $4, change_reason = $5
-		where tenant = $1 and state <> $2`, state, change.At, change.By, change.Reason)
+	return t.change(ctx, name, func(tx pgx.Tx, tenant *export.Tenant) error {
+		if tenant.State == state {
+			return nil
+		}
+		if tenant.State.Leaves() {
+			return fmt.Errorf("it is %s: %w", tenant.State, storage.ErrConflict)
+		}
+		tenant.State, tenant.Change = state, &change
+		return saveTenant(ctx, tx, *tenant)
+	})
 }
 
 // SetQuotas implements storage.Tenants.
 func (t *Tenants) SetQuotas(ctx context.Context, name string, q export.TenantQuotas) (export.Tenant, error) {
-	return t.change(ctx, name, "update tenants set max_runs_per_day = $2, max_bytes = $3 where tenant = $1", q.RunsPerDay, q.Bytes)
+	return t.change(ctx, name, func(tx pgx.Tx, tenant *export.Tenant) error {
+		tenant.Quotas = q
+		_, err := tx.Exec(ctx, "update tenants set max_runs_per_day = $2, max_bytes = $3 where tenant = $1", name, q.RunsPerDay, q.Bytes)
+		return err
+	})
 }
 
-// change runs a statement about a tenant, its parameter $1, and gives it as it is then.
-func (t *Tenants) change(ctx context.Context, name, sql string, args ...any) (export.Tenant, error) {
-	var tenant export.Tenant
-	err := t.db.WithTenant(ctx, name, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, sql, append([]any{name}, args...)...); err != nil {
+// OffboardTenant implements storage.Tenants. Requests for runs are counted under the
+// lock of the tenant's queue: while it is held, none comes.
+func (t *Tenants) OffboardTenant(ctx context.Context, name string, change export.TenantChange, after time.Duration) (export.Tenant, error) {
+	return t.change(ctx, name, func(tx pgx.Tx, tenant *export.Tenant) error {
+		if tenant.State.Leaves() {
+			return nil
+		}
+		if err := tenant.MayLeave(change.At, after); err != nil {
 			return err
 		}
-		rows, err := tx.Query(ctx, readTenantSQL, name)
+		if _, err := tx.Exec(ctx, "select from export_queues where tenant = $1 for update", name); err != nil {
+			return err
+		}
+		rows, err := tx.Query(ctx, "select id from export_runs where tenant = $1 and status in ('pending', 'running', 'waiting') and not "+queued+" order by id", name)
 		if err != nil {
 			return err
 		}
-		tenant, err = pgx.CollectExactlyOneRow(rows, scanTenant)
-		return err
+		working, err := pgx.CollectRows(rows, pgx.RowTo[string])
+		if err != nil {
+			return err
+		}
+		if len(working) > 0 {
+			return export.RunsAtWork(working)
+		}
+		tenant.State, tenant.Change = export.TenantOffboarding, &change
+		return saveTenant(ctx, tx, *tenant)
+	})
+}
+
+// change gives fn a tenant whose row nobody else changes meanwhile, and gives it as fn
+// leaves it.
+func (t *Tenants) change(ctx context.Context, name string, fn func(tx pgx.Tx, tenant *export.Tenant) error) (tenant export.Tenant, err error) {
+	err = t.db.WithTenant(ctx, name, func(tx pgx.Tx) error {
+		rows, err := tx.Query(ctx, readTenantSQL+" for no key update of t", name)
+		if err != nil {
+			return err
+		}
+		if tenant, err = pgx.CollectExactlyOneRow(rows, scanTenant); err != nil {
+			return err
+		}
+		return fn(tx, &tenant)
 	})
 	return tenant, tenantError("change", name, err)
+}
+
+// saveTenant writes a tenant's state and who wanted it.
+func saveTenant(ctx context.Context, tx pgx.Tx, t export.Tenant) error {
+	_, err := tx.Exec(ctx, "update tenants set state = $2, changed_at = $3, changed_by = $4, change_reason = $5 where tenant = $1",
+		t.Name, t.State, t.Change.At, t.Change.By, t.Change.Reason)
+	return err
 }
 
 func tenantError(what, name string, err error) error {
@@ -98,16 +151,17 @@ func tenantError(what, name string, err error) error {
 
 func scanTenant(row pgx.CollectableRow) (export.Tenant, error) {
 	var t export.Tenant
-	var created, changed *time.Time
+	var created, changed, offboarded *time.Time
 	var change export.TenantChange
 	var runs, bytes *int64 // null before the first run
 	if err := row.Scan(&t.Name, &t.State, &t.DisplayName, &created, &t.CreatedBy, &changed, &change.By, &change.Reason,
-		&t.Quotas.RunsPerDay, &t.Quotas.Bytes, &runs, &bytes); err != nil {
+		&t.Quotas.RunsPerDay, &t.Quotas.Bytes, &offboarded, &runs, &bytes); err != nil {
 		return t, err
 	}
 	if runs != nil && bytes != nil {
 		t.Usage = export.TenantUsage{RunsToday: *runs, Bytes: *bytes}
 	}
+	t.OffboardedAt = timeOf(offboarded)
 	if created != nil {
 		t.CreatedAt = created.UTC()
 	}
@@ -124,13 +178,8 @@ func (t *Tenants) ListTenants(ctx context.Context, after string, limit int) ([]e
 }
 
 // ClosedTenants implements storage.Tenants.
-func (t *Tenants) ClosedTenants(ctx context.Context) ([]string, error) {
-	closed, err := t.names(ctx, "select tenant, state from tenants where state <> 'active'")
-	names := make([]string, len(closed))
-	for i, tenant := range closed {
-		names[i] = tenant.Name
-	}
-	return names, err
+func (t *Tenants) ClosedTenants(ctx context.Context) ([]export.Tenant, error) {
+	return t.names(ctx, "select tenant, state from tenants where state <> 'active'")
 }
 
 func (t *Tenants) names(ctx context.Context, sql string, args ...any) ([]export.Tenant, error) {

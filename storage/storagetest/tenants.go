@@ -37,7 +37,7 @@ func Tenants(t *testing.T, open func(t *testing.T) storage.Tenants) {
 
 	closed, err := tenants.ClosedTenants(ctx)
 	require.NoError(t, err)
-	require.Equal(t, []string{"acme"}, closed)
+	require.Equal(t, []export.Tenant{{Name: "acme", State: export.TenantSuspended}}, closed)
 	list, err := tenants.ListTenants(ctx, "", 10)
 	require.NoError(t, err)
 	require.Equal(t, []export.Tenant{{Name: "acme", State: export.TenantSuspended}, {Name: "globex", State: export.TenantActive}}, list)
@@ -66,4 +66,39 @@ func Tenants(t *testing.T, open func(t *testing.T) storage.Tenants) {
 	closed, err = tenants.ClosedTenants(ctx)
 	require.NoError(t, err)
 	require.Empty(t, closed)
+
+	offboard(t, tenants, at)
+}
+
+// offboard: only from suspended, only after the time, and for good.
+func offboard(t *testing.T, tenants storage.Tenants, at time.Time) {
+	ctx, wait := t.Context(), time.Hour
+	ask := func(after time.Duration, by string) (export.Tenant, error) {
+		return tenants.OffboardTenant(ctx, "acme", export.TenantChange{At: at.Add(after), By: by, Reason: "left"}, wait)
+	}
+	_, err := tenants.OffboardTenant(ctx, "nobody", export.TenantChange{At: at}, 0)
+	require.ErrorIs(t, err, storage.ErrNotFound)
+	_, err = ask(9*time.Hour, "root")
+	require.Equal(t, export.CodeStateConflict, export.CodeOf(err))
+	require.ErrorContains(t, err, "suspend it first")
+	_, err = tenants.ChangeTenant(ctx, "acme", export.TenantSuspended, export.TenantChange{At: at.Add(9 * time.Hour), By: "root"})
+	require.NoError(t, err)
+	_, err = ask(10*time.Hour-time.Second, "root")
+	require.Equal(t, export.CodeStateConflict, export.CodeOf(err))
+	require.ErrorContains(t, err, "from 2026-11-21T18:00:00Z on")
+	got, err := ask(10*time.Hour, "root")
+	require.NoError(t, err)
+	require.Equal(t, export.TenantOffboarding, got.State)
+	require.Equal(t, export.TenantChange{At: at.Add(10 * time.Hour), By: "root", Reason: "left"}, *got.Change)
+	again, err := ask(11*time.Hour, "another")
+	require.NoError(t, err)
+	require.Equal(t, got, again, "asking twice is asking once")
+	for _, state := range []export.TenantState{export.TenantActive, export.TenantSuspended} {
+		_, err = tenants.ChangeTenant(ctx, "acme", state, export.TenantChange{At: at.Add(12 * time.Hour), By: "root"})
+		require.ErrorIs(t, err, storage.ErrConflict)
+	}
+	require.ErrorIs(t, tenants.CreateTenant(ctx, export.Tenant{Name: "acme", State: export.TenantActive}), storage.ErrConflict)
+	closed, err := tenants.ClosedTenants(ctx)
+	require.NoError(t, err)
+	require.Equal(t, []export.Tenant{{Name: "acme", State: export.TenantOffboarding}}, closed)
 }

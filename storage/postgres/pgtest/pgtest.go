@@ -19,14 +19,14 @@ import (
 type Database struct {
 	*postgres.DB
 	// Connection strings of the database's roles; Admin is the superuser.
-	Owner, App, Dispatch, Admin string
-	Config                      postgres.Config
+	Owner, App, Dispatch, Offboard, Admin string
+	Config                                postgres.Config
 }
 
 const template = "exportcenter_template"
 
 // Passwords of the roles on test clusters.
-var Passwords = postgres.Passwords{Owner: "owner-test", App: "app-test", Dispatch: "dispatch-test"}
+var Passwords = postgres.Passwords{Owner: "owner-test", App: "app-test", Dispatch: "dispatch-test", Offboard: "offboard-test"}
 
 var prepared struct {
 	sync.Mutex // CREATE DATABASE ... TEMPLATE wants the template for itself
@@ -124,6 +124,7 @@ func database(pg *testkit.PG, name string) *Database {
 		Owner:    pg.DSN(postgres.OwnerRole, Passwords.Owner, name),
 		App:      pg.DSN(postgres.AppRole, Passwords.App, name),
 		Dispatch: pg.DSN(postgres.DispatchRole, Passwords.Dispatch, name),
+		Offboard: pg.DSN(postgres.OffboardRole, Passwords.Offboard, name),
 		Admin:    pg.DSN("postgres", "test", name),
 	}
 	d.Config = postgres.Config{App: d.App, Dispatch: d.Dispatch}
