@@ -24,7 +24,7 @@ starts; "stella tenant record" gives the signed record of it. This cannot be und
 func tenantOffboardCommand(c *connection) *cobra.Command {
 	var confirm, reason string
 	var f *format
-	command := leaf("offboard NAME --confirm NAME --reason WHY", "Ask for a suspended tenant to be removed, for good", oneTenant, func(command *cobra.Command, args []string) error {
+	command := leaf("offboard NAME", "Ask for a suspended tenant to be removed, for good", oneTenant, func(command *cobra.Command, args []string) error {
 		if confirm != args[0] {
 			return inputErrorf("say the name once more with --confirm %s: what is removed cannot be had back", args[0])
 		}
@@ -47,7 +47,7 @@ func tenantOffboardCommand(c *connection) *cobra.Command {
 
 func tenantRecordCommand(c *connection) *cobra.Command {
 	var output string
-	command := leaf("record NAME --output FILE", "Write the signed record of what was removed of a tenant", oneTenant, func(command *cobra.Command, args []string) error {
+	command := leaf("record NAME", "Write the signed record of what was removed of a tenant", oneTenant, func(command *cobra.Command, args []string) error {
 		if output == "" {
 			return inputErrorf("name a file with --output FILE")
 		}
