@@ -36,12 +36,15 @@ func TestARunNarrowsItsProfile(t *testing.T) {
 	c.nightly("nightly", `{"include":["vex","advisories"],"redaction":{"policyId":"p","allow":{"vex":["*"],"advisory":["id"]}}}`)
 	run := c.send("POST", runsPath, `{"profileId":"nightly","selectors":{"kinds":["vex"]},"options":{"redaction":{"policyId":"own","allow":{"vex":["a"]}}}}`).run(t)
 	require.Equal(t, []string{"vex"}, run.Selectors.Kinds)
-	require.Equal(t, "own", run.Options.Redaction.PolicyID, "the request's own wins")
+	require.Equal(t, "own", run.Options.Redaction.PolicyID, "the request asks for less")
 	p := c.send("POST", runsPath, `{"profileId":"nightly","selectors":{"kinds":["vex","sbom"]}}`).problem(t)
 	require.Equal(t, "ERR_EXPORT_004", p.Code)
 	require.Contains(t, p.Message, "does not include kind sbom; it includes advisory, vex")
 	p = c.send("POST", runsPath, `{"profileId":"nightly","options":{"redaction":{"policyId":"own","allow":{"vex":["a"]}}}}`).problem(t)
 	require.Contains(t, p.Message, "redaction own says nothing about kind advisory")
+	p = c.send("POST", runsPath, `{"profileId":"nightly","options":{"redaction":{"policyId":"own","allow":{"vex":["*"],"advisory":["id","summary"]}}}}`).problem(t)
+	require.Equal(t, "ERR_EXPORT_001", p.Code)
+	require.Contains(t, p.Message, `"summary" is not within what the profile's redaction p keeps of kind advisory`)
 }
 
 func TestPolicySnapshotModes(t *testing.T) {

@@ -104,6 +104,8 @@ func configured(profile export.Profile, asked askedRun) (export.Selectors, expor
 	selectors.Kinds = kinds
 	if options.Redaction == nil {
 		options.Redaction = profile.Config.Redaction
+	} else if err := options.Redaction.Within(profile.Config.Redaction); err != nil {
+		return selectors, options, err
 	}
 	if err := redactsAll(options.Redaction, kinds); err != nil {
 		return selectors, options, err
