@@ -38,12 +38,16 @@ type engine struct {
 	most   map[string]int // the greatest active has been
 	order  map[string][]string
 	work   sync.WaitGroup
+	// play is what a workflow does with its run.
+	play func(export.Ref)
 }
 
 func newEngine(t *testing.T) *engine {
 	db := pgtest.New(t)
-	return &engine{t: t, db: db, exec: postgres.NewExecution(db.DB),
+	e := &engine{t: t, db: db, exec: postgres.NewExecution(db.DB),
 		known: map[string]bool{}, active: map[string]int{}, most: map[string]int{}, order: map[string][]string{}}
+	e.play = e.workflow
+	return e
 }
 
 // dispatcher is one of several worker processes.
@@ -71,7 +75,7 @@ func (e *engine) start(ref export.Ref) error {
 	e.active[ref.Tenant]++
 	e.most[ref.Tenant] = max(e.most[ref.Tenant], e.active[ref.Tenant])
 	e.order[ref.Tenant] = append(e.order[ref.Tenant], ref.RunID)
-	e.work.Go(func() { e.workflow(ref) })
+	e.work.Go(func() { e.play(ref) })
 	return nil
 }
 
@@ -82,9 +86,7 @@ func (e *engine) workflow(ref export.Ref) {
 		_, err = e.exec.Start(ctx, claim, 1, clock.System())
 	}
 	time.Sleep(30 * time.Millisecond)
-	e.mu.Lock()
-	e.active[ref.Tenant]-- // before the row says so: the next may start at once
-	e.mu.Unlock()
+	e.ended(ref)
 	if err == nil {
 		_, err = e.exec.Finish(ctx, claim, storage.Outcome{State: export.StateFailed, At: clock.System(),
 			Failure: &export.Failure{Code: export.CodeInternal, Message: "a test", Phase: export.PhasePlan}})
@@ -92,6 +94,13 @@ func (e *engine) workflow(ref export.Ref) {
 	if err != nil {
 		e.t.Errorf("run %s: %v", ref.RunID, err)
 	}
+}
+
+// ended notes that a workflow has come to its end.
+func (e *engine) ended(ref export.Ref) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.active[ref.Tenant]-- // before the row says so: the next may start at once
 }
 
 func (e *engine) ask(tenant string, n int) export.Run {
