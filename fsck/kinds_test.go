@@ -218,6 +218,10 @@ var injuries = []injury{
 		w.sql(t, "update export_usage set bytes = bytes - 1 where tenant = 'acme' and profile_id = 'prof-json-raw'")
 		return "prof-json-raw"
 	}},
+	{name: "the bytes of records ran ahead", kind: "usage-differs", run: noRun, injure: func(t *testing.T, w *world) string {
+		w.sql(t, "update export_usage set record_bytes = record_bytes + 1 where tenant = 'acme' and profile_id = ''")
+		return ""
+	}},
 	{name: "nothing is counted", kind: "usage-differs", run: noRun, injure: func(t *testing.T, w *world) string {
 		w.sql(t, "delete from export_usage where tenant = 'acme' and profile_id = 'prof-json-raw'")
 		return "prof-json-raw"

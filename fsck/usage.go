@@ -13,10 +13,10 @@ func (l *look) usage(ctx context.Context, tenant string) error {
 	}
 	for _, u := range records {
 		of := Divergence{Tenant: tenant, Subject: u.Profile}
-		if u.Runs != u.CountedRuns || u.Bytes != u.CountedBytes {
+		if u.Runs != u.CountedRuns || u.Bytes != u.CountedBytes || u.Records != u.CountedRecords {
 			count := func() (bool, error) { return l.Repairs.CountUsage(ctx, tenant) }
-			err := l.tellAndMend(ctx, usageDiffers, of, count, "%d runs of its day and %d bytes of bundles are noted; there are %d and %d",
-				u.Runs, u.Bytes, u.CountedRuns, u.CountedBytes)
+			err := l.tellAndMend(ctx, usageDiffers, of, count, "%d runs of its day, %d bytes of bundles and %d of records are noted; there are %d, %d and %d",
+				u.Runs, u.Bytes, u.Records, u.CountedRuns, u.CountedBytes, u.CountedRecords)
 			if err != nil {
 				return err
 			}

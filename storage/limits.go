@@ -25,6 +25,14 @@ const (
 	DefaultPending = 100
 )
 
+// What a tenant may keep for ever, as nothing of it is removed. These are far more than
+// anybody needs, and few enough that no tenant fills the database.
+const (
+	MaxProfiles  = 1000    // of a tenant, archived ones included
+	MaxRevisions = 10_000  // of all its profiles
+	MaxRecords   = 1 << 30 // bytes of its records of exports (OrchestratorExports)
+)
+
 // OrDefault gives l with defaults where it says nothing.
 func (l Limits) OrDefault() Limits {
 	if l.Active == 0 {

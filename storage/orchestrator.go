@@ -12,7 +12,8 @@ type OrchestratorExports interface {
 	// Record stores r, which has been checked and is in its normal form, and its
 	// events, in one transaction, as its verdict says: a new record and one that
 	// advances are stored; of a duplicate and a mismatch nothing is. The record
-	// that is stored then is returned.
+	// that is stored then is returned. A tenant whose records take as much as they may is
+	// refused with a *QuotaReached.
 	Record(ctx context.Context, tenant, project string, r orchestrator.Record, by string, at time.Time) (orchestrator.Record, orchestrator.Verdict, error)
 	// Exports gives a page of records in the order (runId, startedAt, key), and
 	// the cursor of the next ("" at the end).

@@ -18,7 +18,8 @@ type Profiles interface {
 	// CreateProfile records the first revision. With an idempotency key that was
 	// used before for the same request hash it returns the first profile as it is
 	// now and created=false; for another request it is ErrConflict, and so is a
-	// name that is taken, also by an archived profile.
+	// name that is taken, also by an archived profile. A tenant that has as many as it
+	// may is refused with a *QuotaReached, here and where a revision is made.
 	CreateProfile(ctx context.Context, p export.Profile, idem Idempotency) (stored export.Profile, created bool, err error)
 	// GetProfile gives a profile with its newest revision. ErrNotFound without one.
 	GetProfile(ctx context.Context, tenant, ref string) (export.Profile, error)

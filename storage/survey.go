@@ -64,6 +64,9 @@ type UsageRecord struct {
 	Runs, Bytes int64  // as the row says: of its day, and of bundles that are kept
 	// CountedRuns and CountedBytes are what the runs say.
 	CountedRuns, CountedBytes int64
+	// Records and CountedRecords are the bytes of the tenant's records of exports, 0 of a
+	// profile.
+	Records, CountedRecords int64
 	// Active runs hold a slot, and the greatest bound that one of them has is Bound; 0 =
 	// one has none.
 	Active, Bound int64

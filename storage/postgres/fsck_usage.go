@@ -21,10 +21,11 @@ counted as (
       else coalesce(max(quota_active) filter (where ` + holdsSlot + `), 0) end as bound
   from export_runs where tenant = $1 group by grouping sets ((), (profile_id))
 ), both_counts as (
-  select profile_id, u.day, u.runs, u.bytes, c.bytes as counted_bytes, c.active, c.bound
+  select profile_id, u.day, u.runs, u.bytes, u.record_bytes, c.bytes as counted_bytes, c.active, c.bound
   from (select * from export_usage where tenant = $1) u full join counted c using (profile_id)
 ), usages as (
-  select b.*, (
+  select b.*, case when b.profile_id <> '' then 0 else
+      (select coalesce(sum(octet_length(record)), 0)::bigint from orchestrator_exports o where o.tenant = $1) end as counted_records, (
     select count(*) from export_runs r where r.tenant = $1 and (b.profile_id = '' or r.profile_id = b.profile_id)
       and r.counted_on >= coalesce(b.day, (clock_timestamp() at time zone 'UTC')::date)) as counted_runs
   from both_counts b
@@ -34,13 +35,14 @@ counted as (
 func (s *Survey) UsageRecords(ctx context.Context, tenant string) (found []storage.UsageRecord, err error) {
 	err = s.page(ctx, tenant, "the use of quotas", func(tx pgx.Tx) error {
 		rows, err := tx.Query(ctx, "with "+countUsage+`
-			select profile_id, coalesce(runs, 0), coalesce(bytes, 0), counted_runs, coalesce(counted_bytes, 0), coalesce(active, 0), coalesce(bound, 0)
+			select profile_id, coalesce(runs, 0), coalesce(bytes, 0), counted_runs, coalesce(counted_bytes, 0), coalesce(active, 0), coalesce(bound, 0),
+				coalesce(record_bytes, 0), counted_records
 			from usages order by profile_id`, tenant)
 		if err != nil {
 			return err
 		}
 		found, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (u storage.UsageRecord, err error) {
-			return u, row.Scan(&u.Profile, &u.Runs, &u.Bytes, &u.CountedRuns, &u.CountedBytes, &u.Active, &u.Bound)
+			return u, row.Scan(&u.Profile, &u.Runs, &u.Bytes, &u.CountedRuns, &u.CountedBytes, &u.Active, &u.Bound, &u.Records, &u.CountedRecords)
 		})
 		return err
 	})
@@ -57,10 +59,11 @@ func (r *Repair) CountUsage(ctx context.Context, tenant string) (done bool, err 
 			return err
 		}
 		tag, err := tx.Exec(ctx, "with "+countUsage+`
-			insert into export_usage as u (tenant, profile_id, day, runs, bytes)
-			select $1, profile_id, coalesce(day, (clock_timestamp() at time zone 'UTC')::date), counted_runs, coalesce(counted_bytes, 0) from usages
-			where (coalesce(runs, 0), coalesce(bytes, 0)) <> (counted_runs, coalesce(counted_bytes, 0))
-			on conflict (tenant, profile_id) do update set runs = excluded.runs, bytes = excluded.bytes`, tenant)
+			insert into export_usage as u (tenant, profile_id, day, runs, bytes, record_bytes)
+			select $1, profile_id, coalesce(day, (clock_timestamp() at time zone 'UTC')::date), counted_runs, coalesce(counted_bytes, 0), counted_records
+			from usages
+			where (coalesce(runs, 0), coalesce(bytes, 0), coalesce(record_bytes, 0)) <> (counted_runs, coalesce(counted_bytes, 0), counted_records)
+			on conflict (tenant, profile_id) do update set runs = excluded.runs, bytes = excluded.bytes, record_bytes = excluded.record_bytes`, tenant)
 		done = tag.RowsAffected() > 0
 		return err
 	})

@@ -31,7 +31,9 @@ func (o *OrchestratorExports) Record(ctx context.Context, tenant, project string
 		if err := notOurs(ctx, tx, r); err != nil {
 			return err
 		}
-		stored, verdict, err = record(ctx, tx, projectColumn(project), r, by, at)
+		if stored, verdict, err = record(ctx, tx, projectColumn(project), r, by, at); err == nil && verdict == orchestrator.Created {
+			err = roomForRecords(ctx, tx, tenant)
+		}
 		return err
 	})
 	if err != nil {

@@ -33,6 +33,9 @@ func (p *Profiles) CreateProfile(ctx context.Context, profile export.Profile, id
 			return err
 		}
 		if created = first == ""; created {
+			if err := roomForProfile(ctx, tx, profile.Tenant); err != nil {
+				return err
+			}
 			if err := insertProfile(ctx, tx, profile); err != nil {
 				return err
 			}
@@ -126,6 +129,9 @@ func (p *Profiles) ChangeProfile(ctx context.Context, tenant, id string, c stora
 
 func saveProfile(ctx context.Context, tx pgx.Tx, before, after export.Profile) error {
 	if after.Revision != before.Revision {
+		if err := roomForRevision(ctx, tx, after.Tenant); err != nil {
+			return err
+		}
 		if err := insertRevision(ctx, tx, after); err != nil {
 			return err
 		}

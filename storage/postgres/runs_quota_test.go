@@ -43,6 +43,7 @@ func (w world) requireCounted(t testing.TB, tenant string) {
 	for _, u := range records {
 		require.Equal(t, u.CountedRuns, u.Runs, "%q", u.Profile)
 		require.Equal(t, u.CountedBytes, u.Bytes, "%q", u.Profile)
+		require.Equal(t, u.CountedRecords, u.Records, "%q", u.Profile)
 		require.False(t, u.Profile != "" && u.Bound > 0 && u.Active > u.Bound, "%+v", u)
 	}
 }
