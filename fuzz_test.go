@@ -32,12 +32,14 @@ var readers = map[string]string{
 	"bundle.ParseHeader":        "FuzzParseHeader",
 	"bundle.ParseSeal":          "FuzzParseSeal",
 	"bundle.ParseAttestation":   "FuzzParseAttestation",
+	"bundle.ParseApproval":      "FuzzParseApproval",
 	"bundle.ParseDigest":        "FuzzParseDigest",
 	"bundle.parseHex":           "FuzzParseDigest FuzzParseChecksums",
 	"bundle.parseExact":         "FuzzParseManifest FuzzParseProvenance FuzzParseSeal",
 	"bundle/verify.Reader":      "FuzzReader",
 	"bundle/verify.parseLine":   "FuzzLines",
 	"signing.OpenEnvelope":      "FuzzOpenEnvelope",
+	"signing.ReadEnvelope":      "FuzzOpenEnvelope",
 	"signing.OpenDSSEBundle":    "FuzzOpenDSSEBundle",
 	"signing.OpenMessageBundle": "FuzzOpenMessageBundle",
 	"signing.ParsePublicKey":    "FuzzParsePublicKey",
@@ -76,7 +78,7 @@ var readers = map[string]string{
 
 	// Requests and answers.
 	"profiles.Check":               "FuzzCheck",
-	"profiles.CheckApproval":       "FuzzCheckApproval",
+	"profiles.openApproval":        "FuzzCheckApproval",
 	"export.ParseFieldPath":        "FuzzParseFieldPath",
 	"export.ParseRunWorkflowID":    "- reads ids that this program gave; no tenant reaches Temporal",
 	"adapters/jsonraw.allowed":     "FuzzRedact",

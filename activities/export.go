@@ -22,6 +22,8 @@ type Export struct {
 	Objects   storage.Objects
 	Signer    signing.Signer
 	Adapters  *adapters.Registry
+	// Approvals let runs read the evidence of other tenants.
+	Approvals Approvals
 	Clock     clock.Clock
 	Log       *slog.Logger
 	// Version of this program, for manifest and provenance.

@@ -17,6 +17,9 @@ func NewForecast() *Forecast {
 	return &Forecast{newPlanner(func([]storage.ShardPlaces) error { return nil })}
 }
 
+// From begins with the documents of another source (storage.Shard).
+func (f *Forecast) From(source string) error { return f.planner.from(source) }
+
 // Add takes the next document.
 func (f *Forecast) Add(row ledger.Row) error { return f.planner.add(row) }
 

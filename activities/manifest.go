@@ -85,9 +85,13 @@ func (e *Export) describe(run export.Run, adapter adapters.Adapter, payload []st
 	if err != nil {
 		return bundle.Manifest{}, fmt.Errorf("selectors of the run: %w", err)
 	}
+	tenancy, err := tenancyOf(run)
+	if err != nil {
+		return bundle.Manifest{}, err
+	}
 	m := bundle.Manifest{
 		Schema: bundle.ManifestSchema, Version: bundle.ManifestVersion,
-		ExportID: run.ID, RunID: run.ID, Tenant: run.Tenant, Project: run.Project,
+		ExportID: run.ID, RunID: run.ID, Tenant: run.Tenant, Project: run.Project, Tenancy: tenancy,
 		Profile: bundle.Profile{ID: run.ProfileID, Kind: run.Kind, Variant: run.Variant,
 			Name: run.ProfileName, Revision: run.ProfileRevision},
 		Selectors:   selectors,
@@ -126,17 +130,21 @@ func documentsOf(m bundle.Manifest, run export.Run, shards []storage.Shard, coun
 	for i, s := range shards {
 		inputs[i] = bundle.Input{Name: "documents of " + s.Name, Digest: s.Hash}
 	}
+	envelopes := envelopesOf(run)
+	for _, e := range envelopes {
+		inputs = append(inputs, bundle.Input{Name: e.path, Digest: bundle.DigestOf(e.content)})
+	}
 	digest := bundle.DigestOf(manifest)
 	provenance, err := bundle.NewProvenance(m, digest, options, inputs).Encode()
 	if err != nil {
 		return nil, bundle.Digest{}, err
 	}
-	return []document{
+	return append(envelopes, []document{
 		{bundle.ManifestPath, manifest},
 		{bundle.ProvenancePath, provenance},
 		{bundle.ReadmePath, bundle.Readme(m, counted.credits)},
 		{bundle.GuidePath, bundle.VerifyGuide(m)},
-	}, digest, nil
+	}...), digest, nil
 }
 
 func (e *Export) putAll(ctx context.Context, claim storage.Claim, documents []document) ([]storage.File, error) {

@@ -2,7 +2,6 @@ package activities
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"hash"
@@ -28,7 +27,8 @@ type packing struct {
 	beat   *heartbeat
 	total  PhaseResult
 	places []ledger.Place
-	sizes  []shardSize // of the group, as places has its documents
+	sizes  []shardSize    // of the group, as places has its documents
+	from   export.Reading // whose documents the group has
 }
 
 // groupBytes bounds the documents that are read together: evidence lies in the
@@ -49,7 +49,7 @@ func (p *packing) packAll(ctx context.Context, shards []storage.Shard) error {
 			p.note(*shard.Result)
 			continue
 		}
-		if len(group) > 0 && size+shard.Bytes > groupBytes {
+		if len(group) > 0 && (size+shard.Bytes > groupBytes || shard.Source != group[0].Source) {
 			if err := p.packGroup(ctx, group); err != nil {
 				return err
 			}
@@ -71,8 +71,16 @@ func (p *packing) note(file storage.File) {
 	p.beat.tick(int64(p.total.Shards))
 }
 
-// packGroup packs, stores and records a group of shards.
+// packGroup packs, stores and records a group of shards, all of one source.
 func (p *packing) packGroup(ctx context.Context, group []storage.Shard) (err error) {
+	if p.from, err = readingOf(p.run, group[0].Source); err != nil {
+		return err
+	}
+	if p.from.Tenant != p.run.Tenant {
+		if err := p.mayRead(ctx, p.run); err != nil {
+			return err
+		}
+	}
 	if err := p.findPlaces(ctx, group); err != nil {
 		return err
 	}
@@ -93,7 +101,7 @@ func (p *packing) packGroup(ctx context.Context, group []storage.Shard) (err err
 func (p *packing) readPortion(ctx context.Context, places []ledger.Place, w *groupWriter) error {
 	arrived := p.beat.wait()
 	defer arrived()
-	return p.Ledger.Lines(ctx, p.claim.Ref.Tenant, places, func(doc ledger.Line) error {
+	return p.Ledger.Lines(ctx, p.from.Tenant, places, func(doc ledger.Line) error {
 		arrived()
 		return w.write(ctx, doc)
 	})
@@ -165,14 +173,14 @@ func (p *packing) listAgain(ctx context.Context, shard storage.Shard) error {
 		if s.Ordinal == shard.Ordinal {
 			at = len(kind)
 		}
-		if s.Kind == shard.Kind {
+		if s.Kind == shard.Kind && s.Source == shard.Source {
 			kind = append(kind, s)
 		}
 	}
 	if at < 0 {
 		return fmt.Errorf("shard %d is not in the plan: %w", shard.Ordinal, storage.ErrConflict)
 	}
-	return p.Ledger.Current(ctx, p.run.Tenant, p.run.Project, p.run.AsOf, p.run.Selectors, shardRange(kind, at, at+1),
+	return p.Ledger.Current(ctx, p.from.Tenant, p.from.Project, p.from.AsOf, p.run.Selectors, shardRange(kind, at, at+1),
 		func(row ledger.Row) error {
 			p.places = append(p.places, row.Place)
 			return nil
@@ -273,7 +281,7 @@ func (w *groupWriter) begin(ctx context.Context) (err error) {
 		return fmt.Errorf("pack %s: %w", w.group[w.at].Name, err)
 	}
 	w.lines = newDocumentWriter(w.payload, w.packer, w.run.Options.Redaction)
-	w.documents, w.count = sha256.New(), 0
+	w.documents, w.count = newListHash(w.group[w.at].Source), 0
 	return nil
 }
 

@@ -209,7 +209,7 @@ func TestALongShardIsReadInPortions(t *testing.T) {
 	all := rows(3000, 60_000)
 	y := newYard()
 	shards := planned(t, y, all)
-	long := storage.Shard{Name: shards[0].Name, Kind: shards[0].Kind, Cursor: shards[0].Cursor}
+	long := storage.Shard{Source: storage.OwnSource(), Name: shards[0].Name, Kind: shards[0].Kind, Cursor: shards[0].Cursor}
 	h, previous := sha256.New(), ledger.Place{}
 	var places []byte
 	for _, row := range all {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/stella-ops/exportcenter/export"
+	"github.com/stella-ops/exportcenter/storage"
 )
 
 // Plan starts the run and fixes the moment of the ledger it reads: all later
@@ -22,7 +23,7 @@ func (e *Export) plan(ctx context.Context, ref export.Ref) (PhaseResult, error) 
 	if _, err := e.Adapters.For(run.Kind, run.Variant); err != nil {
 		return PhaseResult{}, err
 	}
-	head, err := e.Ledger.Head(ctx, ref.Tenant)
+	head, err := e.headOf(ctx, run)
 	if err != nil {
 		return PhaseResult{}, fmt.Errorf("read ledger head: %w", err)
 	}
@@ -30,4 +31,14 @@ func (e *Export) plan(ctx context.Context, ref export.Ref) (PhaseResult, error) 
 		return PhaseResult{}, fmt.Errorf("start run: %w", err)
 	}
 	return PhaseResult{}, nil
+}
+
+// headOf is the moment of its own ledger that a run reads: now, or, where it reads
+// several, that of its request, as of the others.
+func (e *Export) headOf(ctx context.Context, run export.Run) (int64, error) {
+	if run.Reach == nil {
+		return e.Ledger.Head(ctx, run.Tenant)
+	}
+	own, err := readingOf(run, storage.OwnSource())
+	return own.AsOf, err
 }

@@ -23,7 +23,8 @@ type planner struct {
 	records int64
 	bytes   int64
 
-	begun  map[string]bool // kinds that have their first shard
+	source string          // whose documents they are (storage.Shard)
+	begun  map[string]bool // kinds of this source that have their first shard
 	open   *storage.Shard
 	places []byte
 	last   ledger.Place
@@ -35,7 +36,25 @@ type planner struct {
 const keepAtOnce = 64
 
 func newPlanner(keep func([]storage.ShardPlaces) error) *planner {
-	return &planner{keep: keep, begun: map[string]bool{}}
+	return &planner{keep: keep, source: storage.OwnSource(), begun: map[string]bool{}}
+}
+
+// from begins with the documents of another source. A shard never has those of two.
+func (p *planner) from(source string) error {
+	if err := p.finish(); err != nil {
+		return err
+	}
+	p.source, p.begun = source, map[string]bool{}
+	return nil
+}
+
+// path names a shard of the source.
+func (p *planner) path(kind, key string) string {
+	payloadType, first := ledger.Kind(kind).PayloadType(), !p.begun[kind]
+	if tenant, project, foreign := storage.Holder(p.source); foreign {
+		return bundle.TenantShardPath(tenant, project, payloadType, key, first)
+	}
+	return bundle.ShardPath(payloadType, key, first)
 }
 
 // add takes the next document. A cut depends on this document only, so a
@@ -49,13 +68,13 @@ func (p *planner) add(row ledger.Row) error {
 		}
 		p.open = &storage.Shard{
 			Ordinal: len(p.shards),
-			Name:    bundle.ShardPath(row.Kind.PayloadType(), string(key), !p.begun[kind]),
+			Name:    p.path(kind, string(key)),
 			Kind:    kind,
-			Source:  "ledger",
+			Source:  p.source,
 			Cursor:  string(key),
 		}
 		p.begun[kind] = true
-		p.places, p.last, p.hash = p.places[:0], ledger.Place{}, sha256.New()
+		p.places, p.last, p.hash = p.places[:0], ledger.Place{}, newListHash(p.source)
 	}
 	p.places = storage.AppendPlace(p.places, p.last, row.Place)
 	p.last = row.Place
@@ -66,6 +85,13 @@ func (p *planner) add(row ledger.Row) error {
 	p.line = endLine(p.line, row.Digest)
 	p.hash.Write(p.line)
 	return nil
+}
+
+// newListHash begins the hash of a shard of a source.
+func newListHash(source string) hash.Hash {
+	h := sha256.New()
+	h.Write([]byte(storage.ListPrefix(source)))
+	return h
 }
 
 // endLine makes the line of a document that goes into the hash of its shard out
@@ -81,7 +107,7 @@ func (p *planner) adopt(s storage.Shard) error {
 	}
 	s.Ordinal, s.Result = len(p.shards), nil
 	// Where all before it is gone, it is the first now.
-	s.Name = bundle.ShardPath(ledger.Kind(s.Kind).PayloadType(), s.Cursor, !p.begun[s.Kind])
+	s.Name = p.path(s.Kind, s.Cursor)
 	p.shards = append(p.shards, s)
 	p.records += s.Count
 	p.bytes += s.Bytes

@@ -26,6 +26,9 @@ func (e *Export) resolve(ctx context.Context, ref export.Ref) (PhaseResult, erro
 		return PhaseResult{}, err
 	}
 	beat := newHeartbeat(ctx)
+	if err := e.mayRead(ctx, run); err != nil {
+		return PhaseResult{}, err
+	}
 	selection, err := selectionOf(run)
 	if err != nil {
 		return PhaseResult{}, err
@@ -55,6 +58,9 @@ func (e *Export) resolve(ctx context.Context, ref export.Ref) (PhaseResult, erro
 		return PhaseResult{}, err
 	}
 	result := PhaseResult{Shards: len(planner.shards), Records: planner.records, Bytes: planner.bytes, Digest: digest.String()}
+	if err := e.mayRead(ctx, run); err != nil { // what was packed before is theirs too
+		return PhaseResult{}, err
+	}
 	left, err := e.reuse(ctx, claim, run)
 	if err != nil {
 		return PhaseResult{}, err
@@ -103,8 +109,22 @@ func selectionOf(run export.Run) (bundle.Digest, error) {
 	return bundle.DigestOf(text), nil
 }
 
-// plans fills the planner.
+// plans fills the planner. Of a run that reads several tenants' evidence every
+// reading is listed as a whole, one after the other, each within its own tenant's
+// wall: a last plan is of one ledger (docs/decisions/0012).
 func (e *Export) plans(ctx context.Context, run export.Run, selection bundle.Digest, planner *planner, beat *heartbeat) error {
+	if run.Reach != nil {
+		for _, reading := range run.Reach.Readings {
+			if err := planner.from(SourceOf(run, reading)); err != nil {
+				return err
+			}
+			if err := e.list(ctx, run, reading, ledger.KeyRange{}, planner, beat); err != nil {
+				return err
+			}
+		}
+		return planner.end()
+	}
+	own := readingsOf(run)[0]
 	found := beat.wait()
 	parts, err := e.parts(ctx, run, selection)
 	found()
@@ -115,7 +135,7 @@ func (e *Export) plans(ctx context.Context, run export.Run, selection bundle.Dig
 		if part.kept != nil {
 			err = planner.adopt(*part.kept)
 		} else {
-			err = e.list(ctx, run, part, planner, beat)
+			err = e.list(ctx, run, own, part.keys, planner, beat)
 		}
 		if err != nil {
 			return err
@@ -167,15 +187,15 @@ func (e *Export) parts(ctx context.Context, run export.Run, selection bundle.Dig
 }
 
 // list reads a part of the documents into the planner.
-func (e *Export) list(ctx context.Context, run export.Run, part stretch, planner *planner, beat *heartbeat) error {
+func (e *Export) list(ctx context.Context, run export.Run, of export.Reading, keys ledger.KeyRange, planner *planner, beat *heartbeat) error {
 	// To the end: a pass over everything may find nothing that is wanted for long.
 	defer beat.wait()()
-	err := e.Ledger.Current(ctx, run.Tenant, run.Project, run.AsOf, run.Selectors, part.keys, func(row ledger.Row) error {
+	err := e.Ledger.Current(ctx, of.Tenant, of.Project, of.AsOf, run.Selectors, keys, func(row ledger.Row) error {
 		beat.tick(planner.records)
 		return planner.add(row)
 	})
 	if err != nil {
-		return fmt.Errorf("list documents as of %d: %w", run.AsOf, err)
+		return fmt.Errorf("list documents as of %d: %w", of.AsOf, err)
 	}
 	return nil
 }

@@ -31,10 +31,15 @@ const (
 	CallBegun   Event = "call.begun"
 	CallEnded   Event = "call.ended"
 	CallRefused Event = "call.refused" // it was not let in, and changed nothing
+	// TenantRead is in the records of both tenants, before a run of one of them reads
+	// the evidence of the other.
+	TenantRead Event = "tenant.read"
 )
 
 // Valid reports whether e is one of the events.
-func (e Event) Valid() bool { return e == CallBegun || e == CallEnded || e == CallRefused }
+func (e Event) Valid() bool {
+	return e == CallBegun || e == CallEnded || e == CallRefused || e == TenantRead
+}
 
 // Entry is one line of a tenant's record.
 type Entry struct {
@@ -67,6 +72,22 @@ type Entry struct {
 	// Count is how many calls an entry stands for that nobody had proved to be
 	// his: those are counted together, or a stranger could fill the disk.
 	Count int64 `json:"count,omitempty"`
+	// Reading is of an entry TenantRead.
+	Reading *Reading `json:"reading,omitempty"`
+}
+
+// Reading is who reads whose evidence, and what lets him.
+type Reading struct {
+	Reader  string `json:"reader"`            // the tenant whose run it is
+	Tenant  string `json:"tenant"`            // the tenant whose evidence is read
+	Project string `json:"project,omitempty"` // of it, "_" = documents without one; "" = all
+	Profile string `json:"profile"`           // of the reader's, by name
+	RunID   string `json:"runId,omitempty"`
+	// Approver let it be read until ExpiresAt, by an envelope with the digest Approval.
+	Approver  string        `json:"approver"`
+	ExpiresAt time.Time     `json:"expiresAt"`
+	Approval  bundle.Digest `json:"approval"`
+	DryRun    bool          `json:"dryRun,omitempty"` // it was only counted
 }
 
 // Genesis is what the first entry of a tenant names as the one before it.
@@ -119,6 +140,8 @@ func (e Entry) check() error {
 		return fmt.Errorf("its number is %d", e.Seq)
 	case !e.Event.Valid():
 		return fmt.Errorf("%.40q is not an event", e.Event)
+	case (e.Event == TenantRead) != (e.Reading != nil):
+		return fmt.Errorf("an entry %s, and no other, says who reads whom", TenantRead)
 	case e.At.IsZero():
 		return errors.New("it has no time")
 	}

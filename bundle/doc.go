@@ -6,6 +6,8 @@
 //
 //	README.md  VERIFY.md  checksums.txt
 //	data/raw/<type>-<shard>.jsonl.zst ...   the payload, one document per line
+//	data/tenants/<tenant>/<project>/...     the same of other tenants, and in
+//	approvals/<digest>.dsse.json ...        who let their evidence be read
 //	manifests/export.json                   what is inside, by digest
 //	manifests/provenance.json               where it came from (in-toto, SLSA)
 //	signatures/...                          over both manifests

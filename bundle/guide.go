@@ -3,6 +3,7 @@ package bundle
 import (
 	"bytes"
 	"fmt"
+	"strings"
 )
 
 // VerifyGuide writes VERIFY.md: the exact commands of other people's programs
@@ -15,7 +16,11 @@ func VerifyGuide(m Manifest) []byte {
 	for _, k := range m.Keys {
 		fmt.Fprintf(&out, "- `%s` (%s)\n", k.KeyID, k.Algorithm)
 	}
-	out.WriteString(guideSteps)
+	if m.Tenancy == nil {
+		out.WriteString(guideSteps)
+	} else {
+		out.WriteString(strings.Replace(guideSteps, guidePayload, "    find data -name '*.zst' -exec zstd -t {} +", 1))
+	}
 	return out.Bytes()
 }
 
@@ -34,6 +39,9 @@ This archive says that it was signed by
 
 `
 
+// guidePayload reads all payload files of one tenant.
+const guidePayload = `    zstd -t data/raw/*.zst`
+
 const guideSteps = `
 ## 2. Everything at once
 
@@ -50,7 +58,7 @@ but not that each header of the archive has its one form; step 6 makes up for it
 
     tar -xf BUNDLE
     sha256sum -c ` + ChecksumsPath + `
-    zstd -t data/raw/*.zst
+` + guidePayload + `
 
 An archive without payload files has no data/raw; leave the last line out.
 

@@ -28,6 +28,8 @@ type Manifest struct {
 	Tenant   string `json:"tenant"`
 	Project  string `json:"project,omitempty"`
 
+	Tenancy *Tenancy `json:"tenancy,omitempty"` // nil: all evidence is the tenant's own
+
 	Profile     Profile         `json:"profile"`
 	Selectors   json.RawMessage `json:"selectors"` // a JSON object
 	GeneratedAt string          `json:"generatedAt"`
@@ -120,6 +122,16 @@ func NewContent(path string, info PayloadInfo) Content {
 func (c Content) Type() string {
 	kind, _ := payloadType(c.Path)
 	return kind
+}
+
+// Holder is whose evidence is in a payload file, as its path says; of the bundle's
+// own tenant nothing.
+func (c Content) Holder() (tenant, project string, foreign bool) {
+	match := payloadForm.FindStringSubmatch(c.Path)
+	if match == nil || match[1] == "" {
+		return "", "", false
+	}
+	return match[1], match[2], true
 }
 
 // SetContents fills in the contents and all that follows from them. The files

@@ -20,7 +20,7 @@ var (
 	encoderForm = regexp.MustCompile(`^[A-Za-z0-9._/-]{1,200}@[A-Za-z0-9._+-]{1,100}$`)
 	levelForm   = regexp.MustCompile(`^[A-Za-z0-9._-]{1,40}$`)
 	keyAlgForm  = regexp.MustCompile(`^[a-z0-9-]{1,40}$`)
-	payloadForm = regexp.MustCompile(`^data/raw/([a-z][a-z0-9]*(?:-[a-z0-9]+)*)-[0-9a-f]{16}\.jsonl\.zst$`)
+	payloadForm = regexp.MustCompile(`^data/(?:raw|tenants/([a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)/(_|[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?))/([a-z][a-z0-9]*(?:-[a-z0-9]+)*)-[0-9a-f]{16}\.jsonl\.zst$`)
 )
 
 // maxKeys bounds the keys of a bundle.
@@ -30,16 +30,16 @@ const maxKeys = 16
 func payloadType(path string) (string, error) {
 	match := payloadForm.FindStringSubmatch(path)
 	if match == nil {
-		return "", fmt.Errorf("%.300q is not data/raw/<type>-<16 hex digits>.jsonl.zst", path)
+		return "", fmt.Errorf("%.300q is neither data/raw/<type>-<16 hex digits>.jsonl.zst nor that in data/tenants/<tenant>/<project>", path)
 	}
-	return match[1], nil
+	return match[3], nil
 }
 
 // check says which field is wrong.
 func (m Manifest) check() error {
 	for _, step := range []func(Manifest) error{
 		checkIdentity, checkProfile, checkSelectors, checkCompression,
-		checkContents, checkRedaction, checkKeys, checkTool,
+		checkContents, checkTenancy, checkRedaction, checkKeys, checkTool,
 	} {
 		if err := step(m); err != nil {
 			return err

@@ -57,6 +57,7 @@ type BuildDefinition struct {
 type ExternalParameters struct {
 	Tenant    string          `json:"tenant"`
 	Project   string          `json:"project,omitempty"`
+	Tenancy   *Tenancy        `json:"tenancy,omitempty"` // the manifest's
 	Profile   Profile         `json:"profile"`
 	Selectors json.RawMessage `json:"selectors"`
 	Options   json.RawMessage `json:"options"`
@@ -116,7 +117,7 @@ func NewProvenance(m Manifest, manifest Digest, options json.RawMessage, inputs 
 			BuildDefinition: BuildDefinition{
 				BuildType: BuildType,
 				ExternalParameters: ExternalParameters{
-					Tenant: m.Tenant, Project: m.Project, Profile: m.Profile,
+					Tenant: m.Tenant, Project: m.Project, Tenancy: m.Tenancy, Profile: m.Profile,
 					Selectors: m.Selectors, Options: options,
 				},
 				ResolvedDependencies: dependencies,

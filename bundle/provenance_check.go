@@ -102,6 +102,8 @@ func (p Provenance) Describes(m Manifest, manifest Digest) error {
 	switch {
 	case have.Tenant != ask.Tenant || have.Project != ask.Project:
 		return fmt.Errorf("externalParameters: tenant or project differs from the manifest")
+	case !sameTenancy(have.Tenancy, ask.Tenancy):
+		return fmt.Errorf("externalParameters.tenancy: differs from the manifest")
 	case have.Profile != ask.Profile:
 		return fmt.Errorf("externalParameters.profile: differs from the manifest")
 	case !sameJSON(have.Selectors, ask.Selectors):

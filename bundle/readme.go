@@ -32,10 +32,41 @@ func Readme(m Manifest, sources []Credit) []byte {
 		fmt.Fprintf(&out, "| %s | %d |\n", kind, m.Counts.ByType[kind])
 	}
 	fmt.Fprintf(&out, "| payload digest | `%s` |\n\n", m.PayloadDigest)
+	writeTenancy(&out, m)
 	writeRedaction(&out, m)
 	writeSources(&out, m, sources)
-	out.WriteString(readmeRest)
+	if m.Tenancy == nil {
+		out.WriteString(readmeRest)
+	} else {
+		out.WriteString(strings.Replace(readmeRest, readmePayload, readmePayloads, 1))
+	}
 	return out.Bytes()
+}
+
+// writeTenancy tells whose evidence is there besides, and who let it be read.
+func writeTenancy(out *bytes.Buffer, m Manifest) {
+	if m.Tenancy == nil {
+		return
+	}
+	records := map[string]int64{}
+	for _, c := range m.Contents {
+		if tenant, project, foreign := c.Holder(); foreign {
+			records[tenant+"/"+project] += c.Records
+		}
+	}
+	out.WriteString("## Evidence of other tenants\n\n| Tenant and project | Documents |\n|---|---|\n")
+	for _, of := range slices.Sorted(maps.Keys(records)) {
+		fmt.Fprintf(out, "| %s | %d |\n", of, records[of])
+	}
+	out.WriteString("\nIt was read under these approvals, whose envelopes are in `" + ApprovalsDir + "`:\n\n| Tenant | Project | Approved by | Until | Envelope |\n|---|---|---|---|---|\n")
+	for _, a := range m.Tenancy.CrossTenantApprovals {
+		project := a.Project
+		if project == "" {
+			project = "all"
+		}
+		fmt.Fprintf(out, "| %s | %s | %s | %s | `%s` |\n", a.Tenant, project, strings.NewReplacer("|", "/", "`", "'").Replace(a.Approver), a.ExpiresAt, a.Digest)
+	}
+	out.WriteString("\n")
 }
 
 func writeRedaction(out *bytes.Buffer, m Manifest) {
@@ -91,11 +122,20 @@ Who passes these documents on under a licence that asks for it names the publish
 links the licence and tells what was changed. This program changed only the writing:
 the evidence is in RFC 8785 form, without white space and with its members in order`
 
+const (
+	readmePayload = "- `data/raw/<type>-<shard>.jsonl.zst`" + `: the payload, one JSON document per line.
+  ` + "`zstd -dc data/raw/*.jsonl.zst | wc -l`" + ` counts the documents.
+`
+	readmePayloads = "- `data/raw/<type>-<shard>.jsonl.zst`" + `: the payload, one JSON document per line.
+- ` + "`data/tenants/<tenant>/<project>/<type>-<shard>.jsonl.zst`" + `: the same of other tenants;
+  ` + "`_`" + ` is documents without a project.
+  ` + "`find data -name '*.zst' -exec zstd -dc {} + | wc -l`" + ` counts all documents.
+`
+)
+
 const readmeRest = `## What is where
 
-- ` + "`data/raw/<type>-<shard>.jsonl.zst`" + `: the payload, one JSON document per line.
-  ` + "`zstd -dc data/raw/*.jsonl.zst | wc -l`" + ` counts the documents.
-- ` + "`" + ManifestPath + "`" + `: every payload file with its digests; the field ` + "`order`" + ` gives the
+` + readmePayload + "- `" + ManifestPath + "`" + `: every payload file with its digests; the field ` + "`order`" + ` gives the
   order in which the files are read when the order of the documents matters.
 - ` + "`" + ProvenancePath + "`" + `: what was asked, what went in, and what built it.
 - ` + "`signatures/`" + `: signatures over both, and the seal over the whole archive.

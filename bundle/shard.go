@@ -12,6 +12,7 @@ const ShardTarget = 1 << 20
 
 const (
 	rawDir      = PayloadDir + "raw/"
+	tenantsDir  = PayloadDir + "tenants/"
 	shardSuffix = ".jsonl.zst"
 	firstShard  = "0000000000000000"
 )
@@ -40,10 +41,21 @@ func CutBefore(key []byte, size int64) bool {
 // The name follows from that key alone, so nothing is renamed by an insert;
 // the first shard of a type has a name of its own.
 func ShardPath(payloadType, boundaryKey string, first bool) string {
+	return rawDir + shardName(payloadType, boundaryKey, first)
+}
+
+// TenantShardPath names the payload file of a shard of another tenant's project
+// ("_" = none). Every tenant and project has its own directory, so their shards
+// cannot have one name, and whose evidence a file has cannot be doubted.
+func TenantShardPath(tenant, project, payloadType, boundaryKey string, first bool) string {
+	return tenantsDir + tenant + "/" + project + "/" + shardName(payloadType, boundaryKey, first)
+}
+
+func shardName(payloadType, boundaryKey string, first bool) string {
 	name := firstShard
 	if !first {
 		sum := sha256.Sum256([]byte(boundaryKey))
 		name = hex.EncodeToString(sum[:8])
 	}
-	return rawDir + payloadType + "-" + name + shardSuffix
+	return payloadType + "-" + name + shardSuffix
 }

@@ -88,6 +88,7 @@ type SpecQuotas struct {
 // SpecApproval is an element of the member approvals of a spec.
 type SpecApproval struct {
 	Tenant    string `yaml:"tenant" json:"tenant"`
+	Project   string `yaml:"project,omitempty" json:"project,omitempty"`
 	Approver  string `yaml:"approver" json:"approver"`
 	ExpiresAt string `yaml:"expiresAt" json:"expiresAt"`
 	Signature string `yaml:"signature" json:"signature"`

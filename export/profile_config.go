@@ -66,8 +66,9 @@ type ProfileQuotas struct {
 // the signature: a DSSE envelope that says the same, by an approver this
 // installation trusts.
 type Approval struct {
-	Tenant    string    `json:"tenant"`   // whose evidence may be read
-	Approver  string    `json:"approver"` // who approved, for readers
+	Tenant    string    `json:"tenant"`            // whose evidence may be read
+	Project   string    `json:"project,omitempty"` // of it; "_" = documents without one, "" = all
+	Approver  string    `json:"approver"`          // who approved, for readers
 	ExpiresAt time.Time `json:"expiresAt"`
 	Signature string    `json:"signature"` // DSSE envelope, JSON text
 }

@@ -23,7 +23,9 @@ type Run struct {
 	Selectors Selectors
 	Options   Options
 	// Quotas are those of the profile's revision, 0 where it has none.
-	Quotas      ProfileQuotas
+	Quotas ProfileQuotas
+	// Reach is nil for a run that reads its own tenant's evidence only.
+	Reach       *Reach
 	Labels      map[string]string
 	RequestedBy string
 	RequestedAt time.Time // UTC, whole seconds: the only stamp that enters a bundle

@@ -24,6 +24,7 @@ const (
 	AuditEntryEventCallBegun   AuditEntryEvent = "call.begun"
 	AuditEntryEventCallEnded   AuditEntryEvent = "call.ended"
 	AuditEntryEventCallRefused AuditEntryEvent = "call.refused"
+	AuditEntryEventTenantRead  AuditEntryEvent = "tenant.read"
 )
 
 // Valid indicates whether the value is a known member of the AuditEntryEvent enum.
@@ -34,6 +35,8 @@ func (e AuditEntryEvent) Valid() bool {
 	case AuditEntryEventCallEnded:
 		return true
 	case AuditEntryEventCallRefused:
+		return true
+	case AuditEntryEventTenantRead:
 		return true
 	default:
 		return false
@@ -312,6 +315,9 @@ type AuditEntry struct {
 	Previous string `json:"previous"`
 	Project  string `json:"project,omitempty,omitzero"`
 
+	// Reading Of an entry tenant.read - a tenant's evidence will be read by a run of another one's.
+	Reading *AuditReading `json:"reading,omitempty"`
+
 	// Reason What the caller sent as X-Stella-Reason.
 	Reason string `json:"reason,omitempty,omitzero"`
 
@@ -344,6 +350,28 @@ type AuditPage struct {
 
 	// Next Where to continue with `after`; absent at the end.
 	Next int64 `json:"next,omitempty,omitzero"`
+}
+
+// AuditReading Of an entry tenant.read - a tenant's evidence will be read by a run of another one's.
+type AuditReading struct {
+	// Approval Digest of the approval's envelope.
+	Approval string `json:"approval"`
+	Approver string `json:"approver"`
+
+	// DryRun It was only counted.
+	DryRun    bool      `json:"dryRun,omitempty,omitzero"`
+	ExpiresAt time.Time `json:"expiresAt"`
+	Profile   string    `json:"profile"`
+
+	// Project The one project that is read, "_" for documents without one; absent for all.
+	Project string `json:"project,omitempty,omitzero"`
+
+	// Reader The tenant whose run it is.
+	Reader string `json:"reader"`
+	RunID  string `json:"runId,omitempty,omitzero"`
+
+	// Tenant The tenant whose evidence is read.
+	Tenant string `json:"tenant"`
 }
 
 // CancelRequest defines model for CancelRequest.
@@ -655,7 +683,7 @@ type PriceTag struct {
 	// BytesToPack Of the shards to pack.
 	BytesToPack int64 `json:"bytesToPack"`
 
-	// Excluded What is left out and why, for each member of the selectors that is there: documents count where the first member, in this order, leaves them out. With records they make up everything there is.
+	// Excluded What is left out of the own tenant's evidence and why, for each member of the selectors that is there: documents count where the first member, in this order, leaves them out. With records they make up everything there is.
 	Excluded []Exclusion `json:"excluded"`
 	Kinds    []KindPrice `json:"kinds"`
 	Records  int64       `json:"records"`
@@ -666,6 +694,9 @@ type PriceTag struct {
 
 	// ShardsToReuse Shards that are taken over from a run before, as long as their bytes are there.
 	ShardsToReuse int `json:"shardsToReuse"`
+
+	// Tenants How much is of whom, in the order of the run: only of a run that reads other tenants' evidence too, one element for each project that it reads.
+	Tenants TenantShares `json:"tenants,omitempty,omitzero"`
 }
 
 // Problem defines model for Problem.
@@ -935,7 +966,7 @@ type RunPlan struct {
 	// Bytes Documents in canonical form, before envelope and compression.
 	Bytes int64 `json:"bytes"`
 
-	// Excluded Only when it was asked for.
+	// Excluded Only when it was asked for; of the own tenant's evidence.
 	Excluded   []Exclusion `json:"excluded,omitempty,omitzero"`
 	NextCursor string      `json:"nextCursor,omitempty,omitzero"`
 	Options    RunOptions  `json:"options"`
@@ -948,6 +979,9 @@ type RunPlan struct {
 	Selectors Selectors      `json:"selectors"`
 	ShardList []PlannedShard `json:"shardList"`
 	Shards    int            `json:"shards"`
+
+	// Tenants How much is of whom, in the order of the run: only of a run that reads other tenants' evidence too, one element for each project that it reads.
+	Tenants TenantShares `json:"tenants,omitempty,omitzero"`
 }
 
 // RunRequest defines model for RunRequest.
@@ -1005,7 +1039,7 @@ type Selectors struct {
 	Severities []string `json:"severities,omitempty,omitzero"`
 	Sources    []string `json:"sources,omitempty,omitzero"`
 
-	// Tenants Whose evidence is read; the own tenant must be among them. Another one is refused (403 ERR_EXPORT_008), with the reason.
+	// Tenants Whose evidence is read; the own tenant must be among them. Others need an approval of the profile's that this installation trusts (docs/cross-tenant.md); without one it is 403 ERR_EXPORT_008, in the same words whatever the reason.
 	Tenants []string `json:"tenants,omitempty,omitzero"`
 
 	// TimeWindow Documents of a time. `from` is in it, `to` is not; one of the two may be absent.
@@ -1089,6 +1123,20 @@ type TenantRequest struct {
 	// Tenant Lower-case letters, digits and inner hyphens.
 	Tenant string `json:"tenant"`
 }
+
+// TenantShare defines model for TenantShare.
+type TenantShare struct {
+	Bytes int64 `json:"bytes"`
+
+	// Project "_" for documents without one.
+	Project string `json:"project"`
+	Records int64  `json:"records"`
+	Shards  int    `json:"shards"`
+	Tenant  string `json:"tenant"`
+}
+
+// TenantShares How much is of whom, in the order of the run: only of a run that reads other tenants' evidence too, one element for each project that it reads.
+type TenantShares = []TenantShare
 
 // TenantUsage defines model for TenantUsage.
 type TenantUsage struct {

@@ -49,12 +49,17 @@ func auditDocument(row storage.AuditRow) (AuditEntry, error) {
 	if err != nil {
 		return AuditEntry{}, fmt.Errorf("audit entry %d: %w", row.Seq, err)
 	}
-	return AuditEntry{
+	doc := AuditEntry{
 		Seq: e.Seq, Previous: e.Previous.String(), Hash: row.Hash.String(), At: e.At, Event: AuditEntryEvent(e.Event),
 		RequestID: e.RequestID, TraceID: e.TraceID, Subject: e.Subject, Of: e.Of, Project: e.Project,
 		Operation: e.Operation, Method: e.Method, Path: e.Path, Reason: e.Reason, Ticket: e.Ticket,
 		Status: e.Status, Code: e.Code, Count: e.Count,
-	}, nil
+	}
+	if r := e.Reading; r != nil {
+		doc.Reading = &AuditReading{Reader: r.Reader, Tenant: r.Tenant, Project: r.Project, Profile: r.Profile, RunID: r.RunID,
+			Approver: r.Approver, ExpiresAt: r.ExpiresAt, Approval: r.Approval.String(), DryRun: r.DryRun}
+	}
+	return doc, nil
 }
 
 func auditFilter(p ListAuditEntriesParams) (storage.AuditFilter, error) {

@@ -51,7 +51,7 @@ func (s *Server) recorded(operation string, c echo.Context, next echo.HandlerFun
 	if err := s.pen.write(ctx, entry); err != nil {
 		return unrecorded(err)
 	}
-	callOf(ctx).audited = true
+	callOf(ctx).audited, callOf(ctx).entry = true, entry
 	defer func() {
 		thrown := recover()
 		s.recordEnd(entry, c, err, thrown != nil)

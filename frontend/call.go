@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/labstack/echo/v4"
+
+	"github.com/stella-ops/exportcenter/audit"
 )
 
 // call is what a handler knows of the request it answers, besides its
@@ -15,7 +17,8 @@ type call struct {
 	trace     string
 	principal Principal
 	request   *http.Request
-	audited   bool // it is in the audit record as begun
+	audited   bool // it is in the audit record as begun, by entry
+	entry     audit.Entry
 }
 
 type callKey struct{}

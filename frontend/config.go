@@ -13,6 +13,7 @@ import (
 	"github.com/stella-ops/exportcenter/export"
 	"github.com/stella-ops/exportcenter/internal/clock"
 	"github.com/stella-ops/exportcenter/ledger"
+	"github.com/stella-ops/exportcenter/profiles"
 	"github.com/stella-ops/exportcenter/signing"
 	"github.com/stella-ops/exportcenter/storage"
 )
@@ -75,8 +76,9 @@ type Config struct {
 	Records  storage.OrchestratorExports
 	Ledger   Ledger
 	Catalog  ledger.Catalog
-	// CrossTenant is off as its zero value.
-	CrossTenant CrossTenant
+	// CrossTenant is off as its zero value. Neighbours looks at tenants that it lets be read.
+	CrossTenant profiles.CrossTenant
+	Neighbours  storage.Neighbours
 	// Adapters are those of the workers: a dry run asks what they would pack anew.
 	Adapters *adapters.Registry
 	Parse    Parse
@@ -128,6 +130,8 @@ func (c Config) validate() error {
 		return errors.New("frontend: Ledger is not set")
 	case c.Catalog == nil:
 		return errors.New("frontend: Catalog is not set")
+	case c.Neighbours == nil:
+		return errors.New("frontend: Neighbours is not set")
 	case c.Adapters == nil:
 		return errors.New("frontend: Adapters is not set")
 	case c.Parse == nil:

@@ -3,6 +3,7 @@ package frontend
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/stella-ops/exportcenter/activities"
@@ -48,13 +49,11 @@ func (s *Server) priceOf(ctx context.Context, run export.Run) (PriceTag, error) 
 	if err != nil {
 		return tag, err
 	}
-	tag.AsOf = head
-	forecast := activities.NewForecast()
-	err = s.cfg.Ledger.Current(ctx, run.Tenant, run.Project, head, run.Selectors, ledger.KeyRange{}, forecast.Add)
-	if err != nil {
-		return tag, err
+	if run.Reach != nil {
+		head = ownReading(run).AsOf // the request's, as of the others
 	}
-	shards, err := forecast.Shards()
+	tag.AsOf = head
+	shards, err := s.forecast(ctx, run, head)
 	if err != nil {
 		return tag, err
 	}
@@ -65,8 +64,28 @@ func (s *Server) priceOf(ctx context.Context, run export.Run) (PriceTag, error) 
 	for i, shard := range shards {
 		tag.add(shard, packed[i])
 	}
+	tag.Tenants = tenantShares(run, shards)
 	tag.Excluded, err = s.excluded(ctx, run, head)
 	return tag, err
+}
+
+// forecast cuts what the run would list into shards: of several tenants one after
+// the other, each in a transaction of its own.
+func (s *Server) forecast(ctx context.Context, run export.Run, head int64) ([]storage.Shard, error) {
+	readings := []export.Reading{{Tenant: run.Tenant, Project: ledger.ProjectName(run.Project), AsOf: head}}
+	if run.Reach != nil {
+		readings = run.Reach.Readings
+	}
+	forecast := activities.NewForecast()
+	for _, r := range readings {
+		if err := forecast.From(activities.SourceOf(run, r)); err != nil {
+			return nil, err
+		}
+		if err := s.cfg.Ledger.Current(ctx, r.Tenant, r.Project, r.AsOf, run.Selectors, ledger.KeyRange{}, forecast.Add); err != nil {
+			return nil, err
+		}
+	}
+	return forecast.Shards()
 }
 
 // packedBefore tells which shards the run would take over.
@@ -88,14 +107,14 @@ func (s *Server) packedBefore(ctx context.Context, run export.Run, shards []stor
 
 // add counts the next shard of the forecast.
 func (p *PriceTag) add(shard storage.Shard, packed bool) {
-	last := len(p.Kinds) - 1
-	if last < 0 || p.Kinds[last].Kind != shard.Kind {
+	at := slices.IndexFunc(p.Kinds, func(k KindPrice) bool { return k.Kind == shard.Kind })
+	if at < 0 {
+		at = len(p.Kinds)
 		p.Kinds = append(p.Kinds, KindPrice{Kind: shard.Kind})
-		last++
 	}
-	p.Kinds[last].Shards++
-	p.Kinds[last].Records += shard.Count
-	p.Kinds[last].Bytes += shard.Bytes
+	p.Kinds[at].Shards++
+	p.Kinds[at].Records += shard.Count
+	p.Kinds[at].Bytes += shard.Bytes
 	p.Shards++
 	p.Records += shard.Count
 	p.Bytes += shard.Bytes

@@ -46,6 +46,9 @@ func (h handlers) GetRunPlan(ctx context.Context, req GetRunPlanRequestObject) (
 	if next := from + len(shards); len(shards) == limit && next < run.Progress.Shards {
 		plan.NextCursor = strconv.Itoa(next)
 	}
+	if plan.Tenants, err = h.plannedShares(ctx, run); err != nil {
+		return nil, fmt.Errorf("plan of run %s: %w", run.ID, err)
+	}
 	if req.Params.Excluded != nil && *req.Params.Excluded {
 		done, err := h.prices.take(ctx, run.Tenant)
 		if err != nil {
@@ -80,7 +83,8 @@ func shardDocument(s storage.PlannedShard) PlannedShard {
 	return doc
 }
 
-// excluded counts what the members of a run's selectors leave out as of seq.
+// excluded counts what the members of a run's selectors leave out of its own tenant's
+// documents as of seq. What other tenants have besides is not told.
 func (s *Server) excluded(ctx context.Context, run export.Run, seq int64) ([]Exclusion, error) {
 	left, err := s.cfg.Catalog.Excluded(ctx, run.Tenant, run.Project, seq, run.Selectors)
 	if err != nil {

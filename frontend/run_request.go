@@ -70,7 +70,7 @@ func (s *Server) runOf(who Principal, profile export.Profile, asked askedRun) (e
 	if err != nil {
 		return export.Run{}, err
 	}
-	if err := s.checkTenants(who, profile, asked.selectors.Tenants); err != nil {
+	if err := checkTenants(who, asked.selectors.Tenants); err != nil {
 		return export.Run{}, err
 	}
 	selectors, options, err := configured(profile, asked)
@@ -165,6 +165,9 @@ func (s *Server) promised(ctx context.Context, req RunRequest, key *string) (run
 		return run, idem, err
 	}
 	run, err = s.runOf(who, profile, asked)
+	if err == nil {
+		run.Reach, err = s.reachOf(ctx, who, profile, run)
+	}
 	if err == nil || idem.Key == "" || req.Options.DryRun {
 		return run, idem, err
 	}

@@ -26,6 +26,9 @@ func (h handlers) CreateRun(ctx context.Context, req CreateRunRequestObject) (Cr
 		return nil, err
 	}
 	if req.Body.Options.DryRun {
+		if err := h.announceReading(ctx, run, true); err != nil {
+			return nil, err
+		}
 		tag, err := h.price(ctx, run)
 		return CreateRun200JSONResponse(tag), err
 	}
@@ -46,6 +49,15 @@ func (h handlers) CreateRun(ctx context.Context, req CreateRunRequestObject) (Cr
 func (s *Server) recordRun(ctx context.Context, run export.Run, idem storage.Idempotency) (export.Run, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestPatience)
 	defer cancel()
+	if run.Reach != nil {
+		first, found, err := s.cfg.Runs.FindRun(ctx, run.Tenant, idem)
+		if err != nil || found {
+			return first, err // a request that is repeated reads nothing anew
+		}
+		if err := s.announceReading(ctx, run, false); err != nil {
+			return run, err
+		}
+	}
 	stored, _, err := s.cfg.Runs.CreateRun(ctx, run, idem)
 	if errors.Is(err, storage.ErrConflict) {
 		return stored, errKeyReused()

@@ -84,6 +84,14 @@ func FuzzOpenEnvelope(f *testing.F) {
 		}
 		all, message, sig := recorders(keys)
 		payload, id, err := signing.OpenEnvelope(text, testType, all)
+		if read, named, unread := signing.ReadEnvelope(text, testType); unread == nil {
+			require.Contains(t, string(text), named)
+			if err == nil {
+				require.Equal(t, payload, read)
+			}
+		} else {
+			require.Error(t, err, "what cannot be read cannot be opened")
+		}
 		if err != nil {
 			requireRefused(t, err, "%q", text)
 			return

@@ -22,9 +22,11 @@ import (
 
 // Shard is one payload file to make.
 type Shard struct {
-	Type  string // "advisories"
-	Key   string // boundary key; "" makes the first shard of its type
-	Lines []string
+	Type string // "advisories"
+	Key  string // boundary key; "" makes the first shard of its type
+	// Tenant and Project are another tenant's whose evidence it is; "" = the bundle's own.
+	Tenant, Project string
+	Lines           []string
 }
 
 // Options say what to build. The zero value is a good small bundle.
@@ -126,6 +128,9 @@ type builder struct {
 func (b *builder) payload() {
 	for _, s := range b.o.Shards {
 		path := bundle.ShardPath(s.Type, s.Key, s.Key == "")
+		if s.Tenant != "" {
+			path = bundle.TenantShardPath(s.Tenant, s.Project, s.Type, s.Key, s.Key == "")
+		}
 		var stored bytes.Buffer
 		w, err := bundle.NewPayloadWriter(&stored)
 		require.NoError(b.t, err)

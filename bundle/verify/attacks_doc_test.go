@@ -31,7 +31,7 @@ func TestAttackPageNamesWhatThereIs(t *testing.T) {
 	for _, m := range allMutations() {
 		known[m.name], known[string(m.reason)] = true, true
 	}
-	for _, r := range []verify.Reason{verify.ReasonKeyNotListed, verify.ReasonUntrustedKey} {
+	for _, r := range []verify.Reason{verify.ReasonKeyNotListed, verify.ReasonUntrustedKey, verify.ReasonApproval} {
 		known[string(r)] = true
 	}
 	tests := 0

@@ -21,6 +21,7 @@ type Report struct {
 	ArchiveDigest string      `json:"archiveDigest,omitempty"`
 	Records       int64       `json:"records"`
 	Evidence      *Evidence   `json:"evidence,omitempty"` // when it was asked for
+	Approvals     []Approval  `json:"approvals,omitempty"`
 	Files         int64       `json:"files"`
 	Checks        []Check     `json:"checks"`
 	Signatures    []Signature `json:"signatures"`
@@ -102,6 +103,7 @@ const (
 	ReasonProvenanceMismatch Reason = "provenance_mismatch"
 	ReasonChecksums          Reason = "checksums_invalid"
 	ReasonChecksumsMismatch  Reason = "checksums_mismatch"
+	ReasonApproval           Reason = "approval_invalid"
 	ReasonSeal               Reason = "seal_invalid"
 	ReasonSealMismatch       Reason = "seal_mismatch" // of another run or tenant
 	ReasonSealLength         Reason = "seal_length"

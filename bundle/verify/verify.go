@@ -11,6 +11,7 @@
 //	manifest    every field; the payload files in the archive are those it lists
 //	provenance  the statement is about this manifest and payload
 //	checksums   exactly the entries of the archive
+//	approvals   what let the bundle have evidence of other tenants
 //	contents    digests of all entries; content, length and records of payload files
 //	seal        digest and length of all bytes before it
 //	evidence    when it is wanted: the lines, and what can be proved of them
@@ -131,11 +132,12 @@ func failed(r Report, failure *Failure) (Report, error) {
 }
 
 type verifier struct {
-	archive io.ReaderAt
-	size    int64
-	trust   Trust
-	limits  Limits
-	workers int
+	archive   io.ReaderAt
+	size      int64
+	trust     Trust
+	limits    Limits
+	workers   int
+	approvers Trust // nil: the signatures of approvals are not looked at
 	// evidence is whether to read lines too.
 	evidence bool
 	// before is called before each step.
@@ -167,6 +169,7 @@ func (v *verifier) steps() []step {
 		{"manifest", v.checkManifest},
 		{"provenance", v.checkProvenance},
 		{"checksums", v.checkChecksums},
+		{"approvals", v.checkApprovals},
 		{"contents", v.checkContents},
 		{"seal", v.checkSeal},
 		{"evidence", v.checkEvidence},

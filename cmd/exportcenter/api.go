@@ -87,6 +87,7 @@ func runAPI(ctx context.Context, cfg config.Config, log *slog.Logger, issue bool
 		Catalog:     postgres.NewCatalog(stores.db),
 		Adapters:    kinds,
 		CrossTenant: crossTenant,
+		Neighbours:  postgres.NewNeighbours(stores.db),
 		Parse:       parseEvidence,
 		Starter:     &worker.Dispatcher{Client: client, TaskQueue: temporal.TaskQueue, Log: log},
 		Verifier:    verifier,

@@ -31,6 +31,11 @@ func upCommand() *cobra.Command {
 				return fmt.Errorf("find the program itself: %w", err)
 			}
 			o.Exportcenter = self
+			for i, file := range o.CrossTenantApprovers {
+				if o.CrossTenantApprovers[i], err = filepath.Abs(file); err != nil {
+					return fmt.Errorf("--cross-tenant-approver: %w", err)
+				}
+			}
 			o.Temporal = filepath.Join(filepath.Dir(self), "exportcenter-temporal")
 			ctx, kill := interrupts(cmd.Context())
 			return box.Up(ctx, kill, o)
@@ -39,6 +44,8 @@ func upCommand() *cobra.Command {
 	cmd.Flags().StringVar(&o.Data, "data", "", "`DIR` that keeps everything")
 	cmd.Flags().StringVar(&o.Listen, "listen", box.DefaultListen, "`HOST:PORT` of the API on loopback; port 0 = a free one")
 	cmd.Flags().StringVar(&o.PostgresBin, "postgres-bin", "", "`DIR` with initdb and postgres; default: Debian's, else PATH")
+	cmd.Flags().StringArrayVar(&o.CrossTenantApprovers, "cross-tenant-approver", nil,
+		"`FILE` with the public key of somebody who may approve that a run reads another tenant's evidence; may be given again. Without one no run does")
 	cmd.MarkFlagRequired("data") //nolint:errcheck // the flag is there
 	return cmd
 }

@@ -44,6 +44,10 @@ func runWorker(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
+	crossTenant, err := crossTenantOf(cfg.CrossTenant)
+	if err != nil {
+		return err
+	}
 	temporal := temporalConfig(cfg)
 	client, err := worker.Dial(ctx, temporal, quiet(log))
 	if err != nil {
@@ -56,6 +60,7 @@ func runWorker(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 		Objects:   stores.objects,
 		Signer:    signer,
 		Adapters:  kinds,
+		Approvals: activities.Approvals{Trust: crossTenant, Neighbours: postgres.NewNeighbours(stores.db), Profiles: postgres.NewProfiles(stores.db)},
 		Clock:     clock.System,
 		Log:       log,
 		Version:   version,

@@ -33,6 +33,7 @@ func verifyUsage(err error) error {
 
 type verifyFlags struct {
 	key, trust string
+	approvers  string
 	format     *format
 	evidence   bool
 }
@@ -59,6 +60,7 @@ func verifyCommand() *cobra.Command {
 	}
 	trustFlags(command, &flags.key, &flags.trust)
 	contextFlags(command, &profile, "`NAME` of a profile file that may say what is trusted (STELLA_CONTEXT)")
+	command.Flags().StringVar(&flags.approvers, "approvers", "", "`DIR` whose *.pub files are the keys of those who may approve that a bundle has evidence of other tenants; their signatures are verified too")
 	command.Flags().BoolVar(&flags.evidence, "evidence", false, "also read every line, and tell how many documents are proved to be what was imported")
 	flags.format = addFormat(command)
 	command.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return verifyUsage(err) })
@@ -84,6 +86,13 @@ func runVerify(ctx context.Context, out io.Writer, file string, flags verifyFlag
 		return err
 	}
 	options := slices.Clone(verifyOptions)
+	if flags.approvers != "" {
+		approvers, err := loadTrust("", flags.approvers)
+		if err != nil {
+			return err
+		}
+		options = append(options, verify.WithApprovers(approvers))
+	}
 	if flags.evidence {
 		options = append(options, verify.WithEvidence())
 	}
@@ -119,6 +128,16 @@ func printReport(out io.Writer, file string, report verify.Report, f *format) er
 		add("run", "%s of tenant %s", report.RunID, report.Tenant)
 		add("documents", "%d in %d files", report.Records, report.Files)
 		add("payload", "%s", report.PayloadDigest)
+	}
+	for _, a := range report.Approvals {
+		whose, word := a.Tenant, "the approver's signature was not asked for (--approvers)"
+		if a.Project != "" {
+			whose += ", project " + a.Project
+		}
+		if a.Verified {
+			word = "its signature is good"
+		}
+		add("approval", "evidence of %s, by %q until %s; %s", whose, a.Approver, a.ExpiresAt, word)
 	}
 	if e := report.Evidence; e != nil {
 		add("evidence", "%d identical to what was imported, %d rewritten in canonical form, %d redacted", e.Identical, e.Rewritten, e.Redacted)

@@ -21,7 +21,7 @@ import (
 )
 
 // verifySteps are the steps of verify, in order.
-var verifySteps = []string{"walk", "require", "signatures", "manifest", "provenance", "checksums", "contents", "seal", "evidence"}
+var verifySteps = []string{"walk", "require", "signatures", "manifest", "provenance", "checksums", "approvals", "contents", "seal", "evidence"}
 
 // hurtMain is stella with something that happens before one step of verify:
 // HURT is what, HURT_STEP before which, HURT_FILE to which file.

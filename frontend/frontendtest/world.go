@@ -67,6 +67,7 @@ func New(t testing.TB, change ...func(*frontend.Config)) *World {
 	require.NoError(t, err)
 	cfg := frontend.Config{
 		Runs: w.Runs, Journal: w.Runs, Records: w.Records, Profiles: w.Profiles, Objects: w.Objects, Ledger: w.Ledger, Catalog: Catalog{w.Ledger}, Parse: ParseAnything, Starter: w.Starter, Verifier: verifier,
+		Neighbours:   Neighbours{w},
 		Offboardings: w.Tenants, OffboardAfter: export.OffboardAfter,
 		Proofs: w.Proofs, Tenants: w.Tenants, Audit: w.Audit, Notices: w.Notices,
 		Rates:    frontend.Rates{PerSecond: 1e6, Burst: 1e6, AtOnce: 1e6, InAll: 1e6, Streams: 1e6}, // who tests them sets them

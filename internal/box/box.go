@@ -30,6 +30,9 @@ type Options struct {
 	Listen string
 	// PostgresBin is the directory with initdb and postgres; "" = look for it.
 	PostgresBin string
+	// CrossTenantApprovers are files with the public keys of those who may approve
+	// that a run reads another tenant's evidence; none = no run does.
+	CrossTenantApprovers []string
 	// Exportcenter and Temporal are the programs that children run.
 	Exportcenter, Temporal string
 	// ReadyWithin bounds the start, from the first child to a ready API.

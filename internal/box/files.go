@@ -67,6 +67,7 @@ func (b *box) writeConfigs() error {
 		Auth: config.Auth{
 			Issuer: devtoken.IssuerName(b.state.Installation), Audience: devtoken.Audience, JWKS: b.layout.jwks(),
 		},
+		CrossTenant: config.CrossTenant{Enabled: len(b.options.CrossTenantApprovers) > 0, Approvers: b.options.CrossTenantApprovers},
 		Verify:      config.Verify{Trust: b.layout.trust()},
 		WorkerReady: b.layout.ready(workerChild),
 		// Whoever reaches this machine's loopback may use all of it.

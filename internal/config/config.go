@@ -33,7 +33,8 @@ type Config struct {
 	Auth      Auth     `yaml:"auth"`
 	// Exports bounds the runs of each tenant; api and worker must agree.
 	Exports Exports `yaml:"exports,omitempty"`
-	// CrossTenant lets runs read other tenants' evidence where an approval covers it.
+	// CrossTenant lets runs read other tenants' evidence where an approval covers it;
+	// api and worker must both be told.
 	CrossTenant CrossTenant `yaml:"crossTenant,omitempty"`
 	// Verify says whom the API trusts when it verifies stored bundles.
 	Verify Verify `yaml:"verify,omitempty"`
@@ -51,6 +52,8 @@ type Config struct {
 type CrossTenant struct {
 	Enabled   bool     `yaml:"enabled,omitempty"`
 	Approvers []string `yaml:"approvers,omitempty"` // files, each with one public key (PEM)
+	// Revoked are approvals that count no more: digests of their envelopes.
+	Revoked []string `yaml:"revoked,omitempty"`
 }
 
 // Database holds one connection string per role (docs/architecture.md, the tenant wall).

@@ -99,17 +99,18 @@ func (s *Survey) LostPacked(ctx context.Context, tenant string, yield func(stora
 }
 
 // KeptPlaces calls yield with every shard of a plan whose places are kept, each
-// once.
+// once. Places in other tenants' ledgers are not looked at: fsck stays within one
+// tenant, and who packs such a shard compares its hash.
 func (s *Survey) KeptPlaces(ctx context.Context, tenant string, yield func(storage.ShardRecord) error) error {
 	return each(ctx, s, tenant, "places of shards", `
 		select i.run_id, i.name, i.hash, i.count, i.bytes, s.places
 		from (select distinct on (project, hash) run_id, name, project, hash, count, bytes
-			from export_inputs where tenant = $1 order by project, hash, run_id) i
+			from export_inputs where tenant = $1 and source = $2 order by project, hash, run_id) i
 		join export_shards s on s.tenant = $1 and s.hash = sha256(convert_to(i.project, 'UTF8') || '\x0a'::bytea || i.hash)
 		order by i.run_id, i.name`,
 		func(row pgx.CollectableRow) (r storage.ShardRecord, err error) {
 			return r, row.Scan(&r.Run, &r.Name, (*digestColumn)(&r.Hash), &r.Count, &r.Bytes, &r.Places)
-		}, yield)
+		}, yield, storage.OwnSource())
 }
 
 // Lines reads documents by their places; see Ledger.Lines.

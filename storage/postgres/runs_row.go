@@ -31,7 +31,7 @@ const runColumns = `tenant, project, id, profile_id, profile_revision, profile_n
 	cancel_requested_at, cancel_by, cancel_reason,
 	shards, shards_done, records, records_done, bytes, bytes_done,
 	manifest_digest, payload_digest, rerun_hash, archive_digest, archive_bytes, signatures,
-	quota_active, quota_daily, quota_bytes`
+	quota_active, quota_daily, quota_bytes, reach`
 
 // runRow is a row of export_runs as it is read.
 type runRow struct {
@@ -57,7 +57,7 @@ func (r *runRow) targets() []any {
 		&run.Progress.Bytes, &run.Progress.BytesDone,
 		&run.Result.ManifestDigest, &run.Result.PayloadDigest, &run.Result.RerunHash,
 		&run.Result.ArchiveDigest, &run.Result.ArchiveBytes, &run.Result.Signatures,
-		&run.Quotas.MaxConcurrentRuns, &run.Quotas.MaxRunsPerDay, &run.Quotas.MaxBytes,
+		&run.Quotas.MaxConcurrentRuns, &run.Quotas.MaxRunsPerDay, &run.Quotas.MaxBytes, &run.Reach,
 	}
 }
 

@@ -1,0 +1,377 @@
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/testsuite"
+
+	"github.com/stella-ops/exportcenter/activities"
+	"github.com/stella-ops/exportcenter/adapters"
+	"github.com/stella-ops/exportcenter/adapters/jsonraw"
+	"github.com/stella-ops/exportcenter/bundle"
+	"github.com/stella-ops/exportcenter/bundle/verify"
+	"github.com/stella-ops/exportcenter/export"
+	"github.com/stella-ops/exportcenter/internal/clock"
+	"github.com/stella-ops/exportcenter/ledger"
+	"github.com/stella-ops/exportcenter/profiles"
+	"github.com/stella-ops/exportcenter/signing"
+	"github.com/stella-ops/exportcenter/storage"
+	"github.com/stella-ops/exportcenter/storage/files"
+	"github.com/stella-ops/exportcenter/storage/postgres"
+	"github.com/stella-ops/exportcenter/storage/postgres/pgtest"
+)
+
+// street is an installation with several tenants: the run's own, demo, and its
+// neighbours globex (documents without a project, and in the projects p and q) and
+// initech. Temporal is the SDK's test environment, all else is real.
+type street struct {
+	db        *pgtest.Database
+	objects   *files.Store
+	runs      *postgres.Runs
+	profiles  *postgres.Profiles
+	exporting *activities.Export
+	approver  signing.Signer
+	profile   export.Profile
+	approved  []export.Approval
+}
+
+const streetProfile = "0190c0de-0000-7000-9000-000000000001"
+
+// openStreet fills the ledgers, in an order that seed decides, and makes a profile
+// with these approvals.
+func openStreet(t *testing.T, seed string, approvals ...bundle.Approval) *street {
+	t.Helper()
+	s := &street{db: pgtest.New(t)}
+	book := postgres.NewLedger(s.db.DB)
+	holdings := []struct{ tenant, project string }{{"demo", ""}, {"globex", ""}, {"globex", "p"}, {"globex", "q"}, {"initech", ""}}
+	for i, h := range holdings {
+		documents := s.documents(t, h.tenant, h.project)
+		if seed != "" {
+			shuffler(t, seed+fmt.Sprint(i)).Shuffle(len(documents), func(i, j int) { documents[i], documents[j] = documents[j], documents[i] })
+		}
+		for part := range slices.Chunk(documents, 37) {
+			_, err := book.Import(t.Context(), h.tenant, part)
+			require.NoError(t, err)
+		}
+	}
+	var err error
+	s.objects, err = files.Open(t.TempDir(), clock.Fixed(twinTime), rand.Reader)
+	require.NoError(t, err)
+	s.approver, err = signing.NewSigner(ed25519.NewKeyFromSeed([]byte(strings.Repeat("x", 32))))
+	require.NoError(t, err)
+	key, err := signing.ParsePublicKey(s.approver.PublicKeyPEM())
+	require.NoError(t, err)
+	s.runs, s.profiles = postgres.NewRuns(s.db.DB), postgres.NewProfiles(s.db.DB)
+	for _, a := range approvals {
+		s.approved = append(s.approved, s.approve(t, s.approver, a))
+	}
+	s.profile, _, err = s.profiles.CreateProfile(t.Context(), export.Profile{Tenant: "demo", ID: streetProfile, Name: "shared", Kind: "json", Variant: "raw",
+		Config: export.ProfileConfig{Approvals: s.approved}, CreatedBy: "twin", CreatedAt: twinTime}, storage.Idempotency{})
+	require.NoError(t, err)
+	registry, err := adapters.NewRegistry(jsonraw.Adapter{})
+	require.NoError(t, err)
+	s.exporting = &activities.Export{Ledger: book, Execution: postgres.NewExecution(s.db.DB), Objects: s.objects,
+		Approvals: activities.Approvals{Trust: profiles.CrossTenant{Enabled: true, Approvers: []signing.Verifier{key}},
+			Neighbours: postgres.NewNeighbours(s.db.DB), Profiles: s.profiles},
+		Signer: twinKey(t), Adapters: registry, Clock: clock.Fixed(twinTime), Log: slog.New(slog.DiscardHandler), Version: "twin"}
+	return s
+}
+
+// documents are what a tenant has in a project. One is the same, byte for byte,
+// everywhere; all others hold a canary of where they are.
+func (s *street) documents(t *testing.T, tenant, project string) (all []ledger.Observation) {
+	t.Helper()
+	texts := []string{`{"id":"OSV-SHARED","modified":"2026-01-01T00:00:00Z","affected":[{"package":{"ecosystem":"npm","name":"both"}}]}`}
+	for n := range 60 {
+		texts = append(texts, fmt.Sprintf(`{"id":"OSV-2026-%d","modified":"2026-01-01T00:00:00Z","summary":"canary-%s-%s","affected":[{"package":{"ecosystem":"npm","name":"p%d"}}]}`,
+			n, tenant, project, n%7))
+	}
+	texts = append(texts, fmt.Sprintf(`{"@context":"https://openvex.dev/ns/v0.2.0","@id":"https://v.example/%s","author":"canary-%s-%s",`+
+		`"timestamp":"2026-01-01T00:00:00Z","statements":[{"vulnerability":{"name":"CVE-1"},"status":"fixed","products":[{"@id":"pkg:npm/a@1"}]}]}`, tenant, tenant, project))
+	for _, text := range texts {
+		o, err := parseEvidence(ledger.Entry{Source: "s", Stream: "t", Bytes: []byte(text)})
+		require.NoError(t, err)
+		o.Project = project
+		all = append(all, o)
+	}
+	return all
+}
+
+// approving is an approval for the street's profile.
+func approving(tenant, project string) bundle.Approval {
+	return bundle.Approval{Version: "1", Reader: "demo", Profile: "shared", Tenant: tenant, Project: project, Approver: "ops@example.org", ExpiresAt: "2199-01-01T00:00:00Z"}
+}
+
+func (s *street) approve(t *testing.T, by signing.Signer, a bundle.Approval) export.Approval {
+	t.Helper()
+	text, err := a.Encode()
+	require.NoError(t, err)
+	envelope, err := signing.SignEnvelope(t.Context(), by, bundle.ApprovalPayloadType, text)
+	require.NoError(t, err)
+	return export.Approval{Tenant: a.Tenant, Project: a.Project, Approver: a.Approver, ExpiresAt: a.Ends(), Signature: string(envelope)}
+}
+
+// ask records a run that reads these tenants' projects, as the API would.
+func (s *street) ask(t *testing.T, id string, sel export.Selectors, projects map[string][]string) export.Run {
+	t.Helper()
+	neighbours := postgres.NewNeighbours(s.db.DB)
+	reach := &export.Reach{Approvals: s.approved}
+	sel.Tenants = nil
+	for _, tenant := range []string{"demo", "globex", "initech"} {
+		for _, project := range projects[tenant] {
+			there, err := neighbours.Look(t.Context(), tenant)
+			require.NoError(t, err)
+			reach.Readings = append(reach.Readings, export.Reading{Tenant: tenant, Project: project, AsOf: there.Head})
+		}
+		if len(projects[tenant]) > 0 {
+			sel.Tenants = append(sel.Tenants, tenant)
+		}
+	}
+	run, _, err := s.runs.CreateRun(t.Context(), export.Run{Tenant: "demo", ID: id, ProfileID: s.profile.ID, ProfileRevision: s.profile.Revision,
+		ProfileName: s.profile.Name, Kind: "json", Variant: "raw", Selectors: sel, Reach: reach, RequestedBy: "twin", RequestedAt: twinTime,
+		State: export.StatePending}, storage.Idempotency{})
+	require.NoError(t, err)
+	require.Equal(t, reach.Readings, run.Reach.Readings)
+	return run
+}
+
+// walk takes a run through its phases until one fails.
+func (s *street) walk(t *testing.T, run export.Run, after func(phase int)) error {
+	t.Helper()
+	var suite testsuite.WorkflowTestSuite
+	env := suite.NewTestActivityEnvironment()
+	env.RegisterActivity(s.exporting)
+	e := s.exporting
+	for i, phase := range []any{e.Plan, e.Resolve, e.Adapt, e.Manifest, e.Sign, e.Distribute} {
+		if _, err := env.ExecuteActivity(phase, activities.PhaseInput{Ref: run.Ref()}); err != nil {
+			return err
+		}
+		if after != nil {
+			after(i)
+		}
+	}
+	_, err := env.ExecuteActivity(e.EmitTimeline, activities.EmitTimelineInput{Ref: run.Ref()})
+	return err
+}
+
+func (s *street) archive(t *testing.T, ref export.Ref) []byte {
+	t.Helper()
+	entries, err := s.runs.Files(t.Context(), ref)
+	require.NoError(t, err)
+	members := make([]bundle.Member, len(entries))
+	for i, e := range entries {
+		members[i] = bundle.Member{Path: e.Path, Size: e.Size, Digest: e.Digest}
+	}
+	view, err := bundle.NewView(members, func(m bundle.Member) (bundle.Source, error) { return s.objects.Open(t.Context(), ref.Tenant, m.Digest) })
+	require.NoError(t, err)
+	defer view.Close()
+	archive := make([]byte, view.Size())
+	_, err = view.ReadAt(archive, 0)
+	require.NoError(t, err)
+	return archive
+}
+
+// held gives the ids of each directory of the payload.
+func (s *street) held(t *testing.T, ref export.Ref) map[string][]string {
+	t.Helper()
+	entries, err := s.runs.Files(t.Context(), ref)
+	require.NoError(t, err)
+	held := map[string][]string{}
+	for _, e := range entries {
+		if !e.Payload {
+			continue
+		}
+		blob, err := s.objects.Open(t.Context(), ref.Tenant, e.Digest)
+		require.NoError(t, err)
+		content := make([]byte, blob.Size())
+		_, err = blob.ReadAt(content, 0)
+		require.NoError(t, err)
+		require.NoError(t, blob.Close())
+		dir := e.Path[:strings.LastIndex(e.Path, "/")]
+		held[dir] = append(held[dir], idsOf(t, content)...)
+	}
+	return held
+}
+
+var everyProject = map[string][]string{"demo": {"_"}, "globex": {"_", "p", "q"}}
+
+// The evidence of two tenants in one bundle: the same bytes whatever the order of
+// import, and whether shards were packed or taken over; each tenant's in its own
+// place, also a document that both have; the approval is in it, and verified.
+func TestCrossTenantTwins(t *testing.T) {
+	var archives [][]byte
+	for _, seed := range []string{"", "1"} {
+		s := openStreet(t, seed, approving("globex", ""))
+		run := s.ask(t, twinRef.RunID, export.Selectors{}, everyProject)
+		require.NoError(t, s.walk(t, run, nil))
+		archives = append(archives, s.archive(t, run.Ref()))
+		if seed != "" {
+			continue
+		}
+		held := s.held(t, run.Ref())
+		require.Len(t, held, 4)
+		for dir, ids := range held {
+			require.Len(t, ids, 62, dir)
+			require.Contains(t, ids, "OSV-SHARED", "%s: a document that both have is each one's own", dir)
+		}
+		key, err := signing.ParsePublicKey(s.approver.PublicKeyPEM())
+		require.NoError(t, err)
+		signer, err := signing.ParsePublicKey(twinKey(t).PublicKeyPEM())
+		require.NoError(t, err)
+		report, err := verify.Reader(t.Context(), bytes.NewReader(archives[0]), int64(len(archives[0])), verify.Trust{signer}, verify.WithEvidence(), verify.WithApprovers(verify.Trust{key}))
+		require.NoError(t, err)
+		require.Equal(t, []verify.Approval{{Tenant: "globex", Approver: "ops@example.org", ExpiresAt: "2199-01-01T00:00:00Z", KeyID: key.KeyID(), Verified: true}}, report.Approvals)
+		_, err = verify.Reader(t.Context(), bytes.NewReader(archives[0]), int64(len(archives[0])), verify.Trust{signer}, verify.WithApprovers(verify.Trust{signer}))
+		require.ErrorContains(t, err, "signature of the approver", "the exporter approves nothing")
+
+		t.Run("again, from what was packed", func(t *testing.T) {
+			again := s.ask(t, "0190c0de-0000-7000-8000-000000000002", export.Selectors{}, everyProject)
+			require.NoError(t, s.walk(t, again, nil))
+			_, shards, err := s.runs.Planned(t.Context(), again.Ref(), 0, 1000)
+			require.NoError(t, err)
+			for _, shard := range shards {
+				require.True(t, shard.Reused, shard.Name)
+			}
+			first, err := s.runs.GetRun(t.Context(), run.Ref())
+			require.NoError(t, err)
+			second, err := s.runs.GetRun(t.Context(), again.Ref())
+			require.NoError(t, err)
+			require.Equal(t, first.Result.PayloadDigest, second.Result.PayloadDigest)
+		})
+		t.Run("shards of two tenants are never one", func(t *testing.T) {
+			only := export.Selectors{Include: []string{"OSV-SHARED"}}
+			alone := s.ask(t, "0190c0de-0000-7000-8000-000000000003", only, map[string][]string{"demo": {"_"}, "globex": {"_"}})
+			require.NoError(t, s.walk(t, alone, nil))
+			_, shards, err := s.runs.Planned(t.Context(), alone.Ref(), 0, 10)
+			require.NoError(t, err)
+			require.Len(t, shards, 2)
+			require.NotEqual(t, shards[0].Hash, shards[1].Hash, "the same document, of two")
+			require.False(t, shards[0].Reused || shards[1].Reused)
+		})
+	}
+	require.Equal(t, bundle.DigestOf(archives[0]), bundle.DigestOf(archives[1]))
+}
+
+// An approval of a project lets that project be read, whatever else its tenant has,
+// and nothing of a third tenant; every selector narrows each tenant's evidence alike.
+func TestNothingBesidesTheApprovedIsRead(t *testing.T) {
+	s := openStreet(t, "", approving("globex", "p"))
+	run := s.ask(t, twinRef.RunID, export.Selectors{Kinds: []string{"advisory"}}, map[string][]string{"demo": {"_"}, "globex": {"p"}})
+	require.NoError(t, s.walk(t, run, nil))
+	held := s.held(t, run.Ref())
+	require.Len(t, held, 2)
+	require.Len(t, held["data/raw"], 61)
+	require.Len(t, held["data/tenants/globex/p"], 61)
+
+	for i, reach := range []map[string][]string{{"demo": {"_"}, "globex": {"p", "q"}}, {"demo": {"_"}, "globex": {"_"}}, {"demo": {"_"}, "globex": {"p"}, "initech": {"_"}}} {
+		more := s.ask(t, fmt.Sprintf("0190c0de-0000-7000-8000-00000000001%d", i), export.Selectors{}, reach)
+		requirePolicy(t, s.walk(t, more, nil), "no approval of the run covers")
+	}
+	forgotten := s.ask(t, "0190c0de-0000-7000-8000-00000000001a", export.Selectors{}, map[string][]string{"demo": {"_"}, "globex": {"p"}})
+	conn, err := pgx.Connect(t.Context(), s.db.Admin)
+	require.NoError(t, err)
+	defer conn.Close(t.Context()) //nolint:errcheck // test connection
+	_, err = conn.Exec(t.Context(), "update export_runs set reach = null where tenant = 'demo' and id = $1", forgotten.ID)
+	require.NoError(t, err)
+	requirePolicy(t, s.walk(t, forgotten, nil), "is not read")
+}
+
+func requirePolicy(t *testing.T, err error, says string) {
+	t.Helper()
+	require.Error(t, err)
+	var failed *temporal.ApplicationError
+	require.ErrorAs(t, err, &failed)
+	require.Equal(t, string(export.ClassPolicy), failed.Type())
+	require.True(t, failed.NonRetryable())
+	var failure export.Failure
+	require.NoError(t, failed.Details(&failure))
+	require.Equal(t, export.CodeCrossTenant, failure.Code)
+	require.Contains(t, failure.Message, says)
+}
+
+// later is a neighbourhood whose clock goes differently.
+type later struct {
+	storage.Neighbours
+	now time.Time
+}
+
+func (l later) Look(ctx context.Context, tenant string) (storage.Outlook, error) {
+	found, err := l.Neighbours.Look(ctx, tenant)
+	found.Now = l.now
+	return found, err
+}
+
+// What the API let through the worker asks again, before it reads: at resolve, and
+// while it packs.
+func TestAnApprovalThatHoldsNoMoreEndsTheRun(t *testing.T) {
+	stranger, err := signing.NewSigner(ed25519.NewKeyFromSeed([]byte(strings.Repeat("y", 32))))
+	require.NoError(t, err)
+	other, err := signing.ParsePublicKey(stranger.PublicKeyPEM())
+	require.NoError(t, err)
+	copies := 0
+	s := openStreet(t, "", approving("globex", ""))
+	trust := s.exporting.Approvals
+	tenants := postgres.NewTenants(s.db.DB)
+	change := func(config export.ProfileConfig) {
+		_, err := s.profiles.ChangeProfile(t.Context(), "demo", streetProfile, storage.ProfileChange{Config: &config, By: "twin", At: twinTime})
+		require.NoError(t, err)
+	}
+	for name, tt := range map[string]struct {
+		end, undo func()
+		says      string
+	}{
+		"switched off":  {func() { s.exporting.Approvals.Trust.Enabled = false }, nil, "switched off"},
+		"knows of none": {func() { s.exporting.Approvals = activities.Approvals{} }, nil, "is not read"},
+		"another key":   {func() { s.exporting.Approvals.Trust.Approvers = []signing.Verifier{other} }, nil, "not one that this installation trusts"},
+		"revoked":       {func() { s.exporting.Approvals.Trust.Revoked = []bundle.Digest{profiles.EnvelopeDigest(s.approved[0])} }, nil, "revoked"},
+		"expired":       {func() { s.exporting.Approvals.Neighbours = later{trust.Neighbours, s.approved[0].ExpiresAt} }, nil, "expired"},
+		"withdrawn":     {func() { change(export.ProfileConfig{}) }, func() { change(export.ProfileConfig{Approvals: s.approved}) }, "withdrawn"},
+		"tenant suspended": {func() {
+			_, err := tenants.ChangeTenant(t.Context(), "globex", export.TenantSuspended, export.TenantChange{At: twinTime})
+			require.NoError(t, err)
+		}, func() {
+			_, err := tenants.ChangeTenant(t.Context(), "globex", export.TenantActive, export.TenantChange{At: twinTime})
+			require.NoError(t, err)
+		}, "cannot be read now"},
+	} {
+		for _, moment := range []int{0, 1} { // behind plan, behind resolve
+			t.Run(fmt.Sprintf("%s behind phase %d", name, moment), func(t *testing.T) {
+				copies++
+				// What was packed before would not be read again.
+				run := s.ask(t, fmt.Sprintf("0190c0de-0000-7000-8000-0000000001%02d", copies), export.Selectors{Exclude: []string{fmt.Sprintf("OSV-2026-%d", copies)}}, everyProject)
+				err := s.walk(t, run, func(phase int) {
+					if phase == moment {
+						tt.end()
+					}
+				})
+				if s.exporting.Approvals = trust; tt.undo != nil {
+					tt.undo()
+				}
+				requirePolicy(t, err, tt.says)
+				_, shards, planErr := s.runs.Planned(t.Context(), run.Ref(), 0, 1000)
+				if moment == 0 {
+					require.True(t, errors.Is(planErr, storage.ErrNotFound), "nothing was planned: %v", planErr)
+					return
+				}
+				for _, shard := range shards {
+					if _, _, foreign := storage.Holder(shard.Source); foreign {
+						require.Nil(t, shard.Result, "%s was packed all the same", shard.Name)
+					}
+				}
+			})
+		}
+	}
+}
