@@ -23,9 +23,11 @@ import (
 type house struct {
 	dir string
 	bin string // where its programs are, "" for those that were built
-	up  *exec.Cmd
-	log *os.File
-	env map[string]string // what DIR/env exports
+	// flags of `up` besides.
+	flags []string
+	up    *exec.Cmd
+	log   *os.File
+	env   map[string]string // what DIR/env exports
 }
 
 // repository is the root of the project, seen from this package.
@@ -50,13 +52,13 @@ func openHouse(t testing.TB) *house {
 }
 
 // openHouseOf starts a house of the programs in bin.
-func openHouseOf(t testing.TB, bin string) *house {
+func openHouseOf(t testing.TB, bin string, flags ...string) *house {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "exportcenter-e2e-")
 	require.NoError(t, err)
 	require.NoError(t, os.Chmod(dir, 0o755), "PostgreSQL drops root and must get in")
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	h := &house{dir: filepath.Join(dir, "data"), bin: bin}
+	h := &house{dir: filepath.Join(dir, "data"), bin: bin, flags: flags}
 	h.start(t)
 	t.Cleanup(func() { h.stop(t) })
 	return h
@@ -83,7 +85,7 @@ func (h *house) launch(t testing.TB) {
 	if h.bin != "" {
 		up = filepath.Join(h.bin, "exportcenter")
 	}
-	h.up = exec.Command(up, "up", "--data", h.dir, "--listen", "127.0.0.1:0")
+	h.up = exec.Command(up, append([]string{"up", "--data", h.dir, "--listen", "127.0.0.1:0"}, h.flags...)...)
 	h.up.Stdout, h.up.Stderr = log, log
 	require.NoError(t, h.up.Start())
 	go h.up.Wait() //nolint:errcheck // reaps; its end is seen by the pid

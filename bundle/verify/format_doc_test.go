@@ -30,7 +30,7 @@ func TestFormatPageNamesWhatTheCodeNames(t *testing.T) {
 	words := append(bundle.FixedPaths(),
 		bundle.ManifestPayloadType, bundle.StatementPayloadType, bundle.SealPayloadType, bundle.PayloadContentType, bundle.ArchiveContentType,
 		bundle.ManifestSchema, bundle.ManifestVersion, bundle.SealSchema, bundle.StatementType, bundle.PredicateType, bundle.BuildType, bundle.BuilderID,
-		bundle.PayloadSubject, bundle.EncoderCompression().Frames, bundle.EncoderCompression().Codec,
+		bundle.ApprovalPayloadType, bundle.PayloadSubject, bundle.EncoderCompression().Frames, bundle.EncoderCompression().Codec,
 		string(verify.ClassContent), string(verify.ClassSignature), string(verify.ClassAbsent), string(verify.ClassOther),
 		verify.StatusVerified, verify.StatusFailed)
 	words = append(words, reasons(t)...)
@@ -87,13 +87,16 @@ func TestFormatPageExamples(t *testing.T) {
 		require.NoError(t, err)
 		examples = append(examples, canonical)
 	}
-	require.Len(t, examples, 3)
+	require.True(t, len(examples) == 4, "%d examples", len(examples))
+	a, err := bundle.ParseApproval(examples[1])
+	require.NoError(t, err)
 	m, err := bundle.ParseManifest(examples[0])
 	require.NoError(t, err)
-	p, err := bundle.ParseProvenance(examples[1])
+	p, err := bundle.ParseProvenance(examples[2])
 	require.NoError(t, err)
 	require.NoError(t, p.Describes(m, bundle.DigestOf(examples[0])))
-	s, err := bundle.ParseSeal(examples[2])
+	s, err := bundle.ParseSeal(examples[3])
 	require.NoError(t, err)
 	require.Equal(t, m.RunID, s.RunID)
+	require.Equal(t, m.Tenant, a.Reader)
 }

@@ -46,6 +46,9 @@ func planLines(plan client.RunPlan) [][]string {
 	number := func(n int64) string { return strconv.FormatInt(n, 10) }
 	rows := [][]string{{"run", plan.RunID}, {"as of", number(plan.AsOf)}, {"plan", plan.PlanDigest},
 		{"documents", number(plan.Records)}, {"bytes", number(plan.Bytes)}, {"shards", strconv.Itoa(plan.Shards)}}
+	for _, s := range plan.Tenants {
+		rows = append(rows, []string{"of " + s.Tenant + "/" + s.Project, number(s.Records)})
+	}
 	for _, e := range plan.Excluded {
 		rows = append(rows, []string{"left out by " + e.Member, number(e.Documents)})
 	}

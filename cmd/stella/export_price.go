@@ -26,6 +26,9 @@ func priceExport(command *cobra.Command, c *client.Client, request client.RunReq
 	rows = append(rows, []string{"all", number(tag.Records), number(tag.Bytes), strconv.Itoa(tag.Shards)})
 	rows = append(rows, []string{"to pack", "", number(tag.BytesToPack), strconv.Itoa(tag.ShardsToPack)},
 		[]string{"taken over", "", number(tag.Bytes - tag.BytesToPack), strconv.Itoa(tag.ShardsToReuse)})
+	for _, s := range tag.Tenants {
+		rows = append(rows, []string{"of " + s.Tenant + "/" + s.Project, number(s.Records), number(s.Bytes), strconv.Itoa(s.Shards)})
+	}
 	for _, e := range tag.Excluded {
 		rows = append(rows, []string{"left out by " + e.Member, number(e.Documents), number(e.Bytes)})
 	}
