@@ -44,7 +44,7 @@ func (h *house) approvedProfile(t *testing.T, reader, name string, approvals ...
 	t.Helper()
 	body, err := json.Marshal(map[string]any{"name": name, "kind": "json", "variant": "raw", "config": map[string]any{"approvals": approvals}})
 	require.NoError(t, err)
-	h.post(t, &neighbour{token: h.tokenFor(t, reader)}, "/api/export/profiles", string(body))
+	h.post(t, &neighbour{name: reader, token: h.tokenFor(t, reader)}, "/api/export/profiles", string(body))
 }
 
 func (h *house) approve(t *testing.T, key, tenant, reader, profile, expires string, more ...string) (a client.SpecApproval) {
@@ -105,11 +105,11 @@ func TestEvidenceOfTwoTenantsInARealHouse(t *testing.T) {
 		provenance, err := os.ReadFile(filepath.Join(unpacked, "manifests/provenance.json"))
 		require.NoError(t, err)
 		require.Contains(t, string(provenance), `"crossTenantApprovals":[{"approver":"ops","digest":"sha256:`)
-		listed := h.get(t, &neighbour{token: tokens["globex"]}, "/api/audit/entries?event=tenant.read")
+		listed := h.get(t, &neighbour{name: "globex", token: tokens["globex"]}, "/api/audit/entries?event=tenant.read")
 		entry := listed["entries"].([]any)[0].(map[string]any)["reading"].(map[string]any)
 		require.Equal(t, "acme", entry["reader"])
 		require.Equal(t, run.RunID, entry["runId"])
-		status, _, _ := h.call(t, &neighbour{token: tokens["globex"]}, "GET", "/api/export/runs/"+run.RunID, "")
+		status, _, _ := h.call(t, &neighbour{name: "globex", token: tokens["globex"]}, "GET", "/api/export/runs/"+run.RunID, "")
 		require.Equal(t, 404, status, "the run is the reader's")
 	})
 	t.Run("refused", func(t *testing.T) {
@@ -118,7 +118,7 @@ func TestEvidenceOfTwoTenantsInARealHouse(t *testing.T) {
 			"third tenant": {"acme", "nightly", "initech"}, "expired": {"acme", "late", "globex"}, "other profile": {"acme", "copied", "globex"},
 			"other reader": {"initech", "nightly", "globex"}, "no such tenant": {"acme", "nobody", "absent"}, "none": {"acme", "json:raw", "globex"},
 		} {
-			status, _, answer := h.call(t, &neighbour{token: tokens[tt.as]}, "POST", "/api/export/runs",
+			status, _, answer := h.call(t, &neighbour{name: tt.as, token: tokens[tt.as]}, "POST", "/api/export/runs",
 				fmt.Sprintf(`{"profileId":%q,"selectors":{"tenants":[%q,%q]}}`, tt.profile, tt.as, tt.tenant))
 			require.Equal(t, 403, status, "%s: %s", name, answer)
 			problem := decoded(t, answer)
@@ -139,10 +139,12 @@ func TestEvidenceOfTwoTenantsInARealHouse(t *testing.T) {
 		h.waitBack(t, h.strike(t, syscall.SIGTERM, "worker"), since)
 		out, code := h.stellaAs(t, tokens["acme"], append(asked("nightly", "acme", "globex"), "--wait", "--format", "json")...)
 		require.Equal(t, 1, code, "%s\n%s", out, h.tail())
-		var ended runStatus
-		require.NoError(t, json.Unmarshal(out, &ended))
-		require.Equal(t, "failed", ended.Status)
-		require.Equal(t, "ERR_EXPORT_008", ended.Error.Code)
-		require.Contains(t, ended.Error.Message, "switched off")
+		var run exported
+		require.NoError(t, json.Unmarshal(out, &run))
+		ended := h.get(t, &neighbour{name: "acme", token: tokens["acme"]}, "/api/export/runs/"+run.RunID)
+		require.Equal(t, "failed", ended["status"])
+		failure := ended["error"].(map[string]any)
+		require.Equal(t, "ERR_EXPORT_008", failure["code"])
+		require.Contains(t, failure["message"], "switched off")
 	})
 }
