@@ -37,8 +37,8 @@ func (e RunEvent) Ends() bool {
 
 // Events gives the events of a run in order, each once, as they happen, until the
 // run has ended. A stream that breaks off is taken up again behind the last event;
-// the iterator gives up, with an error as its last pair, when the server refuses or
-// does not answer for a minute.
+// the iterator gives up, with an error as its last pair, when the server refuses,
+// does not answer for a minute, or did not answer at all for some seconds.
 //
 //	for event, err := range c.Events(ctx, id, client.EventOptions{}) {
 //		if err != nil {
@@ -54,7 +54,7 @@ func (c *Client) Events(ctx context.Context, id string, options EventOptions) it
 			if errors.Is(err, errStopped) || err == nil && done {
 				return
 			}
-			if err == nil || Temporary(err) && ctx.Err() == nil && clock.System().Sub(s.heard) < waitPatience {
+			if err == nil || Temporary(err) && ctx.Err() == nil && clock.System().Sub(s.heard) < s.patience() {
 				err = s.again(ctx, err)
 			}
 			if err != nil {
@@ -76,6 +76,16 @@ type eventSource struct {
 	once   bool
 	pause  time.Duration
 	heard  time.Time // when the server last answered
+	met    bool      // it did
+}
+
+// patience is how long a server is borne that does not answer: one that never did as
+// long as by any other call.
+func (s *eventSource) patience() time.Duration {
+	if s.met {
+		return waitPatience
+	}
+	return usualImportTimes.firstPatience
 }
 
 // again waits before the next stream, longer each time that nothing came. cause is
@@ -107,7 +117,7 @@ func (s *eventSource) stream(ctx context.Context, yield func(RunEvent) bool) (do
 		return false, err
 	}
 	defer resp.Body.Close()
-	s.heard = clock.System()
+	s.heard, s.met = clock.System(), true
 	if resp.StatusCode == http.StatusNoContent {
 		return true, nil
 	}

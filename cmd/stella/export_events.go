@@ -70,6 +70,6 @@ func printEvent(out io.Writer, e client.RunEvent, f *format) error {
 		metrics = append(metrics, name+"="+strconv.FormatInt(e.Metrics[name], 10))
 	}
 	_, err := fmt.Fprintln(out, strings.TrimRight(fmt.Sprintf("%-4d %s  %-22s %s  %s", e.Seq, e.At.UTC().Format(time.RFC3339),
-		printable(e.EventType), printable(e.Message), strings.Join(metrics, " ")), " "))
+		printable(e.EventType), printable(e.Message), printable(strings.Join(metrics, " "))), " "))
 	return err
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -21,6 +22,7 @@ import (
 	"github.com/stella-ops/exportcenter/export"
 	"github.com/stella-ops/exportcenter/frontend"
 	"github.com/stella-ops/exportcenter/frontend/frontendtest"
+	"github.com/stella-ops/exportcenter/internal/devissuer"
 	"github.com/stella-ops/exportcenter/ledger/osv"
 	"github.com/stella-ops/exportcenter/offboarding"
 	"github.com/stella-ops/exportcenter/storage"
@@ -44,6 +46,8 @@ func TestScripts(t *testing.T) {
 			env.Setenv("FOREIGN_TOKEN", w.Token(t, "globex"))
 			env.Setenv("ADMIN_TOKEN", w.Issuer.Token(t, export.Installation, "tenant:manage", "tenant:offboard"))
 			env.Setenv("READ_TOKEN", w.Issuer.Token(t, "acme", "export:read"))
+			env.Setenv("STELLA_CONFIG_DIR", filepath.Join(env.WorkDir, "config"))
+			env.Setenv("KEY", filepath.Join(env.WorkDir, "key.pem"))
 			run, archive := w.Finish(t, w.Run("acme", export.StateRunning))
 			env.Setenv("FINISHED", run.ID)
 			run.AsOf, run.Progress.Shards = 7, 1
@@ -58,9 +62,26 @@ func TestScripts(t *testing.T) {
 			env.Setenv("HAPPENED", happened.ID)
 			env.Setenv("PENDING", w.Run("acme", export.StatePending).ID)
 			env.Setenv("EXPIRED", w.Run("acme", export.StateExpired).ID)
-			return os.WriteFile(filepath.Join(env.WorkDir, "expected.tar"), archive, 0o600)
+			key := bundletest.Key(t, 1).PublicKeyPEM()
+			return errors.Join(os.WriteFile(filepath.Join(env.WorkDir, "expected.tar"), archive, 0o600), os.WriteFile(env.Getenv("KEY"), key, 0o600))
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){"status": checkStatus, "sign-audit": signAudit, "week": nextWeek, "remove-tenant": removeTenant},
+	})
+}
+
+// The scripts below testdata/login talk to an installation that takes bound tokens only
+// and gives them to its client "ci".
+func TestLoginScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata/login",
+		Setup: func(env *testscript.Env) error {
+			w, register := frontendtest.WithLogin(t, func(c *frontend.Config) { c.RequireDPoP, c.PublicURL = true, "http://127.0.0.1" })
+			secret := register(devissuer.Client{ID: "ci", Tenant: "acme", Roles: []export.Role{export.RoleOperator}})
+			env.Setenv("SERVER", w.URL)
+			env.Setenv("STELLA_CONFIG_DIR", filepath.Join(env.WorkDir, "config"))
+			return os.WriteFile(filepath.Join(env.WorkDir, "secret"), []byte(secret), 0o600)
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"status": checkStatus},
 	})
 }
 

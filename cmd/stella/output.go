@@ -11,9 +11,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"text/tabwriter"
 	"time"
-	"unicode"
 
 	"github.com/spf13/cobra"
 
@@ -66,22 +64,9 @@ func jsonText(value any, indent string) (string, error) {
 	return inertJSON(text.String()), err
 }
 
-// printTable writes rows in columns. What comes from elsewhere is made
-// printable: a document's name must not drive the reader's terminal.
-func printTable(out io.Writer, rows [][]string) error {
-	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	for _, row := range rows {
-		for i, cell := range row {
-			row[i] = printable(cell)
-		}
-		fmt.Fprintln(table, strings.Join(row, "\t"))
-	}
-	return table.Flush()
-}
-
-// printable escapes everything that is not a printable character.
+// printable escapes everything that does not show as itself.
 func printable(s string) string {
-	if !strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) || r == unicode.ReplacementChar }) {
+	if !strings.ContainsFunc(s, func(r rune) bool { return r == '\n' || !inert(r) }) {
 		return s
 	}
 	quoted := strconv.QuoteToGraphic(s)

@@ -13,8 +13,9 @@ import (
 // What a program reads is shown on terminals too. Characters that drive one, or turn
 // the direction of a text, are written as escapes: the value stays what it is.
 
-// inert reports whether r may be written as it is.
-func inert(r rune) bool { return r == '\n' || unicode.IsPrint(r) && r != unicode.ReplacementChar }
+// inert reports whether r may be written as it is. The replacement character stands for
+// bytes that are no text.
+func inert(r rune) bool { return r == '\n' || unicode.IsGraphic(r) && r != unicode.ReplacementChar }
 
 // inertJSON escapes what is not inert in a JSON text, where it can only be inside
 // strings.

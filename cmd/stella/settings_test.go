@@ -51,9 +51,12 @@ func profile(t *testing.T, dir, name string, lines ...string) string {
 
 func secretOf(t *testing.T, dir, text string) string {
 	t.Helper()
-	path := filepath.Join(dir, text)
-	require.NoError(t, os.WriteFile(path, []byte(text+"\n"), 0o600))
-	return path
+	file, err := os.CreateTemp(dir, "secret")
+	require.NoError(t, err)
+	defer file.Close()
+	_, err = file.WriteString(text + "\n")
+	require.NoError(t, err)
+	return file.Name()
 }
 
 // A flag wins over the environment, that over the profile file, that over the default:

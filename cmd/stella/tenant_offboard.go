@@ -57,7 +57,7 @@ func tenantRecordCommand(c *connection) *cobra.Command {
 		}
 		return writeAtomically(output, func(w io.Writer) error { return opened.OffboardingRecord(command.Context(), args[0], w) })
 	})
-	command.Flags().StringVar(&output, "output", "", "file to write")
+	command.Flags().StringVar(&output, "output", "", "`FILE` to write")
 	return command
 }
 
@@ -105,8 +105,7 @@ func tenantVerifyCommand() *cobra.Command {
 		return nil
 	}
 	command.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return verifyUsage(err) })
-	command.Flags().StringVar(&key, "key", "", "public key to trust (PEM)")
-	command.Flags().StringVar(&trust, "trust", "", "directory whose *.pub files are the keys to trust (STELLA_TRUST)")
+	trustFlags(command, &key, &trust)
 	f = addFormat(command)
 	return command
 }

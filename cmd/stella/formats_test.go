@@ -1,0 +1,377 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+	"unicode"
+
+	"github.com/stretchr/testify/require"
+	"go.yaml.in/yaml/v3"
+
+	"github.com/stella-ops/exportcenter/bundle"
+	"github.com/stella-ops/exportcenter/bundle/bundletest"
+	"github.com/stella-ops/exportcenter/bundle/verify"
+	"github.com/stella-ops/exportcenter/client"
+	"github.com/stella-ops/exportcenter/export"
+	"github.com/stella-ops/exportcenter/offboarding"
+)
+
+// printed are a line for every command that has --format. Files are those of a
+// workplace. What is not answered by a parrot has no entry in answers.
+var printed = map[string][]string{
+	"stella audit list":             {"audit", "list", "--limit", "1"},
+	"stella audit verify":           {"audit", "verify", "audit.jsonl", "--key", "audit.pub"},
+	"stella export attestation":     {"export", "attestation", aRun},
+	"stella export cancel":          {"export", "cancel", aRun, "--reason", "why"},
+	"stella export download":        {"export", "download", aRun, "--output", "out.tar"},
+	"stella export events":          {"export", "events", aRun},
+	"stella export list":            {"export", "list"},
+	"stella export plan":            {"export", "plan", aRun},
+	"stella export profile archive": {"export", "profile", "archive", "nightly"},
+	"stella export profile create":  {"export", "profile", "create", "--file", "profile.yaml"},
+	"stella export profile list":    {"export", "profile", "list"},
+	"stella export profile show":    {"export", "profile", "show", "nightly"},
+	"stella export profile update":  {"export", "profile", "update", "--file", "profile.yaml"},
+	"stella export run":             {"export", "run", "json:raw"},
+	"stella export status":          {"export", "status", aRun},
+	"stella export verify":          {"export", "verify", aRun},
+	"stella ledger import":          {"ledger", "import", "doc.json"},
+	"stella ledger list":            {"ledger", "list", "--limit", "1"},
+	"stella ledger stats":           {"ledger", "stats"},
+	"stella tenant create":          {"tenant", "create", "acme"},
+	"stella tenant list":            {"tenant", "list"},
+	"stella tenant offboard":        {"tenant", "offboard", "acme", "--confirm", "acme", "--reason", "why"},
+	"stella tenant quotas":          {"tenant", "quotas", "acme", "--bytes", "none"},
+	"stella tenant resume":          {"tenant", "resume", "acme"},
+	"stella tenant show":            {"tenant", "show", "acme"},
+	"stella tenant suspend":         {"tenant", "suspend", "acme"},
+	"stella tenant verify":          {"tenant", "verify", "record.jsonl", "--key", "key.pub"},
+	"stella verify":                 {"verify", "bundle.tar", "--key", "key.pub"},
+	"stella whoami":                 {"whoami"},
+}
+
+const aRun = "0192f3c4-5d6e-7f80-9a1b-00000000ffff"
+
+// workplace is a directory with the files that the lines above name.
+func workplace(t *testing.T) {
+	t.Helper()
+	t.Chdir(t.TempDir())
+	w := newWorld(t)
+	t.Setenv("STELLA_SERVER", w.URL)
+	t.Setenv("STELLA_TOKEN", w.Token(t, "acme"))
+	_, err := stella(t, "export", "cancel", aRun) // recorded as refused
+	require.Equal(t, exitNotFound, exitCode(err))
+	signer := w.SignAudit(t, "acme")
+	_, err = stella(t, "audit", "export", "--output", "audit.jsonl")
+	require.NoError(t, err)
+	key := bundletest.Key(t, 1)
+	root := w.Issuer.Token(t, export.Installation, "tenant:manage", "tenant:offboard")
+	for _, line := range [][]string{{"create", "leaver"}, {"suspend", "leaver", "--reason", "gone"}, {}, {"offboard", "leaver", "--confirm", "leaver", "--reason", "gone"}} {
+		if len(line) == 0 {
+			w.SetTime(w.Now().Add(export.OffboardAfter + time.Second))
+			root = w.Issuer.Token(t, export.Installation, "tenant:manage", "tenant:offboard")
+			continue
+		}
+		t.Setenv("STELLA_TOKEN", root)
+		_, err = stella(t, append([]string{"tenant"}, line...)...)
+		require.NoError(t, err, line)
+	}
+	w.Tenants.Remove(t, "leaver", w.Now(), key, offboarding.Run{ID: aRun, State: export.StateSucceeded, RequestedAt: w.Now()})
+	_, err = stella(t, "tenant", "record", "leaver", "--output", "record.jsonl")
+	require.NoError(t, err)
+	t.Setenv("STELLA_TOKEN", w.Token(t, "acme"))
+	for name, content := range map[string][]byte{
+		"audit.pub": signer.PublicKeyPEM(), "key.pub": key.PublicKeyPEM(),
+		"bundle.tar":   bundletest.New(t, bundletest.Options{RunID: aRun, Tenant: "acme", Signer: key}).Bytes(t),
+		"profile.yaml": []byte("apiVersion: stellaops.io/export.v1\nkind: ExportProfile\nmetadata: {name: nightly}\nspec: {kind: json, variant: raw}\n"),
+		"doc.json":     []byte(`{"id":"OSV-1","modified":"2026-01-01T00:00:00Z"}`),
+	} {
+		require.NoError(t, os.WriteFile(name, content, 0o600))
+	}
+}
+
+// parrot answers every call as the API promises, and every text in its answers is one
+// of words, in turn.
+type parrot struct {
+	words []string
+	n     int
+}
+
+func (p *parrot) word() string {
+	p.n++
+	return p.words[p.n%len(p.words)]
+}
+
+// fill puts something into everything that v has.
+func (p *parrot) fill(v reflect.Value) {
+	switch v.Interface().(type) {
+	case time.Time:
+		v.Set(reflect.ValueOf(time.Date(2026, 11, 21, 8, 0, 0, 0, time.UTC)))
+		return
+	case client.ProfileConfig:
+		v.Set(reflect.ValueOf(client.ProfileConfig{"include": []any{p.word(), p.word()}, "policySnapshotMode": p.word()}))
+		return
+	}
+	switch v.Kind() {
+	case reflect.String:
+		v.SetString(p.word())
+	case reflect.Bool:
+		v.SetBool(true)
+	case reflect.Int, reflect.Int64:
+		v.SetInt(1 << 53)
+	case reflect.Float64:
+		v.SetFloat(0.1)
+	case reflect.Pointer:
+		v.Set(reflect.New(v.Type().Elem()))
+		p.fill(v.Elem())
+	case reflect.Slice:
+		v.Set(reflect.MakeSlice(v.Type(), 2, 2))
+		p.fill(v.Index(0))
+		p.fill(v.Index(1))
+	case reflect.Map:
+		key, value := reflect.New(v.Type().Key()).Elem(), reflect.New(v.Type().Elem()).Elem()
+		p.fill(key)
+		p.fill(value)
+		v.Set(reflect.MakeMap(v.Type()))
+		v.SetMapIndex(key, value)
+	case reflect.Interface:
+		v.Set(reflect.ValueOf(p.word()))
+	case reflect.Struct:
+		for i := range v.NumField() {
+			p.fill(v.Field(i))
+		}
+	}
+}
+
+// answers are what the calls of the commands are answered with.
+var answers = map[string]any{
+	"GET /api/export/me": client.Me{}, "GET /api/export/runs": client.RunPage{}, "GET /api/export/runs/" + aRun: client.Run{},
+	"POST /api/export/runs": client.Run{}, "POST /api/export/runs/" + aRun + "/cancel": client.Run{}, "GET /api/export/runs/" + aRun + "/plan": client.RunPlan{},
+	"POST /api/export/runs/" + aRun + "/verify": verify.Report{}, "GET /api/export/runs/" + aRun + "/attestation": client.AttestationList{},
+	"GET /api/export/profiles": client.ProfilePage{}, "POST /api/export/profiles": client.Profile{}, "GET /api/export/profiles/nightly": client.Profile{},
+	"PATCH /api/export/profiles/": client.Profile{}, "DELETE /api/export/profiles/nightly": client.Profile{},
+	"GET /api/ledger/stats": client.LedgerStats{}, "GET /api/ledger/documents": client.DocumentPage{}, "GET /api/audit/entries": client.AuditPage{},
+	"GET /api/tenants": client.TenantPage{}, "POST /api/tenants": client.TenantInfo{}, "GET /api/tenants/acme": client.TenantInfo{},
+	"POST /api/tenants/acme/suspend": client.TenantInfo{}, "POST /api/tenants/acme/resume": client.TenantInfo{},
+	"POST /api/tenants/acme/offboard": client.TenantInfo{}, "PUT /api/tenants/acme/quotas": client.TenantInfo{},
+}
+
+func (p *parrot) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	p.n = 0 // the same call has the same answer
+	raw, _ := io.ReadAll(r.Body)
+	call := r.Method + " " + r.URL.Path
+	if strings.HasPrefix(call, "PATCH /api/export/profiles/") {
+		call = "PATCH /api/export/profiles/"
+	}
+	write := func(v any) {
+		if err := json.NewEncoder(w).Encode(v); err != nil {
+			panic(err)
+		}
+	}
+	switch {
+	case strings.HasSuffix(r.URL.Path, "/download"):
+		digest := bundle.DigestOf([]byte("archive"))
+		w.Header().Set("X-Export-Digest", digest.String())
+		w.Header().Set("X-Export-Length", "7")
+		fmt.Fprint(w, "archive")
+		return
+	case strings.HasSuffix(r.URL.Path, "/events"):
+		event := reflect.New(reflect.TypeFor[client.RunEvent]())
+		p.fill(event.Elem())
+		e := event.Interface().(*client.RunEvent)
+		e.Seq, e.RunID = 1, aRun
+		text, err := json.Marshal(e)
+		if err != nil {
+			panic(err)
+		}
+		fmt.Fprintf(w, "id: 1\ndata: %s\n\n", text)
+		return
+	case call == "POST /api/ledger/documents":
+		n := bytes.Count(raw, []byte("\n"))
+		write(client.ImportLine{Rejection: &client.Rejection{Record: 1, File: p.word(), Entry: p.word(), Reason: p.word()}})
+		write(client.ImportLine{Summary: &client.ImportSummary{Read: int64(n), Accepted: int64(n) - 1, Rejected: 1}})
+		return
+	}
+	kind := answers[call]
+	if kind == nil {
+		http.NotFound(w, r)
+		return
+	}
+	made := reflect.New(reflect.TypeOf(kind))
+	p.fill(made.Elem())
+	switch answer := made.Interface().(type) {
+	case *verify.Report:
+		answer.Status = verify.StatusFailed
+	case *client.Profile:
+		answer.Kind, answer.Variant = "json", "raw" // as the profile file says
+	case *client.AuditPage:
+		answer.Next = 1 << 53
+	}
+	switch call {
+	case "POST /api/export/runs", "POST /api/export/runs/" + aRun + "/cancel", "POST /api/tenants/acme/offboard":
+		if !bytes.Contains(raw, []byte(`"dryRun":true`)) {
+			w.WriteHeader(http.StatusAccepted)
+			break
+		}
+		made = reflect.New(reflect.TypeFor[client.PriceTag]())
+		p.n = 0
+		p.fill(made.Elem())
+	case "POST /api/export/profiles", "POST /api/tenants":
+		w.WriteHeader(http.StatusCreated)
+	}
+	write(made.Interface())
+}
+
+// ask runs a line in a format against the parrot. What a report or an import says of
+// itself is no failure of the command.
+func ask(t *testing.T, words []string, format string, args ...string) string {
+	t.Helper()
+	server := httptest.NewServer(&parrot{words: words})
+	defer server.Close()
+	t.Setenv("STELLA_SERVER", server.URL)
+	var out, errOut bytes.Buffer
+	command := rootCommand()
+	command.SetArgs(append(args, "--format", format))
+	command.SetOut(&out)
+	command.SetErr(&errOut)
+	err := command.ExecuteContext(t.Context())
+	var report *verify.Error
+	if err != nil && !errors.As(err, &report) && !strings.Contains(err.Error(), "documents were rejected") && !strings.Contains(err.Error(), " ended ") {
+		t.Fatalf("%v: %v", args, err)
+	}
+	requireInert(t, errOut.String())
+	if err != nil {
+		requireInert(t, printable(err.Error()))
+	}
+	return out.String()
+}
+
+// requireInert wants nothing in text that a terminal, or a reader's eye, obeys.
+func requireInert(t *testing.T, text string) {
+	t.Helper()
+	for i, r := range text {
+		if r != '\n' && (!unicode.IsGraphic(r) || unicode.Is(unicode.Bidi_Control, r) || r == unicode.ReplacementChar) {
+			t.Fatalf("%U at byte %d: %q", r, i, text[max(0, i-60):min(len(text), i+20)])
+		}
+	}
+}
+
+// commandsThatPrint checks that each command with --format has a line here.
+func commandsThatPrint(t *testing.T) map[string][]string {
+	t.Helper()
+	with := map[string]bool{}
+	for _, command := range everyCommand(rootCommand()) {
+		if command.Flags().Lookup("format") != nil {
+			with[command.CommandPath()] = true
+			require.Contains(t, printed, command.CommandPath(), "give it a line in printed, and its calls answers")
+		}
+	}
+	require.Len(t, printed, len(with))
+	return printed
+}
+
+// YAML says what JSON says, member for member, whatever the texts are.
+func TestYAMLEqualsJSON(t *testing.T) {
+	clean(t)
+	workplace(t)
+	words := append(hostileWords(), naughtyForYAML...)
+	for path, args := range commandsThatPrint(t) {
+		asJSON, asYAML := ask(t, words, "json", args...), ask(t, words, "yaml", args...)
+		requireInert(t, asJSON)
+		requireInert(t, asYAML)
+		var fromJSON, fromYAML []any
+		for decoder := json.NewDecoder(strings.NewReader(asJSON)); decoder.More(); {
+			var v any
+			decoder.UseNumber()
+			require.NoError(t, decoder.Decode(&v), path)
+			fromJSON = append(fromJSON, v)
+		}
+		for decoder := yaml.NewDecoder(strings.NewReader(asYAML)); ; {
+			var v any
+			err := decoder.Decode(&v)
+			if errors.Is(err, io.EOF) {
+				break
+			}
+			require.NoError(t, err, "%s\n%s", path, asYAML)
+			fromYAML = append(fromYAML, v)
+		}
+		if file, ok := fromYAML[0].(map[string]any); ok && file["apiVersion"] == client.ProfileAPIVersion {
+			requireProfileFile(t, fromJSON[0].(map[string]any), file)
+			continue
+		}
+		got, err := json.Marshal(fromYAML)
+		require.NoError(t, err)
+		want, err := json.Marshal(fromJSON)
+		require.NoError(t, err)
+		require.Equal(t, string(want), string(got), path)
+		require.Contains(t, asJSON, "\n", path)
+	}
+}
+
+// A profile in YAML is its file: its members have other places there.
+func requireProfileFile(t *testing.T, p, file map[string]any) {
+	t.Helper()
+	metadata, spec := file["metadata"].(map[string]any), file["spec"].(map[string]any)
+	require.Equal(t, p["name"], metadata["name"])
+	require.Equal(t, p["description"], metadata["description"])
+	require.Equal(t, p["labels"], metadata["labels"])
+	require.Equal(t, p["kind"], spec["kind"])
+	require.Equal(t, p["variant"], spec["variant"])
+	require.Equal(t, p["config"].(map[string]any)["include"], spec["include"])
+	require.Equal(t, p["config"].(map[string]any)["policySnapshotMode"], spec["policySnapshotMode"])
+}
+
+// naughtyForYAML are texts that YAML would take for something else.
+var naughtyForYAML = []string{"", " ", "null", "~", "yes", "No", "on", "true", "1", "-1", "1e3", "0x10", "0o7", ".inf", ".NaN", "1_000", "2026-11-21", "12:30:45",
+	"- a", "? a", "a: b", "a #b", "#a", "&a", "*a", "!a", "!!int 1", "|", ">", "%YAML 1.2", "---", "...", "@a", "`a", "{a}", "[a]", "'a'", `"a"`, `\n`, "a\nb", "a\n", "\na", " a", "a ", "a\t", "=", "<<",
+	"{}", "[]", ",", "key: [", strings.Repeat("long ", 60), "é", "日本語", "👩‍🚀", "1:2", "0b1", "+1", "1.0", "1.", "NULL", "Null"}
+
+// hostileWords drive terminals, turn texts around, or are not what they seem.
+func hostileWords() []string {
+	return []string{
+		"\x1b[31mred", "\x1b]0;title\a", "\x1b]8;;http://evil.example\x1b\\link", "\x1b[2J\x1b[H", "\x1b[?1049h", "\x1bc", "\u009b31mred", "\u009d0;title\u009c", "\u0090q\u009c",
+		"a\rb", "a\bb", "a\x00b", "a\x7fb", "a\tb", "a\vb\fc", "a\nb", "a\r\nb", "a\u0085b", "a\u2028b\u2029c", "\u202eevil", "\u2066evil\u2069", "\u200fevil", "\u061cevil", "zero\u200bwidth",
+		"\ufeffbom", "soft\u00adhyphen", "\U000e0041tag", "\U0001f600", "e\u0301\u0301\u0301", "\ue000private", "\ufffe", "\ufff9a\ufffab\ufffb", "\U0010ffff", "\u00a0nbsp", "\u3000wide",
+		"=1+1", "+1", "-1", "@SUM(1)", "<script>alert(1)</script>", "'; drop table runs; --", "%s%n%x", "${jndi:ldap://evil}", "{{7*7}}", "$(reboot)", "`reboot`",
+	}
+}
+
+// In a table, and in what goes beside it, everything that comes from elsewhere is text:
+// each hostile word stands in each table once as its escape, or as it is.
+func TestTablesAreInert(t *testing.T) {
+	clean(t)
+	workplace(t)
+	for path, args := range commandsThatPrint(t) {
+		texts := 0
+		for _, word := range hostileWords() {
+			table := ask(t, []string{word}, "table", args...)
+			requireInert(t, table)
+			if word != printable(word) {
+				require.NotContains(t, table, word)
+			}
+			if strings.Contains(table, printable(word)) {
+				texts++
+			}
+		}
+		switch path {
+		case "stella verify", "stella audit verify", "stella tenant verify", "stella export download", "stella ledger import":
+			// what they print was not said by a server; rejections go to standard error
+		default:
+			require.Equal(t, len(hostileWords()), texts, "%s prints what it was told", path)
+		}
+	}
+	for _, word := range hostileWords() { // two more tables
+		requireInert(t, ask(t, []string{word}, "table", "export", "run", "json:raw", "--dry-run"))
+		require.Contains(t, ask(t, []string{word}, "table", "export", "plan", aRun, "--excluded"), "left out by "+printable(word))
+	}
+}
