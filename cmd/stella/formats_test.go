@@ -2,7 +2,10 @@ package main
 
 import (
 	"bytes"
+	"crypto/ed25519"
+	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
@@ -29,8 +32,10 @@ import (
 // printed are a line for every command that has --format. Files are those of a
 // workplace. What is not answered by a parrot has no entry in answers.
 var printed = map[string][]string{
-	"stella audit list":             {"audit", "list", "--limit", "1"},
-	"stella audit verify":           {"audit", "verify", "audit.jsonl", "--key", "audit.pub"},
+	"stella audit list":   {"audit", "list", "--limit", "1"},
+	"stella audit verify": {"audit", "verify", "audit.jsonl", "--key", "audit.pub"},
+	"stella export approve": {"export", "approve", "--tenant", "globex", "--reader", "acme", "--profile", "nightly", "--expires", "2027-01-01",
+		"--approver", "security@globex", "--key", "approver.pem"},
 	"stella export attestation":     {"export", "attestation", aRun},
 	"stella export cancel":          {"export", "cancel", aRun, "--reason", "why"},
 	"stella export download":        {"export", "download", aRun, "--output", "out.tar"},
@@ -94,10 +99,21 @@ func workplace(t *testing.T) {
 		"audit.pub": signer.PublicKeyPEM(), "key.pub": key.PublicKeyPEM(),
 		"bundle.tar":   bundletest.New(t, bundletest.Options{RunID: aRun, Tenant: "acme", Signer: key}).Bytes(t),
 		"profile.yaml": []byte("apiVersion: stellaops.io/export.v1\nkind: ExportProfile\nmetadata: {name: nightly}\nspec: {kind: json, variant: raw}\n"),
+		"approver.pem": approverPEM(t),
 		"doc.json":     []byte(`{"id":"OSV-1","modified":"2026-01-01T00:00:00Z"}`),
 	} {
 		require.NoError(t, os.WriteFile(name, content, 0o600))
 	}
+}
+
+// approverPEM is a private key as openssl writes it.
+func approverPEM(t *testing.T) []byte {
+	t.Helper()
+	_, key, err := ed25519.GenerateKey(nil)
+	require.NoError(t, err)
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	require.NoError(t, err)
+	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
 }
 
 // parrot answers every call as the API promises, and every text in its answers is one
@@ -273,7 +289,7 @@ func commandsThatPrint(t *testing.T) map[string][]string {
 	for _, command := range everyCommand(rootCommand()) {
 		if command.Flags().Lookup("format") != nil {
 			with[command.CommandPath()] = true
-			require.Contains(t, printed, command.CommandPath(), "give it a line in printed, and its calls answers")
+			require.NotEmpty(t, printed[command.CommandPath()], "%s: give it a line in printed, and its calls answers", command.CommandPath())
 		}
 	}
 	require.Len(t, printed, len(with))
@@ -364,7 +380,7 @@ func TestTablesAreInert(t *testing.T) {
 			}
 		}
 		switch path {
-		case "stella verify", "stella audit verify", "stella tenant verify", "stella export download", "stella ledger import":
+		case "stella export approve", "stella verify", "stella audit verify", "stella tenant verify", "stella export download", "stella ledger import":
 			// what they print was not said by a server; rejections go to standard error
 		default:
 			require.Equal(t, len(hostileWords()), texts, "%s prints what it was told", path)

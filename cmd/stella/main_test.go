@@ -63,7 +63,8 @@ func TestScripts(t *testing.T) {
 			env.Setenv("PENDING", w.Run("acme", export.StatePending).ID)
 			env.Setenv("EXPIRED", w.Run("acme", export.StateExpired).ID)
 			key := bundletest.Key(t, 1).PublicKeyPEM()
-			return errors.Join(os.WriteFile(filepath.Join(env.WorkDir, "expected.tar"), archive, 0o600), os.WriteFile(env.Getenv("KEY"), key, 0o600))
+			return errors.Join(os.WriteFile(filepath.Join(env.WorkDir, "expected.tar"), archive, 0o600), os.WriteFile(env.Getenv("KEY"), key, 0o600),
+				os.WriteFile(filepath.Join(env.WorkDir, "approver.pem"), approverPEM(t), 0o600))
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){"status": checkStatus, "sign-audit": signAudit, "week": nextWeek, "remove-tenant": removeTenant},
 	})
