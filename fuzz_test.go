@@ -52,15 +52,17 @@ var readers = map[string]string{
 	"internal/devissuer.parseRegister": "- reads our own file, of bounded size",
 
 	// The record of who did what.
-	"audit.Decode":         "FuzzVerify",
-	"audit.Verify":         "FuzzVerify",
-	"audit.OpenCheckpoint": "FuzzVerify",
-	"audit.ReadEarlier":    "FuzzVerify",
-	"offboarding.Verify":   "FuzzVerify",
-	"offboarding.Open":     "FuzzVerify",
-	"offboarding.Read":     "FuzzVerify",
-	"offboarding.parse":    "FuzzVerify",
-	"offboarding.parseRun": "FuzzVerify",
+	"audit.Decode":          "FuzzVerify",
+	"audit.Verify":          "FuzzVerify",
+	"audit.OpenCheckpoint":  "FuzzVerify",
+	"audit.ReadEarlier":     "FuzzVerify",
+	"audit.ReadCheckpoint":  "FuzzVerify",
+	"audit.parseCheckpoint": "FuzzVerify",
+	"offboarding.Verify":    "FuzzVerify",
+	"offboarding.Open":      "FuzzVerify",
+	"offboarding.Read":      "FuzzVerify",
+	"offboarding.parse":     "FuzzVerify",
+	"offboarding.parseRun":  "FuzzVerify",
 
 	// Evidence, and what it comes in.
 	"ledger.ParseObject":     "FuzzObject",

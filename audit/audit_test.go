@@ -187,6 +187,7 @@ func FuzzVerify(f *testing.F) {
 	honest := r.export(f, "acme")
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		audit.ReadEarlier(bytes.NewReader(raw), r.keys) //nolint:errcheck // it must not panic
+		audit.ReadCheckpoint(raw)                       //nolint:errcheck // as above
 		if _, err := audit.Verify(bytes.NewReader(raw), r.keys, nil); err == nil {
 			// Only what the key has signed is accepted, and it begins anywhere.
 			require.True(t, strings.HasSuffix(honest, string(raw)), "accepted: %q", raw)

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/stella-ops/exportcenter/audit"
 	"github.com/stella-ops/exportcenter/bundle"
 	"github.com/stella-ops/exportcenter/internal/clock"
 	"github.com/stella-ops/exportcenter/ledger"
@@ -32,6 +33,16 @@ type Records interface {
 	QueueRecord(ctx context.Context, tenant string) (storage.QueueRecord, error)
 	// UsageRecords count what the tenant and each of its profiles use.
 	UsageRecords(ctx context.Context, tenant string) ([]storage.UsageRecord, error)
+	// Misfits yields what tables say of each other and does not fit.
+	Misfits(ctx context.Context, tenant string, yield func(storage.MisfitRecord) error) error
+	// DepartureRecord says how far a tenant's offboarding is.
+	DepartureRecord(ctx context.Context, tenant string) (storage.DepartureRecord, error)
+	// ChainRecord counts an audit record, of a tenant or audit.Installation; ChainEntries
+	// yields its entries in order, Checkpoints its checkpoints, each with the hash of the
+	// entry it is about.
+	ChainRecord(ctx context.Context, chain string) (storage.ChainRecord, error)
+	ChainEntries(ctx context.Context, chain string, yield func(seq int64, line []byte) error) error
+	Checkpoints(ctx context.Context, chain string, yield func(storage.SignedCheckpoint) error) error
 	LedgerRecord(ctx context.Context, tenant string) (storage.LedgerRecord, error)
 	// LostObservations yields observations without a document.
 	LostObservations(ctx context.Context, tenant string, yield func(seq int64, digest bundle.Digest) error) error
@@ -112,6 +123,9 @@ func (c *Check) Run(ctx context.Context, report func(Divergence) error) (Looked,
 			return l.looked, err
 		}
 	}
+	if err := l.chain(ctx, audit.Installation); err != nil {
+		return l.looked, err
+	}
 	return l.looked, l.store(ctx)
 }
 
@@ -124,7 +138,10 @@ type look struct {
 }
 
 func (l *look) tenant(ctx context.Context, tenant string) error {
-	for _, step := range []func(context.Context, string) error{l.runs, l.blobs, l.entries, l.packed, l.places, l.ledger, l.selection, l.documents} {
+	if leaves, err := l.departure(ctx, tenant); err != nil || leaves {
+		return err
+	}
+	for _, step := range []func(context.Context, string) error{l.runs, l.blobs, l.entries, l.packed, l.places, l.ledger, l.selection, l.documents, l.misfits, l.chain} {
 		if err := step(ctx, tenant); err != nil {
 			return err
 		}

@@ -18,6 +18,7 @@ const (
 	exportAgain = "Bundles of the runs that keep the blob cannot be downloaded whole. Put it back from a backup of the blob store, or make the bundles again with new runs."
 	tellUs      = "This should not be possible. Keep the database as it is, look into the worker's log under the run id, and report it."
 	restore     = "Restore the database from a backup. What was exported from this document since is suspect."
+	auditHurt   = "Somebody has changed the record in the database, or it was restored in part. Keep the database as it is; hold an export against an earlier one (stella audit verify --earlier), and find out who could write."
 	byHand      = "It takes space and does no other harm. If the database was restored from a backup, it may be of a bundle that the database does not know: restore a newer one first. Else let --repair remove the file."
 )
 
@@ -88,9 +89,45 @@ var (
 	documentCanonical = Kind{Code: "document-canonical", Deep: true, Means: "a document's canonical form is not that of its original bytes", Action: restore}
 )
 
+// The kinds of what came after the first exports: profiles, plans, reports, audit
+// records, tenants that leave.
+var (
+	profileMissing   = Kind{Code: "profile-missing", Means: "a run has a revision of a profile that is not there", Action: "Restore the database from a backup: a revision is never deleted. The run's bundle is what it says; how it was configured is lost."}
+	profileRevisions = Kind{Code: "profile-revisions", Means: "a profile's revisions do not count from 1 to its newest", Action: "Restore the database from a backup: a revision is never deleted, and report it."}
+	planDiffers      = Kind{Code: "plan-differs", Means: "the last plan of a selection is said to be of another moment, or another project, than its run",
+		Action: "The next run of this selection may lack documents, or have others. Restore the database from a backup, or have its owner delete the selection's row from export_plans: then the next run plans anew."}
+	reportMissing = Kind{Code: "report-missing", Means: "a run has ended, later than others that were reported, and its end was not reported to the Findings Ledger",
+		Action: "Nothing is wrong when a worker of an older release ended it (docs/upgrade.md). Else keep the database as it is, and report it."}
+	reportDiffers = Kind{Code: "report-differs", Means: "what was reported of a run is not how it ended, or there is no such run", Action: tellUs}
+	reportUntold  = Kind{Code: "report-untold", Means: "a report of an export has no event in the outbox, or cannot be read", Action: tellUs}
+	noticeDiffers = Kind{Code: "notice-differs", Means: "an event that is about no run says another id, tenant or type than its row", Action: tellUs}
+
+	attestationMissing = Kind{Code: "attestation-missing", Means: "a bundle, younger than others that are attested, is not",
+		Action: "Nothing is wrong when a worker of an older release signed it (docs/upgrade.md). Else make the bundle again with a new run, and report it."}
+	attestationDiffers = Kind{Code: "attestation-differs", Means: "an attestation is not about its run's archive, or cannot be read",
+		Action: "Do not hand out the attestation of run RUN; make the bundle again with a new run, and report it."}
+
+	auditGap        = Kind{Code: "audit-gap", Means: "an audit record does not count from 1 to its end without a gap", Action: auditHurt}
+	auditChanged    = Kind{Code: "audit-changed", Deep: true, Means: "an entry of an audit record does not name the hash of the one before it, or the record's end has another", Action: auditHurt}
+	auditCheckpoint = Kind{Code: "audit-checkpoint", Means: "a checkpoint of an audit record is missing, cannot be read, or is not about its entry", Action: auditHurt}
+	auditUnsigned   = Kind{Code: "audit-unsigned", Means: "entries of an audit record have had no checkpoint for long",
+		Action: "See that a worker runs and can read the signing key; its log says why it cannot sign. They are signed as soon as it can."}
+
+	offboardingLeft = Kind{Code: "offboarding-left", Means: "a tenant's offboarding was begun, and has not gone on for long",
+		Action: "Run exportcenter offboard with the tenant's name: it goes on where it was."}
+	offboardedRows = Kind{Code: "offboarded-rows", Means: "a tenant that is offboarded has rows",
+		Action: "Somebody has put them there, or part of a backup was restored. Find out who, have the database's owner delete them, and report it when nobody did."}
+	offboardedFiles = Kind{Code: "offboarded-files", Means: "a tenant that is offboarded has files in the blob store",
+		Action: "They came back with a backup, or were put there. Run exportcenter offboard with the tenant's name: it removes them."}
+	offboardingRecord = Kind{Code: "offboarding-record", Means: "a tenant that is offboarded has no record of it, or one of another tenant",
+		Action: "Put the record back from a copy (stella tenant record), or restore the database from a backup."}
+)
+
 // Kinds lists every kind.
 var Kinds = []Kind{
 	blobMissing, blobSize, blobBytes, blobUnrecorded, blobUnneeded, blobDeleting, pinLeft, entryLost, stagedLeft, fileForeign, namespaceUnknown, packedLost, placesDiffer,
 	journalGap, journalCounter, endEvents, untold, toldFalsely, outboxDiffers, progressDiffers, queueCounter, runLost, queueOver, usageDiffers, profileOver, runStuck, archiveMissing, distributionMissing, sealMissing,
 	headDiffers, observationLost, contentMissing, overtakenDiffers, termsBytes, termsDiffer, documentBytes, documentCanonical,
+	profileMissing, profileRevisions, planDiffers, reportMissing, reportDiffers, reportUntold, noticeDiffers, attestationMissing, attestationDiffers,
+	auditGap, auditChanged, auditCheckpoint, auditUnsigned, offboardingLeft, offboardedRows, offboardedFiles, offboardingRecord,
 }
