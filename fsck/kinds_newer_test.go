@@ -16,7 +16,7 @@ import (
 var (
 	profiles   = []string{"export_profiles", "export_profile_heads"}
 	plans      = []string{"export_plans"}
-	reports    = []string{"orchestrator_exports", "export_outbox"}
+	reports    = []string{"orchestrator_exports", "export_outbox", "export_usage"}
 	signatures = []string{"export_signatures"}
 	records    = []string{"audit_entries", "audit_heads", "audit_checkpoints"}
 )
@@ -47,6 +47,7 @@ var newerInjuries = []injury{
 
 	{name: "an end that was not reported", kind: "report-missing", touches: reports, injure: func(t *testing.T, w *world) string {
 		w.sql(t, "delete from orchestrator_exports where tenant = 'acme' and run_id = $1", runID(1))
+		w.recount(t)
 		return "succeeded"
 	}},
 	{name: "another end was reported", kind: "report-differs", touches: reports, injure: func(t *testing.T, w *world) string {
@@ -61,6 +62,7 @@ var newerInjuries = []injury{
 		w.sql(t, `insert into orchestrator_exports (tenant, project, idempotency_key, run_id, artifact_hash, status, started_at, record, recorded_by, recorded_at, changed_at)
 			select tenant, project, 'sha256:' || repeat('0', 64), $2, artifact_hash, status, started_at, record, recorded_by, recorded_at, changed_at
 			from orchestrator_exports where tenant = 'acme' and run_id = $1`, runID(1), runID(77))
+		w.recount(t)
 		return w.text(t, "select 'sha256:' || repeat('0', 64)")
 	}},
 	{name: "a report that nobody was told of", kind: "report-untold", touches: reports, injure: func(t *testing.T, w *world) string {
@@ -69,6 +71,7 @@ var newerInjuries = []injury{
 	}},
 	{name: "a report that cannot be read", kind: "report-untold", touches: reports, injure: func(t *testing.T, w *world) string {
 		w.sql(t, "update orchestrator_exports set record = '{' where tenant = 'acme' and run_id = $1", runID(1))
+		w.recount(t)
 		return w.report(t)
 	}},
 	{name: "a notice of another type", kind: "notice-differs", touches: reports, run: noRun, injure: func(t *testing.T, w *world) string {
@@ -178,6 +181,13 @@ func (w *world) text(t *testing.T, query string, args ...any) (text string) {
 	t.Helper()
 	require.NoError(t, w.admin(t).QueryRow(t.Context(), query, args...).Scan(&text))
 	return text
+}
+
+// recount makes acme's usage what it is: the length of reports is a part of it.
+func (w *world) recount(t *testing.T) {
+	t.Helper()
+	_, err := postgres.NewRepair(w.DB).CountUsage(t.Context(), acme)
+	require.NoError(t, err)
 }
 
 // report is the key of what was reported of acme's bundle.
