@@ -152,6 +152,7 @@ func TestLogin(t *testing.T) {
 		require.NotContains(t, string(content), "eyJ", "tokens and proofs do not belong into logs")
 	}
 	t.Run("an administrator suspends the tenant", func(t *testing.T) { v.isSuspended(t) })
+	t.Run("quotas of the tenant and of a profile", h.hasQuotas)
 }
 
 // isSuspended lets an administrator of the installation keep the visitor out.
