@@ -155,11 +155,17 @@ func (b *yardBlob) Discard() error {
 // packInto packs shards in the environment of an activity, which heartbeats need.
 func packInto(t *testing.T, y *yard, store ledger.Store, shards []storage.Shard) error {
 	t.Helper()
+	return packRunInto(t, y, store, shards, export.Run{})
+}
+
+// packRunInto packs shards of a run.
+func packRunInto(t *testing.T, y *yard, store ledger.Store, shards []storage.Shard, run export.Run) error {
+	t.Helper()
 	var suite testsuite.WorkflowTestSuite
 	env := suite.NewTestActivityEnvironment()
 	pack := func(ctx context.Context) error {
 		p := &packing{Export: &Export{Ledger: store, Objects: y, Execution: y, Clock: time.Now}, packer: packer(t, nil),
-			claim: storage.Claim{Ref: export.Ref{Tenant: "demo"}}, beat: newHeartbeat(ctx)}
+			run: run, claim: storage.Claim{Ref: export.Ref{Tenant: "demo"}}, beat: newHeartbeat(ctx)}
 		return p.packAll(ctx, slices.Clone(shards))
 	}
 	env.RegisterActivity(pack)

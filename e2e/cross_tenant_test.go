@@ -128,6 +128,7 @@ func TestEvidenceOfTwoTenantsInARealHouse(t *testing.T) {
 		}
 		require.Len(t, said, 1, "one refusal for every reason: %v", said)
 	})
+	t.Run("fsck stays within each tenant", func(t *testing.T) { h.fsck(t, 20*time.Second, "--deep") })
 	t.Run("the worker has the last word", func(t *testing.T) {
 		path := filepath.Join(h.dir, "config.yaml")
 		cfg, err := config.Load(path)

@@ -270,7 +270,17 @@ func TestCrossTenantTwins(t *testing.T) {
 func TestNothingBesidesTheApprovedIsRead(t *testing.T) {
 	s := openStreet(t, "", approving("globex", "p"))
 	run := s.ask(t, twinRef.RunID, export.Selectors{Kinds: []string{"advisory"}}, map[string][]string{"demo": {"_"}, "globex": {"p"}})
+	for tenant, project := range map[string]string{"demo": "", "globex": "p"} { // later than the request
+		o, err := parseEvidence(ledger.Entry{Source: "s", Stream: "t", Bytes: []byte(`{"id":"OSV-LATER","modified":"2026-01-01T00:00:00Z","affected":[]}`)})
+		require.NoError(t, err)
+		o.Project = project
+		_, err = s.exporting.Ledger.Import(t.Context(), tenant, []ledger.Observation{o})
+		require.NoError(t, err)
+	}
 	require.NoError(t, s.walk(t, run, nil))
+	ended, err := s.runs.GetRun(t.Context(), run.Ref())
+	require.NoError(t, err)
+	require.Equal(t, run.Reach.Readings[0].AsOf, ended.AsOf, "as of the request, the own evidence too")
 	held := s.held(t, run.Ref())
 	require.Len(t, held, 2)
 	require.Len(t, held["data/raw"], 61)

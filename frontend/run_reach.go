@@ -69,9 +69,15 @@ func (s *Server) reachOf(ctx context.Context, who Principal, profile export.Prof
 		return nil, fmt.Errorf("read ledger head: %w", err)
 	}
 	reach.Readings = append(reach.Readings, export.Reading{Tenant: who.Tenant, Project: ledger.ProjectName(run.Project), AsOf: head})
+	if len(reach.Readings) > maxReadings {
+		return nil, fieldError(export.CodeSelector, "selectors.tenants", "the approvals cover %d projects; a run reads at most %d: approve them one by one, and make a run for each part", len(reach.Readings), maxReadings)
+	}
 	slices.SortStableFunc(reach.Readings, func(a, b export.Reading) int { return strings.Compare(a.Tenant, b.Tenant) })
 	return reach, nil
 }
+
+// maxReadings bounds what one run reads: the list is in its row.
+const maxReadings = 1000
 
 // refusedReading is why another tenant is not read; it goes to the log.
 type refusedReading struct{ reason error }

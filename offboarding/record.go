@@ -81,7 +81,7 @@ type Table struct {
 
 // Stays are the words for what offboarding leaves; docs/offboarding.md says more of each.
 var Stays = []string{
-	"name", "record", "installation-audit", "delivered-events", "downloaded-bundles", "workflow-histories", "logs", "backups",
+	"name", "record", "installation-audit", "delivered-events", "downloaded-bundles", "approved-readings", "workflow-histories", "logs", "backups",
 }
 
 // Sign gives the record as a DSSE envelope over its canonical JSON.
