@@ -31,7 +31,7 @@ type refusals struct {
 // refusal is a sort of refused calls.
 type refusal struct {
 	tenant, of, subject, operation, method, code string
-	status                                   int
+	status                                       int
 }
 
 func newRefusals(pen *auditPen, log *slog.Logger) *refusals {

@@ -50,7 +50,7 @@ func (s *Server) reachOf(ctx context.Context, who Principal, profile export.Prof
 	}
 	reach := &export.Reach{}
 	for _, tenant := range others { // sorted
-		readings, approvals, err := s.reading(ctx, who, profile, tenant)
+		readings, approvals, err := s.reading(ctx, run, profile, tenant)
 		var refused *refusedReading
 		if errors.As(err, &refused) {
 			s.log.LogAttrs(ctx, slog.LevelInfo, "the evidence of another tenant is refused", slog.String("tenant", who.Tenant),
@@ -84,15 +84,16 @@ type refusedReading struct{ reason error }
 
 func (r *refusedReading) Error() string { return r.reason.Error() }
 
-// reading gives what a run of profile's reads of another tenant, and what lets it.
-func (s *Server) reading(ctx context.Context, who Principal, profile export.Profile, tenant string) ([]export.Reading, []export.Approval, error) {
+// reading gives what a run of profile's reads of another tenant, and what lets it:
+// by the database's clock, and by that of the request, which the manifest names.
+func (s *Server) reading(ctx context.Context, run export.Run, profile export.Profile, tenant string) ([]export.Reading, []export.Approval, error) {
 	var signed []export.Approval
 	reason := errors.New("the profile has no approval for it")
 	for _, a := range profile.Config.Approvals {
 		if a.Tenant != tenant {
 			continue
 		}
-		if _, err := s.cfg.CrossTenant.Opened(a, who.Tenant, profile); err != nil {
+		if _, err := s.cfg.CrossTenant.Opened(a, run.Tenant, profile); err != nil {
 			reason = err
 			continue
 		}
@@ -110,7 +111,9 @@ func (s *Server) reading(ctx context.Context, who Principal, profile export.Prof
 	case !there.Active:
 		return nil, nil, &refusedReading{errors.New("the tenant is suspended")}
 	}
-	holding := slices.DeleteFunc(signed, func(a export.Approval) bool { return !there.Now.Before(a.ExpiresAt) })
+	holding := slices.DeleteFunc(signed, func(a export.Approval) bool {
+		return !there.Now.Before(a.ExpiresAt) || !run.RequestedAt.Before(a.ExpiresAt)
+	})
 	if len(holding) == 0 {
 		return nil, nil, &refusedReading{errors.New("the approval has expired")}
 	}

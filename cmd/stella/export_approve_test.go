@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/stella-ops/exportcenter/client"
 	"github.com/stella-ops/exportcenter/export"
+	"github.com/stella-ops/exportcenter/internal/testkit"
 	"github.com/stella-ops/exportcenter/profiles"
 	"github.com/stella-ops/exportcenter/signing"
 	"github.com/stella-ops/exportcenter/signing/keyfile"
@@ -79,4 +81,40 @@ func TestExportApprove(t *testing.T) {
 		require.ErrorContains(t, err, says)
 		require.Equal(t, exitInput, exitCode(err), says)
 	}
+}
+
+// The commands of docs/cross-tenant.md make the same approval with openssl alone.
+func TestApprovalByOpenSSL(t *testing.T) {
+	testkit.Tool(t, "openssl")
+	page, err := os.ReadFile(filepath.Join("..", "..", "docs", "cross-tenant.md"))
+	require.NoError(t, err)
+	_, rest, found := strings.Cut(string(page), "```sh\n")
+	require.True(t, found)
+	script, _, found := strings.Cut(rest, "```")
+	require.True(t, found)
+	dir := t.TempDir()
+	run := func(text string) []byte {
+		cmd := exec.Command("sh", "-ec", text)
+		cmd.Dir = dir
+		out, err := cmd.Output()
+		require.NoError(t, err, "%s", text)
+		return out
+	}
+	run("umask 077; openssl genpkey -algorithm ed25519 -out approver.pem; openssl pkey -in approver.pem -pubout -out approver.pub")
+	envelope := run(script)
+	text, err := os.ReadFile(filepath.Join(dir, "approver.pub"))
+	require.NoError(t, err)
+	key, err := signing.ParsePublicKey(text)
+	require.NoError(t, err)
+	ends := time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC)
+	approval := export.Approval{Tenant: "globex", Approver: "ops", ExpiresAt: ends, Signature: string(envelope)}
+	trust := profiles.CrossTenant{Enabled: true, Approvers: []signing.Verifier{key}}
+	require.NoError(t, trust.Check(approval, "acme", export.Profile{Name: "nightly"}, ends.Add(-time.Second)))
+
+	ours, err := stella(t, "export", "approve", "--tenant", "globex", "--reader", "acme", "--profile", "nightly", "--approver", "ops",
+		"--expires", "2027-01-01", "--key", filepath.Join(dir, "approver.pem"), "--format", "json")
+	require.NoError(t, err)
+	var again client.SpecApproval
+	require.NoError(t, json.Unmarshal([]byte(ours), &again))
+	require.Equal(t, string(envelope), again.Signature, "Ed25519 signs the same text the same way")
 }

@@ -115,7 +115,7 @@ func listQuery(tenant string, f storage.RunFilter) (string, []any, error) {
 		}
 		where = append(where, "(requested_at, id) < ("+parameter(c.at)+", "+parameter(c.id)+")")
 	}
-	query := "select " + runColumns + " from export_runs where " + strings.Join(where, " and ") +
+	query := "select " + listedRunColumns + " from export_runs where " + strings.Join(where, " and ") +
 		" order by requested_at desc, id desc limit " + parameter(f.Limit+1)
 	return query, args, nil
 }

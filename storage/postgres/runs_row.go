@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -32,6 +33,9 @@ const runColumns = `tenant, project, id, profile_id, profile_revision, profile_n
 	shards, shards_done, records, records_done, bytes, bytes_done,
 	manifest_digest, payload_digest, rerun_hash, archive_digest, archive_bytes, signatures,
 	quota_active, quota_daily, quota_bytes, reach`
+
+// listedRunColumns are runColumns without what may be long and lists do not tell.
+var listedRunColumns = strings.TrimSuffix(runColumns, "reach") + "null::jsonb"
 
 // runRow is a row of export_runs as it is read.
 type runRow struct {
