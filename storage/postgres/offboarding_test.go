@@ -90,8 +90,32 @@ func TestTheRoleThatRemovesIsBound(t *testing.T) {
 		_, err := as("acme", sql)
 		require.ErrorContains(t, err, "23514", sql)
 	}
-	_, err = as("globex", "update tenants set state = 'offboarded', offboarded_at = now()")
-	require.ErrorContains(t, err, "23514")
+	for _, sql := range []string{"update tenants set state = 'offboarded', offboarded_at = now()", "update tenants set state = 'suspended'",
+		"update tenants set state = 'offboarding'", "update tenants set display_name = 'x'",
+		"insert into offboardings values ('globex', now(), '{}', '{}', now())"} {
+		_, err := as("globex", sql)
+		require.ErrorContains(t, err, "23514", sql)
+	}
+}
+
+// The record of a tenant that has gone is nobody's to change.
+func TestARecordStays(t *testing.T) {
+	w := newWorld(t)
+	w.leaving(t, "acme")
+	conn := connect(t, w.Offboard)
+	_, err := conn.Exec(t.Context(), "select set_config('app.current_tenant', 'acme', false)")
+	require.NoError(t, err)
+	for _, sql := range []string{"insert into offboardings values ('acme', now(), '{}', '{}', now())", "update offboardings set removed = '{\"a\":1}'",
+		"insert into offboarding_runs values ('acme', 'r', '{}')",
+		"update offboardings set ended_at = now(), record = 'signed'", "update tenants set state = 'offboarded', offboarded_at = now()"} {
+		_, err := conn.Exec(t.Context(), sql)
+		require.NoError(t, err, sql)
+	}
+	for _, sql := range []string{"update offboardings set record = 'other'", "update offboardings set removed = '{}', ended_at = null, record = null",
+		"insert into offboarding_runs values ('acme', 's', '{}')"} {
+		_, err := conn.Exec(t.Context(), sql)
+		require.ErrorContains(t, err, "23514", sql)
+	}
 }
 
 // The service asks for a removal, and cannot say that it was done.

@@ -8,14 +8,15 @@ alter table tenants add column offboarded_at timestamptz;
 alter table tenants add check ((offboarded_at is not null) = (state = 'offboarded'));
 
 -- There is one way out, and no way back. Only the role that removes says that
--- everything is gone.
+-- everything is gone, and it says nothing else: who leaves is the service's to say.
 -- +goose StatementBegin
 create function tenants_guard() returns trigger language plpgsql as $$
 begin
   if old.state = 'offboarded' and (new.state <> 'offboarded' or new.offboarded_at <> old.offboarded_at)
       or old.state = 'offboarding' and new.state not in ('offboarding', 'offboarded')
       or new.state = 'offboarding' and old.state not in ('suspended', 'offboarding')
-      or new.state = 'offboarded' and (old.state <> 'offboarding' or current_user <> 'exportcenter_offboard') then
+      or new.state = 'offboarded' and (old.state <> 'offboarding' or current_user <> 'exportcenter_offboard')
+      or current_user = 'exportcenter_offboard' and (old.state <> 'offboarding' or new.state <> 'offboarded') then
     raise exception 'a tenant is offboarded once, after it was suspended, and for good' using errcode = 'check_violation';
   end if;
   return new;
@@ -54,6 +55,20 @@ grant select on offboarding_runs to exportcenter_app;
 create function app_offboarding() returns boolean
   language sql stable
   return exists (select from tenants where tenant = app_current_tenant() and state = 'offboarding');
+
+-- What was there is noted of a tenant that is being offboarded, before its record is
+-- signed; a record that is there stays as it is.
+-- +goose StatementBegin
+create function offboardings_guard() returns trigger language plpgsql as $$
+begin
+  if tg_op = 'INSERT' and not app_offboarding() or exists (select from offboardings o where o.tenant = new.tenant and o.ended_at is not null) then
+    raise exception 'a tenant is offboarded once, and its record does not change' using errcode = 'check_violation';
+  end if;
+  return new;
+end $$;
+-- +goose StatementEnd
+create trigger offboardings_guard before insert or update on offboardings for each row execute function offboardings_guard();
+create trigger offboarding_runs_guard before insert or update on offboarding_runs for each row execute function offboardings_guard();
 
 -- A tenant that is being offboarded, or was, gets nothing new, whatever an old
 -- process still believes.
@@ -191,8 +206,9 @@ end $$;
 drop function grant_offboarding();
 drop trigger refuse_offboarded on audit_heads;
 drop function refuse_offboarded();
-drop function app_offboarding();
 drop table offboarding_runs, offboardings;
+drop function offboardings_guard();
+drop function app_offboarding();
 drop trigger tenants_guard on tenants;
 drop function tenants_guard();
 -- Whoever was offboarded stays out.
