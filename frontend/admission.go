@@ -24,7 +24,7 @@ type Rates struct {
 	// Streams of a tenant may be under way, and eight times as many in all.
 	Streams int
 	// InAll calls may be under way. When they are, a tenant that has more than its
-	// share is told to wait, and one that has less is let in.
+	// share is told to wait, and one that has less is let in, up to four times as many.
 	InAll int
 }
 
@@ -39,6 +39,9 @@ const (
 	defaultInAll   = 48
 	defaultStreams = 64
 	streamTenants  = 8
+	// crowded times InAll is more than can be answered in time, however many tenants
+	// they are of.
+	crowded = 4
 )
 
 // A tenant's refused calls are written down one by one as long as there are few of
@@ -170,6 +173,8 @@ func (a *admission) room(load *tenantLoad, lane lane) error {
 		return nil
 	case load.atOnce >= a.rates.AtOnce:
 		return busy(a.rates.AtOnce, time.Second, "this tenant has %d calls under way; wait until some have been answered", load.atOnce)
+	case a.atOnce >= crowded*a.rates.InAll:
+		return busy(a.rates.InAll, time.Second, "the service is busy with %d calls; try again", a.atOnce)
 	case a.atOnce >= a.rates.InAll && load.atOnce >= a.share(load):
 		return busy(a.share(load), time.Second, "the service is busy and this tenant has its share of %d calls under way; try again", load.atOnce)
 	}

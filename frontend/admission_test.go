@@ -2,6 +2,7 @@ package frontend_test
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net/http"
 	"strconv"
@@ -127,4 +128,18 @@ func TestAFullServiceIsShared(t *testing.T) {
 	require.Equal(t, 200, newCaller(t, w, "third").send("GET", runsPath, "").Status)
 	finish()
 	require.Equal(t, 200, newCaller(t, w, "quiet").send("GET", runsPath, "").Status)
+}
+
+// Many tenants with one call each are too many in the end.
+func TestAServiceIsFullAtLast(t *testing.T) {
+	w, start, finish := held(t, frontend.Rates{AtOnce: 10, InAll: 2})
+	for n := range 8 {
+		start(fmt.Sprintf("tenant-%d", n))
+	}
+	refused := newCaller(t, w, "late").send("GET", runsPath, "")
+	require.Equal(t, 429, refused.Status)
+	require.Equal(t, "2", refused.Header.Get("X-Stella-Quota-Limit"))
+	require.Contains(t, refused.problem(t).Message, "busy with 8 calls")
+	finish()
+	require.Equal(t, 200, newCaller(t, w, "late").send("GET", runsPath, "").Status)
 }

@@ -102,7 +102,8 @@ func TestSchemasAreInTheDocs(t *testing.T) {
 // form that is taken as it is.
 func FuzzCheck(f *testing.F) {
 	for _, seed := range []string{`{}`, `{"include":["vex","advisories"]}`, `{"compression":{"codec":"zstd"}}`, `{"redaction":{"policyId":"p","allow":{"vex":["*"]}}}`,
-		`{"approvals":[{"tenant":"globex","approver":"a","expiresAt":"2027-01-01T00:00:00+01:00","signature":"x"}]}`, `[]`, `{"include":null}`, `{"retention":{"mode":"days"}}`} {
+		`{"approvals":[{"tenant":"globex","approver":"a","expiresAt":"2027-01-01T00:00:00+01:00","signature":"x"}]}`, `[]`, `{"include":null}`, `{"retention":{"mode":"days"}}`,
+		`{"quotas":{"maxConcurrentRuns":2,"maxRunsPerDay":1e2,"maxBytes":9007199254740991}}`, `{"quotas":{"maxBytes":1.0}}`} {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, raw []byte) {

@@ -24,7 +24,7 @@ type usage struct {
 // lasts longer. A refused request leaves no trace: its transaction is rolled back.
 const useDay = `
 insert into export_usage as u (tenant, profile_id, day, runs)
-select $1, p, (clock_timestamp() at time zone 'UTC')::date, 1 from unnest(array['', $2::text]) p order by p collate "C"
+select $1, p, ` + today + `, 1 from unnest(array['', $2::text]) p order by p collate "C"
 on conflict (tenant, profile_id) do update set
   runs = case when excluded.day > u.day then 1 else u.runs + 1 end, day = greatest(u.day, excluded.day)
 returning profile_id = '', day, runs, bytes, (day + 1)::timestamp - (clock_timestamp() at time zone 'UTC')`
