@@ -75,8 +75,8 @@ type eventSource struct {
 	last   int64 // number of the last event
 	once   bool
 	pause  time.Duration
-	heard  time.Time // when the server last answered
-	met    bool      // it did
+	heard  time.Time // when a stream was last there
+	met    bool      // the server has answered, whatever it said
 }
 
 // patience is how long a server is borne that does not answer: one that never did as
@@ -113,11 +113,12 @@ func (s *eventSource) stream(ctx context.Context, yield func(RunEvent) bool) (do
 		params.Follow = &follow
 	}
 	resp, err := s.client.api.StreamEvents(ctx, s.id, params)
+	s.met = s.met || err == nil // also one that has no room for another stream now
 	if resp, err = expect(resp, err, http.StatusOK, http.StatusNoContent); err != nil {
 		return false, err
 	}
 	defer resp.Body.Close()
-	s.heard, s.met = clock.System(), true
+	s.heard = clock.System()
 	if resp.StatusCode == http.StatusNoContent {
 		return true, nil
 	}

@@ -117,7 +117,10 @@ func (c *connection) open() (*client.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	opened, err := client.New(c.address(), token, options...)
+	if named := c.namedServer(); token.of != "" && named != token.of {
+		return nil, inputErrorf("the profile's token is for %s, not for %s; give another --context, or unset STELLA_SERVER", token.of, named)
+	}
+	opened, err := client.New(c.address(), token.text, options...)
 	if err != nil {
 		return nil, &exitError{err, exitInput}
 	}
@@ -158,19 +161,25 @@ func (c *connection) openLogin(saved *savedContext, options []client.Option) (*c
 // maxTokenFile is far more than a token or a secret has.
 const maxTokenFile = 64 << 10
 
+// namedToken is a token and the server that it was saved for: another one would learn
+// it. One that comes by flag or environment is for whichever server is named ("").
+type namedToken struct{ text, of string }
+
 // token gives the token that was named: by a flag, by a context that a flag chose, by
 // the environment, by the profile.
-func (c *connection) token(s settings) (string, error) {
+func (c *connection) token(s settings) (namedToken, error) {
 	if c.tokenFile != "" {
-		return readSecretFile(c.tokenFile, false, c.command.ErrOrStderr())
+		text, err := readSecretFile(c.tokenFile, false, c.command.ErrOrStderr())
+		return namedToken{text: text}, err
 	}
 	if token := strings.TrimSpace(os.Getenv("STELLA_TOKEN")); token != "" && (c.context == "" || s.TokenFile == "") {
-		return token, nil
+		return namedToken{text: token}, nil
 	}
 	if s.TokenFile != "" {
-		return readSecretFile(s.TokenFile, true, c.command.ErrOrStderr())
+		text, err := readSecretFile(s.TokenFile, true, c.command.ErrOrStderr())
+		return namedToken{text, strings.TrimSuffix(s.Server, "/")}, err
 	}
-	return "", &exitError{fmt.Errorf("no token: log in (stella login), set STELLA_TOKEN or give --token-file FILE"), exitAuth}
+	return namedToken{}, &exitError{fmt.Errorf("no token: log in (stella login), set STELLA_TOKEN or give --token-file FILE"), exitAuth}
 }
 
 // readSecretFile reads a token or a secret, without line ends. ours: the place is of

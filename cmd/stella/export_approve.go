@@ -42,6 +42,9 @@ func exportApproveCommand() *cobra.Command {
 				return inputErrorf("--%s is missing", name)
 			}
 		}
+		if command.Flags().Changed("project") && a.Project == "" {
+			return inputErrorf("--project is empty; leave it out to approve that every project is read, also later ones")
+		}
 		signer, err := approverKey(key, passwordFile)
 		if err != nil {
 			return err

@@ -85,6 +85,10 @@ func TestPrecedence(t *testing.T) {
 	require.Equal(t, "of-the-profile", a.tenant)
 
 	t.Setenv("STELLA_SERVER", b.URL)
+	_, err := stella(t, "export", "list")
+	require.Equal(t, exitInput, exitCode(err))
+	require.ErrorContains(t, err, "the profile's token is for "+a.URL)
+	require.Zero(t, b.calls, "another server learns the profile's token")
 	t.Setenv("STELLA_TENANT", "of-the-environment")
 	t.Setenv("STELLA_TOKEN", "of-the-environment")
 	ask(b)
