@@ -21,7 +21,7 @@ func (n Neighbours) Look(ctx context.Context, name string) (storage.Outlook, err
 	}
 	n.Ledger.mu.Lock()
 	defer n.Ledger.mu.Unlock()
-	found := storage.Outlook{Now: n.Now(), Active: tenant.State == export.TenantActive, Head: int64(len(n.Ledger.records[name]))}
+	found := storage.Outlook{Now: n.Now().UTC(), Active: tenant.State == export.TenantActive, Head: int64(len(n.Ledger.records[name]))}
 	for _, r := range n.Ledger.records[name] {
 		if project := ledger.ProjectName(r.Project); !slices.Contains(found.Projects, project) {
 			found.Projects = append(found.Projects, project)
