@@ -153,6 +153,7 @@ func TestLogin(t *testing.T) {
 	}
 	t.Run("an administrator suspends the tenant", func(t *testing.T) { v.isSuspended(t) })
 	t.Run("quotas of the tenant and of a profile", h.hasQuotas)
+	t.Run("and has it removed", func(t *testing.T) { v.leaves(t) })
 }
 
 // isSuspended lets an administrator of the installation keep the visitor out.

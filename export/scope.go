@@ -75,6 +75,12 @@ func (r Role) Scopes() []string {
 // ScopeTenantOffboard alone, so it opens no tenant's data.
 const Installation = "_"
 
+// OfInstallation reports whether a scope counts in tokens of the installation, and
+// in no other.
+func OfInstallation(scope string) bool {
+	return scope == ScopeTenantManage || scope == ScopeTenantOffboard
+}
+
 // EffectiveScopes gives what a token of tenant may do: its own scopes and those of
 // its roles, sorted, each once. Managing tenants is for the installation, and
 // everything else for tenants.
@@ -84,7 +90,7 @@ func EffectiveScopes(tenant string, scopes []string, roles []Role) []string {
 		held = append(held, role.Scopes()...)
 	}
 	held = slices.DeleteFunc(held, func(scope string) bool {
-		return (scope == ScopeTenantManage || scope == ScopeTenantOffboard) != (tenant == Installation)
+		return OfInstallation(scope) != (tenant == Installation)
 	})
 	slices.SortFunc(held, strings.Compare)
 	return slices.Compact(held)

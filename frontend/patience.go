@@ -31,15 +31,17 @@ var patienceOf = map[string]time.Duration{
 	"VerifyRun":       0, // verifyPatience
 	"ImportDocuments": 0,
 	"ExportAudit":     0,
+	"GetOffboarding":  0,
 	"DownloadRunV1":   0,
 	"StreamEventsV1":  0,
 	"CreateRun":       0,             // a dry run counts for pricePatience
 	"GetRunPlan":      pricePatience, // what was left out is counted over the whole ledger
-	"GetManifest":     readPatience,
-	"GetProvenance":   readPatience,
-	"ListDocuments":   readPatience,
-	"GetDocument":     readPatience,
-	"LedgerStats":     readPatience,
+
+	"GetManifest":   readPatience,
+	"GetProvenance": readPatience,
+	"ListDocuments": readPatience,
+	"GetDocument":   readPatience,
+	"LedgerStats":   readPatience,
 }
 
 // bounded ends the work on a request in time. The answer is written outside of

@@ -10,6 +10,10 @@ import (
 	"github.com/stella-ops/exportcenter/storage"
 )
 
+// signedWithin is how long an entry may wait for its checkpoint besides the patience:
+// they are signed every few seconds, also in an installation at rest.
+const signedWithin = time.Minute
+
 // chain: an audit record counts from 1 without a gap, its head is its end, and what
 // was signed is what is there. Signatures are for verifiers: fsck trusts nobody's key.
 func (l *look) chain(ctx context.Context, chain string) error {
@@ -25,7 +29,7 @@ func (l *look) chain(ctx context.Context, chain string) error {
 			return err
 		}
 	}
-	if !c.Unsigned.IsZero() && l.longAgo(c.Unsigned) {
+	if !c.Unsigned.IsZero() && l.longAgo(c.Unsigned.Add(signedWithin)) {
 		err := l.tell(auditUnsigned, of, "entries from %d on have no checkpoint since %s", c.Signed+1, c.Unsigned.Format(time.RFC3339))
 		if err != nil {
 			return err

@@ -148,7 +148,10 @@ func (t *Tenants) OffboardingRecord(_ context.Context, name string) ([]byte, err
 }
 
 // OffboardedRuns implements storage.OffboardingRecords.
-func (t *Tenants) OffboardedRuns(_ context.Context, name, after string, limit int) (page [][]byte, last string, err error) {
+func (t *Tenants) OffboardedRuns(ctx context.Context, name, after string, limit int) (page [][]byte, last string, err error) {
+	if err := ctx.Err(); err != nil {
+		return nil, "", err
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, line := range t.runs[name] {

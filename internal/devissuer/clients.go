@@ -48,8 +48,9 @@ func (c Client) validate() error {
 		if !slices.Contains(export.Scopes, scope) {
 			return fmt.Errorf("client %s: %.80q is not a scope; there are %v", c.ID, scope, export.Scopes)
 		}
-		if (scope == export.ScopeTenantManage) != (c.Tenant == export.Installation) {
-			return fmt.Errorf("client %s: %s is for the tenant %q alone, and that for nothing else", c.ID, export.ScopeTenantManage, export.Installation)
+		if export.OfInstallation(scope) != (c.Tenant == export.Installation) {
+			return fmt.Errorf("client %s: %s and %s are for the tenant %q alone, and that for nothing else",
+				c.ID, export.ScopeTenantManage, export.ScopeTenantOffboard, export.Installation)
 		}
 	}
 	for _, role := range c.Roles {

@@ -195,13 +195,14 @@ func TestTheRegister(t *testing.T) {
 		"scope":                {ID: "x", Tenant: "acme", Scopes: []string{"export:all"}},
 		"role":                 {ID: "x", Tenant: "acme", Roles: []export.Role{"Admin"}},
 		"tenant that manages":  {ID: "x", Tenant: "acme", Scopes: []string{"tenant:manage"}},
+		"tenant that removes":  {ID: "x", Tenant: "acme", Scopes: []string{"tenant:offboard"}},
 		"manager that exports": {ID: "x", Tenant: "_", Scopes: []string{"tenant:manage", "export:read"}},
 		"manager with a role":  {ID: "x", Tenant: "_", Scopes: []string{"tenant:manage"}, Roles: []export.Role{"Export.Viewer"}},
 	} {
 		_, err := devissuer.Add(path, bad)
 		require.Error(t, err, name)
 	}
-	_, err = devissuer.Add(path, devissuer.Client{ID: "root", Tenant: "_", Scopes: []string{"tenant:manage"}})
+	_, err = devissuer.Add(path, devissuer.Client{ID: "root", Tenant: "_", Scopes: []string{"tenant:manage", "tenant:offboard"}})
 	require.NoError(t, err)
 	require.Error(t, devissuer.Remove(path, "nobody"))
 	require.NoError(t, devissuer.Remove(path, "ci"))

@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
+	"github.com/stella-ops/exportcenter/audit"
 	"github.com/stella-ops/exportcenter/bundle"
 	"github.com/stella-ops/exportcenter/export"
 	"github.com/stella-ops/exportcenter/offboarding"
@@ -90,6 +91,16 @@ func TestTheRoleThatRemovesIsBound(t *testing.T) {
 		_, err := as("acme", sql)
 		require.ErrorContains(t, err, "23514", sql)
 	}
+	for tenant, deletes := range map[string]bool{"acme": true, "globex": false} {
+		require.NoError(t, postgres.NewAudit(w.DB).Append(t.Context(), "hooli", []audit.Entry{{At: at(1), Event: audit.CallRefused}}))
+		_, err := as(tenant, "delete from audit_checkpoints")
+		require.Equal(t, deletes, err == nil, "%v", err)
+		_, err = as(tenant, "delete from audit_entries")
+		require.Equal(t, deletes, err == nil, "%v", err)
+	}
+	require.Error(t, postgres.NewAudit(w.DB).Append(t.Context(), "acme", []audit.Entry{{At: at(1), Event: audit.CallRefused}}), "its record is closed")
+	_, err = connect(t, w.Owner).Exec(t.Context(), "select set_config('app.current_tenant', 'acme', false); delete from audit_entries")
+	require.ErrorContains(t, err, "23514", "nobody else deletes of it")
 	for _, sql := range []string{"update tenants set state = 'offboarded', offboarded_at = now()", "update tenants set state = 'suspended'",
 		"update tenants set state = 'offboarding'", "update tenants set display_name = 'x'",
 		"insert into offboardings values ('globex', now(), '{}', '{}', now())"} {
