@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/spf13/cobra"
 	"github.com/stretchr/testify/require"
 
 	"github.com/stella-ops/exportcenter/export"
@@ -90,20 +91,22 @@ func TestNamesOfDownloads(t *testing.T) {
 	t.Setenv("STELLA_SERVER", server.URL)
 	t.Setenv("STELLA_TOKEN", "token")
 	t.Chdir(t.TempDir())
+	var takeRuns []*cobra.Command
+	for _, command := range everyCommand(rootCommand()) {
+		if strings.HasSuffix(command.Use, " RUN") {
+			takeRuns = append(takeRuns, command)
+		}
+	}
+	require.Len(t, takeRuns, 7)
 	for _, name := range testkit.Names() {
 		for _, id := range []string{name, aRun + name, name + aRun, name + "/" + aRun, aRun + "/" + name} {
-			if id == aRun {
-				continue
-			}
-			commands := []string{"download"}
-			if id == name {
-				commands = []string{"download", "status", "cancel", "events", "verify", "plan", "attestation"}
-			}
-			for _, command := range commands {
-				_, err := stella(t, "export", command, "--", id)
-				require.Equal(t, exitInput, exitCode(err), "%s %.80q", command, id)
+			for _, command := range takeRuns {
+				err := command.Args(command, []string{id})
+				require.Equal(t, id != aRun, exitCode(err) == exitInput, "%s %.80q", command.Name(), id)
 			}
 		}
+		_, err := stella(t, "export", "download", "--", name)
+		require.Equal(t, exitInput, exitCode(err), "%.80q", name)
 	}
 	require.Zero(t, server.calls, "nothing of it becomes part of a path")
 	_, err := stella(t, "export", "download", aRun)
