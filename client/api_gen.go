@@ -229,6 +229,7 @@ const (
 	ListAuditEntriesParamsEventCallBegun   ListAuditEntriesParamsEvent = "call.begun"
 	ListAuditEntriesParamsEventCallEnded   ListAuditEntriesParamsEvent = "call.ended"
 	ListAuditEntriesParamsEventCallRefused ListAuditEntriesParamsEvent = "call.refused"
+	ListAuditEntriesParamsEventTenantRead  ListAuditEntriesParamsEvent = "tenant.read"
 )
 
 // Valid indicates whether the value is a known member of the ListAuditEntriesParamsEvent enum.
@@ -239,6 +240,8 @@ func (e ListAuditEntriesParamsEvent) Valid() bool {
 	case ListAuditEntriesParamsEventCallEnded:
 		return true
 	case ListAuditEntriesParamsEventCallRefused:
+		return true
+	case ListAuditEntriesParamsEventTenantRead:
 		return true
 	default:
 		return false
@@ -11007,6 +11010,8 @@ type SetTenantQuotasResponse struct {
 	ApplicationProblemJSON403 *Forbidden
 	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
 	ApplicationProblemJSON404 *NotFound
+	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationProblemJSON409 *Conflict
 	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
 	ApplicationProblemJSON413 *TooLarge
 	// ApplicationProblemJSON415 the response for an HTTP 415 `application/problem+json` response
@@ -11046,6 +11051,11 @@ func (r SetTenantQuotasResponse) GetApplicationProblemJSON403() *Forbidden {
 // GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
 func (r SetTenantQuotasResponse) GetApplicationProblemJSON404() *NotFound {
 	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r SetTenantQuotasResponse) GetApplicationProblemJSON409() *Conflict {
+	return r.ApplicationProblemJSON409
 }
 
 // GetApplicationProblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
@@ -17629,6 +17639,13 @@ func ParseSetTenantQuotasResponse(rsp *http.Response) (*SetTenantQuotasResponse,
 			return nil, err
 		}
 		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest Conflict
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON409 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
 		var dest TooLarge

@@ -228,6 +228,7 @@ const (
 	ListAuditEntriesParamsEventCallBegun   ListAuditEntriesParamsEvent = "call.begun"
 	ListAuditEntriesParamsEventCallEnded   ListAuditEntriesParamsEvent = "call.ended"
 	ListAuditEntriesParamsEventCallRefused ListAuditEntriesParamsEvent = "call.refused"
+	ListAuditEntriesParamsEventTenantRead  ListAuditEntriesParamsEvent = "tenant.read"
 )
 
 // Valid indicates whether the value is a known member of the ListAuditEntriesParamsEvent enum.
@@ -238,6 +239,8 @@ func (e ListAuditEntriesParamsEvent) Valid() bool {
 	case ListAuditEntriesParamsEventCallEnded:
 		return true
 	case ListAuditEntriesParamsEventCallRefused:
+		return true
+	case ListAuditEntriesParamsEventTenantRead:
 		return true
 	default:
 		return false
@@ -9590,6 +9593,22 @@ func (response SetTenantQuotas404ApplicationProblemPlusJSONResponse) VisitSetTen
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SetTenantQuotas409ApplicationProblemPlusJSONResponse struct {
+	ConflictApplicationProblemPlusJSONResponse
+}
+
+func (response SetTenantQuotas409ApplicationProblemPlusJSONResponse) VisitSetTenantQuotasResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
 	_, err := buf.WriteTo(w)
 	return err
 }

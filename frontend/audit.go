@@ -89,7 +89,7 @@ func auditFilter(p ListAuditEntriesParams) (storage.AuditFilter, error) {
 	}
 	if p.Event != nil {
 		if filter.Event = audit.Event(*p.Event); !filter.Event.Valid() {
-			return filter, fieldError(export.CodeValidation, "event", "must be %s, %s or %s", audit.CallBegun, audit.CallEnded, audit.CallRefused)
+			return filter, fieldError(export.CodeValidation, "event", "must be %s, %s, %s or %s", audit.CallBegun, audit.CallEnded, audit.CallRefused, audit.TenantRead)
 		}
 	}
 	for _, bound := range []struct {

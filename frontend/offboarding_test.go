@@ -71,6 +71,9 @@ func TestATenantIsAskedToLeave(t *testing.T) {
 	require.Equal(t, 409, c.send("POST", "/api/tenants/acme/resume", "").Status)
 	require.Equal(t, 409, c.send("POST", "/api/tenants", `{"tenant":"acme"}`).Status)
 	require.Contains(t, c.send("GET", "/api/tenants", "").Body, `"offboarded"`)
+	a = c.send("PUT", "/api/tenants/acme/quotas", `{"runsPerDay":1}`)
+	require.Equal(t, 409, a.Status)
+	require.Contains(t, a.problem(t).Message, "that is for good")
 
 	manager := &caller{t: t, world: w, client: w.Client(t), token: w.Issuer.Token(t, export.Installation, "tenant:manage")}
 	require.Equal(t, 403, manager.send("POST", "/api/tenants/acme/offboard", leave).Status, "it is a scope of its own")

@@ -121,9 +121,6 @@ func (h handlers) changeTenant(ctx context.Context, name string, state export.Te
 		return TenantInfo{}, errTenantNotFound()
 	}
 	t, err := h.cfg.Tenants.ChangeTenant(ctx, name, state, change)
-	if errors.Is(err, storage.ErrConflict) {
-		return TenantInfo{}, export.Errorf(export.CodeStateConflict, "the tenant is offboarded, or is to be: that is for good")
-	}
 	if err != nil {
 		return TenantInfo{}, tenantError(err)
 	}
@@ -136,6 +133,9 @@ func (s *Server) now() time.Time { return s.clock().UTC().Truncate(time.Second) 
 func tenantError(err error) error {
 	if errors.Is(err, storage.ErrNotFound) {
 		return errTenantNotFound()
+	}
+	if errors.Is(err, storage.ErrConflict) {
+		return export.Errorf(export.CodeStateConflict, "the tenant is offboarded, or is to be: that is for good")
 	}
 	return err
 }

@@ -22,7 +22,7 @@ type Tenants interface {
 	// is offboarded, or is to be, is ErrConflict.
 	ChangeTenant(ctx context.Context, name string, state export.TenantState, change export.TenantChange) (export.Tenant, error)
 	// SetQuotas says what a tenant may use. It gives the tenant as it is then, and
-	// ErrNotFound.
+	// ErrNotFound; ErrConflict for one that is offboarded, or is to be.
 	SetQuotas(ctx context.Context, name string, q export.TenantQuotas) (export.Tenant, error)
 	// OffboardTenant asks for a tenant to be removed. One that may not be (not suspended,
 	// not for as long as after, runs at work) is an *export.Error with a code. Asking

@@ -69,7 +69,7 @@ func auditListCommand(c *connection) *cobra.Command {
 	flags.StringVar(&to, "to", "", "only before this day or time")
 	flags.StringVar(&subject, "subject", "", "only what this subject did")
 	flags.StringVar(&operation, "operation", "", "only this operation, such as CreateRun")
-	flags.StringVar(&event, "event", "", "only call.begun, call.ended or call.refused")
+	flags.StringVar(&event, "event", "", "only call.begun, call.ended, call.refused or tenant.read")
 	flags.Int64Var(&after, "after", 0, "continue behind this entry")
 	flags.IntVar(&limit, "limit", 50, "at most this many")
 	f = addFormat(command)

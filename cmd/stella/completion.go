@@ -66,7 +66,7 @@ func (c *connection) addCompletion(group *cobra.Command) {
 		if local := command.LocalNonPersistentFlags().Lookup("profile"); local != nil {
 			_ = command.RegisterFlagCompletionFunc("profile", c.asked(profileNames))
 		}
-		for flag, words := range map[string][]string{"status": runStates(), "archived": {"exclude", "include", "only"}, "event": {"call.begun", "call.ended", "call.refused"}} {
+		for flag, words := range map[string][]string{"status": runStates(), "archived": {"exclude", "include", "only"}, "event": {"call.begun", "call.ended", "call.refused", "tenant.read"}} {
 			if command.Flags().Lookup(flag) != nil {
 				_ = command.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp))
 			}

@@ -64,6 +64,9 @@ func (t *Tenants) SetQuotas(_ context.Context, name string, q export.TenantQuota
 	if !there {
 		return tenant, storage.ErrNotFound
 	}
+	if tenant.State.Leaves() {
+		return tenant, storage.ErrConflict
+	}
 	tenant.Quotas = q
 	t.tenants[name] = tenant
 	return tenant, nil

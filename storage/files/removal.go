@@ -73,8 +73,9 @@ func (r *Removal) RemoveStaged(ctx context.Context, tenant string, now time.Time
 	return removed, err
 }
 
-// RemoveDirectories removes a tenant's directories, which must be empty. What the
-// store did not make is not removed, and named.
+// RemoveDirectories removes a tenant's directories, which must be empty, and forces
+// it to disk: what was in them does not come back after a power cut. What the store
+// did not make is not removed, and named.
 func (r *Removal) RemoveDirectories(ctx context.Context, tenant string) error {
 	if err := begin(ctx, tenant); err != nil {
 		return err
@@ -89,7 +90,13 @@ func (r *Removal) RemoveDirectories(ctx context.Context, tenant string) error {
 			err = r.removeDirectory(dir)
 		}
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	if err := r.repair.store.syncDir("."); err != nil {
+		return fmt.Errorf("force the removal to disk: %w", err)
+	}
+	return nil
 }
 
 func (r *Removal) removeDirectory(at string) error {

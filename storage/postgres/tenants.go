@@ -81,6 +81,9 @@ func (t *Tenants) ChangeTenant(ctx context.Context, name string, state export.Te
 // SetQuotas implements storage.Tenants.
 func (t *Tenants) SetQuotas(ctx context.Context, name string, q export.TenantQuotas) (export.Tenant, error) {
 	return t.change(ctx, name, func(tx pgx.Tx, tenant *export.Tenant) error {
+		if tenant.State.Leaves() {
+			return fmt.Errorf("it is %s: %w", tenant.State, storage.ErrConflict)
+		}
 		tenant.Quotas = q
 		_, err := tx.Exec(ctx, "update tenants set max_runs_per_day = $2, max_bytes = $3 where tenant = $1", name, q.RunsPerDay, q.Bytes)
 		return err

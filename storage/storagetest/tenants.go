@@ -97,6 +97,8 @@ func offboard(t *testing.T, tenants storage.Tenants, at time.Time) {
 		_, err = tenants.ChangeTenant(ctx, "acme", state, export.TenantChange{At: at.Add(12 * time.Hour), By: "root"})
 		require.ErrorIs(t, err, storage.ErrConflict)
 	}
+	_, err = tenants.SetQuotas(ctx, "acme", export.TenantQuotas{})
+	require.ErrorIs(t, err, storage.ErrConflict)
 	require.ErrorIs(t, tenants.CreateTenant(ctx, export.Tenant{Name: "acme", State: export.TenantActive}), storage.ErrConflict)
 	closed, err := tenants.ClosedTenants(ctx)
 	require.NoError(t, err)
