@@ -46,9 +46,14 @@ func (p *auditPen) write(ctx context.Context, e audit.Entry) error {
 	if err != nil {
 		return err
 	}
+	return page.wait(ctx)
+}
+
+// wait returns when the page is in the record.
+func (p *auditPage) wait(ctx context.Context) error {
 	select {
-	case <-page.done:
-		return page.err
+	case <-p.done:
+		return p.err
 	case <-ctx.Done():
 		return fmt.Errorf("write the audit record: %w", ctx.Err())
 	}

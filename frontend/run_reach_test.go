@@ -216,6 +216,29 @@ func TestAnApprovedReadingIsRecordedForBoth(t *testing.T) {
 	require.NotContains(t, listed.Body, "our own words")
 }
 
+// A request that is refused behind that, for want of room or for its key, is taken back
+// in both records.
+func TestAReadingThatDoesNotComeIsTakenBack(t *testing.T) {
+	signer := approverOf(t, "a")
+	w := trustingWorld(t, signer)
+	w.Runs.Limits = storage.Limits{Active: 1, Pending: 1}
+	c := newCaller(t, w, "acme")
+	c.nightly("nightly", withApprovals(t, approve(t, signer, bundle.Approval{Reader: "acme", Profile: "nightly", Tenant: "globex", ExpiresAt: untilNewYear})))
+	const asked = `{"profileId":"nightly","selectors":{"tenants":["acme","globex"]}}`
+	for range 2 {
+		require.Equal(t, 202, c.send("POST", runsPath, asked).Status)
+	}
+	require.Equal(t, 429, c.send("POST", runsPath, asked).Status)
+	for _, chain := range []string{"acme", "globex"} {
+		entries := tenantReads(t, w, chain)
+		require.Len(t, entries, 4)
+		last := entries[3]
+		require.Equal(t, entries[2].Reading, last.Reading)
+		require.Equal(t, "429 ERR_EXPORT_007", fmt.Sprint(last.Status, " ", last.Code))
+		require.Zero(t, entries[2].Status)
+	}
+}
+
 // An approval that names a project lets that one be read; a run of one's own needs none.
 func TestAnApprovalOfOneProjectCoversThatOne(t *testing.T) {
 	signer := approverOf(t, "a")

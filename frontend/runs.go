@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"time"
 
+	"github.com/stella-ops/exportcenter/audit"
 	"github.com/stella-ops/exportcenter/export"
 	"github.com/stella-ops/exportcenter/storage"
 )
@@ -30,7 +32,10 @@ func (h handlers) CreateRun(ctx context.Context, req CreateRunRequestObject) (Cr
 			return nil, err
 		}
 		tag, err := h.price(ctx, run)
-		return CreateRun200JSONResponse(tag), err
+		if err != nil {
+			return nil, h.takeBackReading(ctx, run, true, err)
+		}
+		return CreateRun200JSONResponse(tag), nil
 	}
 	stored, err := h.recordRun(ctx, run, idem)
 	if err != nil {
@@ -60,10 +65,13 @@ func (s *Server) recordRun(ctx context.Context, run export.Run, idem storage.Ide
 	}
 	stored, _, err := s.cfg.Runs.CreateRun(ctx, run, idem)
 	if errors.Is(err, storage.ErrConflict) {
-		return stored, errKeyReused()
+		return stored, s.takeBackReading(ctx, run, false, errKeyReused())
 	}
 	if err != nil {
-		return stored, fmt.Errorf("record run: %w", err)
+		return stored, s.takeBackReading(ctx, run, false, fmt.Errorf("record run: %w", err))
+	}
+	if stored.ID != run.ID { // another request with this key was faster
+		return stored, s.tellReading(ctx, run, false, audit.Entry{Status: http.StatusConflict, Code: string(export.CodeIdempotency)})
 	}
 	return stored, nil
 }
