@@ -75,7 +75,7 @@ var house = map[string]room{
 	"internal/durable":        {plumbing, "small files, whole or not at all"},
 	"internal/devtoken":       {plumbing, "development tokens for one machine"},
 	"internal/testkit":        {testRoom, "foreign programs and servers for tests"},
-	"internal/fault":          {testRoom, "a name for every side effect of a run, and what may become of it"},
+	"internal/fault":          {testRoom, "a name for every side effect, and what may become of it"},
 	"internal/oracle":         {testRoom, "judges a run after whatever was done to it"},
 	"faults":                  {testRoom, "every fault point in every mode, beside an undisturbed twin"},
 	"storage/storagetest":     {testRoom, "the suite that defines what a store is"},

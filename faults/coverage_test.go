@@ -61,6 +61,9 @@ func (c *coverage) table() string {
 	}
 	out.WriteByte('\n')
 	for _, p := range fault.Points() {
+		if slices.Contains(fault.FrontPoints(), p) {
+			continue // they have a table of their own
+		}
 		fmt.Fprintf(&out, "%-34s", p)
 		for _, of := range scenarios() {
 			fmt.Fprintf(&out, "%11d", c.hits[of.name][p])
@@ -106,7 +109,7 @@ func (c *coverage) gaps() (gaps []string) {
 		}
 	}
 	for _, p := range fault.Points() {
-		if unreached[p] == "" && !stated[p] {
+		if unreached[p] == "" && !stated[p] && !slices.Contains(fault.FrontPoints(), p) { // TestFrontFaultPoints has those
 			gaps = append(gaps, fmt.Sprintf("%s is a point of no scenario, and unreached does not say why", p))
 		}
 		for _, of := range scenarios() {

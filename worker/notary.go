@@ -18,6 +18,9 @@ const (
 	notaryEvery = 5 * time.Second
 	// notaryPage bounds one list of chains.
 	notaryPage = 100
+	// notaryPatience bounds a list of chains, and one chain's checkpoint: one that
+	// stands still does not keep the others from theirs.
+	notaryPatience = 5 * time.Second
 )
 
 // Notary signs how far the audit records have come. Several may work beside each
@@ -50,7 +53,7 @@ func (n *Notary) Run(ctx context.Context) {
 func (n *Notary) SignAll(ctx context.Context) (failed error) {
 	after := ""
 	for {
-		tenants, err := n.Chains.Unsigned(ctx, after, notaryPage)
+		tenants, err := n.unsigned(ctx, after)
 		if err != nil {
 			return errors.Join(failed, err)
 		}
@@ -66,7 +69,15 @@ func (n *Notary) SignAll(ctx context.Context) (failed error) {
 	}
 }
 
+func (n *Notary) unsigned(ctx context.Context, after string) ([]string, error) {
+	ctx, cancel := context.WithTimeout(ctx, notaryPatience)
+	defer cancel()
+	return n.Chains.Unsigned(ctx, after, notaryPage)
+}
+
 func (n *Notary) sign(ctx context.Context, tenant string) error {
+	ctx, cancel := context.WithTimeout(ctx, notaryPatience)
+	defer cancel()
 	end, err := n.Chains.End(ctx, tenant)
 	if err != nil {
 		return err

@@ -1,10 +1,12 @@
-// Package fault gives every side effect of a run a name and lets a test say
-// what becomes of it: one fault, at the n-th time one point is reached
+// Package fault gives every side effect of a run, and of the API, a name and lets a
+// test say what becomes of it: one fault, at the n-th time one point is reached
 // (ARCHITECTURE D12).
 //
 // The decorators stand around the interfaces through which alone a run has
 // effects: storage.Execution, Runs, Dispatch and Objects, ledger.Store,
-// signing.Signer, and the three calls of Temporal's client that worker makes.
+// signing.Signer, and the three calls of Temporal's client that worker makes. And
+// around those through which the API and the notary have others: storage.Proofs,
+// Audit, Notary, Notices, Profiles, OrchestratorExports and Tenants.
 // Each writes out every method and embeds nothing: a method that is added does
 // not compile until somebody has decided whether it is an effect, and then which
 // point it is, or a read. The outbox has no publisher yet; its rows are written

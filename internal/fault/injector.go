@@ -47,6 +47,7 @@ type Injector struct {
 	rest    *sync.Cond // of mu, when busy is 0
 	hits    map[Point]int
 	struck  bool
+	endless bool             // the fault's caller had set itself no bound
 	unowned bool             // the late effect came before anybody else had the work
 	owner   map[string]int32 // the newest attempt that has done something, by activity
 	again   map[Point]int    // effects that were done outside activities
@@ -101,6 +102,14 @@ func (i *Injector) Unowned() bool {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	return i.unowned
+}
+
+// Endless reports whether the fault kept a caller waiting that had set itself no
+// bound: without ours it would wait as long as what it calls.
+func (i *Injector) Endless() bool {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.endless
 }
 
 // Dead is closed when the process is gone.
@@ -224,6 +233,9 @@ func (i *Injector) untilOver(ctx context.Context) error {
 	var atMost <-chan time.Time
 	if _, bounded := ctx.Deadline(); !bounded {
 		atMost = time.After(hangAtMost)
+		i.mu.Lock()
+		i.endless = true
+		i.mu.Unlock()
 	}
 	select {
 	case <-ctx.Done():

@@ -44,18 +44,37 @@ const (
 	StartWorkflow   Point = "temporal.ExecuteWorkflow"
 	SignalCancel    Point = "temporal.SignalWorkflow"
 	SignalWithStart Point = "temporal.SignalWithStartWorkflow"
+
+	UseProof       Point = "proofs.Use"
+	Append         Point = "audit.Append"
+	KeepCheckpoint Point = "notary.KeepCheckpoint"
+	GiveNotice     Point = "notices.Notice"
+	CreateProfile  Point = "profiles.CreateProfile"
+	ChangeProfile  Point = "profiles.ChangeProfile"
+	RecordExport   Point = "exports.Record"
+	CreateTenant   Point = "tenants.CreateTenant"
+	ChangeTenant   Point = "tenants.ChangeTenant"
+	SetQuotas      Point = "tenants.SetQuotas"
+	OffboardTenant Point = "tenants.OffboardTenant"
 )
 
-// Points lists every point, in the order of a run.
-func Points() []Point {
+// FrontPoints are what the API and the notary write besides runs and evidence.
+func FrontPoints() []Point {
 	return []Point{
+		UseProof, Append, KeepCheckpoint, GiveNotice, CreateProfile, ChangeProfile, RecordExport,
+		CreateTenant, ChangeTenant, SetQuotas, OffboardTenant,
+	}
+}
+
+// Points lists every point: those of the front, and the others in the order of a run.
+func Points() []Point {
+	return append(FrontPoints(),
 		Import, CreateRun, RequestCancel, ClaimTurn, StartWorkflow, SignalCancel, SignalWithStart,
 		Begin, BeginPart, Start,
 		SavePlaces, SavePlan, AddEvent, PinAll, SaveShards, ForgetPacked,
 		Stage, Write, Pin, Publish, Discard,
 		SaveFiles, SaveManifest, Sign, KeepSignature, SaveSigned, SaveDistribution,
-		Finish, DropBlobs, EraseBlobs, EraseUnrecorded, Delete,
-	}
+		Finish, DropBlobs, EraseBlobs, EraseUnrecorded, Delete)
 }
 
 // Modes gives the modes that make sense at p. A file that was written, staged
