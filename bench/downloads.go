@@ -29,16 +29,16 @@ func (b *bench) downloads(ctx context.Context) error {
 }
 
 // downloadsOf measures them of a run whose bundle is in archive, for a tenant's token.
-func (b *bench) downloadsOf(ctx context.Context, name, run, archive, token string) error {
+func (b *bench) downloadsOf(ctx context.Context, name, run, archive, token string) (err error) {
 	info, err := os.Stat(archive)
 	if err != nil {
 		return err
 	}
-	floor, err := serve(http.FileServer(http.Dir(filepath.Dir(archive))))
+	floor, err := b.apart(ctx, bareFiles, filepath.Dir(archive))
 	if err != nil {
 		return err
 	}
-	defer floor.stop()
+	defer func() { err = errors.Join(err, floor.stop()) }()
 	ours, err := client.NewDownloadRunRequest(b.house.env["STELLA_SERVER"], run, nil)
 	if err != nil {
 		return err

@@ -44,9 +44,15 @@ func main() {
 	flag.StringVar(&o.sample, "sample", "ledger/sample/osv", "directory of advisories used without -corpus")
 	flag.StringVar(&o.out, "out", "build/bench.json", "the table as JSON")
 	flag.BoolVar(&o.strict, "strict", false, "exit with 1 when a limit is missed or could not be measured")
+	bare := flag.String("bare", "", "be a bare server, for a measurement that began it")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, o)
+	var err error
+	if *bare != "" {
+		err = serveBare(ctx, *bare)
+	} else {
+		err = run(ctx, o)
+	}
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)

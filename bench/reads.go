@@ -9,7 +9,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -31,8 +30,8 @@ const (
 )
 
 // reads measures GET of a run with a token that is bound to a key and a new proof
-// each time, beside a bare handler of this process that reads the same row.
-func (b *bench) reads(ctx context.Context) error {
+// each time, beside a bare handler, in a process of its own like ours, that reads the same row.
+func (b *bench) reads(ctx context.Context) (err error) {
 	reader, err := b.newReader()
 	if err != nil {
 		return err
@@ -41,7 +40,7 @@ func (b *bench) reads(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer floor.stop()
+	defer func() { err = errors.Join(err, floor.stop()) }()
 	var took []measure
 	var floors []time.Duration
 	for range repeats + 1 { // the first is not counted: connections are made
@@ -146,15 +145,15 @@ func (r *reader) read(ctx context.Context, address, proof string) error {
 	return nil
 }
 
-// serveRows is the bare handler: Echo and pgx, no identity, no tenant wall.
-func (b *bench) serveRows(ctx context.Context) (*fileServer, error) {
+// serveRows starts the bare handler: Echo and pgx, no identity, no tenant wall.
+func (b *bench) serveRows(ctx context.Context) (*bareServer, error) {
 	dsn := url.URL{Scheme: "postgres", User: url.UserPassword("postgres", b.house.state.Passwords.Superuser),
 		Host: net.JoinHostPort("127.0.0.1", strconv.Itoa(b.house.state.Ports.Postgres)), Path: "/" + postgres.DatabaseName,
 		RawQuery: "sslmode=disable&pool_max_conns=16"}
-	pool, err := pgxpool.New(ctx, dsn.String())
-	if err != nil {
-		return nil, err
-	}
+	return b.apart(ctx, bareRows, dsn.String())
+}
+
+func rowHandler(pool *pgxpool.Pool) http.Handler {
 	e := echo.New()
 	e.GET("/:id", func(c echo.Context) error {
 		row, run := pool.QueryRow(c.Request().Context(), bareRun, tenant, c.Param("id")), bareRow{}
@@ -163,19 +162,7 @@ func (b *bench) serveRows(ctx context.Context) (*fileServer, error) {
 		}
 		return c.JSON(http.StatusOK, run)
 	})
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		pool.Close()
-		return nil, err
-	}
-	server := &http.Server{Handler: e, ReadHeaderTimeout: 10 * time.Second}
-	server.RegisterOnShutdown(pool.Close)
-	go func() {
-		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-			fmt.Fprintln(os.Stderr, "bench: bare handler:", err)
-		}
-	}()
-	return &fileServer{url: "http://" + listener.Addr().String() + "/", server: server}, nil
+	return e
 }
 
 const bareRun = `select id, profile_id, status, requested_by, requested_at, records, bytes, archive_digest, selectors, signatures

@@ -31,7 +31,7 @@ const clientPatience = 5 * time.Second
 
 // onPostgres is a World whose runs, proofs, audit record and tenants are PostgreSQL's,
 // and whose clock runs.
-func onPostgres(t *testing.T, db *pgtest.Database, rates frontend.Rates, limits storage.Limits) *frontendtest.World {
+func onPostgres(t testing.TB, db *pgtest.Database, rates frontend.Rates, limits storage.Limits) *frontendtest.World {
 	w := frontendtest.New(t, func(c *frontend.Config) {
 		runs := postgres.NewRuns(db.DB).Within(limits)
 		c.Runs, c.Journal, c.Profiles = runs, runs, postgres.NewProfiles(db.DB)
@@ -55,7 +55,7 @@ type loader struct {
 	problems []string
 }
 
-func newLoader(t *testing.T, w *frontendtest.World, tenant string) *loader {
+func newLoader(t testing.TB, w *frontendtest.World, tenant string) *loader {
 	key, err := dpop.NewKey()
 	require.NoError(t, err)
 	return &loader{world: w, key: key, token: w.Issuer.Bound(t, key, tenant, frontendtest.AllScopes...), answers: map[string]int{},

@@ -30,7 +30,7 @@ func (s *Server) prove(r *http.Request, scheme, token string, who Principal) (*d
 	}
 	proof, err := dpop.Check(headers, dpop.Request{
 		Method: callOf(r.Context()).request.Method, Targets: s.targets(r),
-		Token: token, Thumbprint: who.Thumbprint, Now: s.clock(),
+		Token: token, Thumbprint: who.Thumbprint, Now: s.clock(), Keys: &s.proofKeys,
 	})
 	if err != nil {
 		return nil, &challenge{reason: invalidProof, err: refusedProof(err)}

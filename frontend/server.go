@@ -44,6 +44,7 @@ type Server struct {
 	// checkpoints are of blobs that were compared as a whole.
 	checkpoints  *recent[blobName, storage.Checkpoints]
 	shared       *sharing
+	proofKeys    dpop.Keys
 	prices       *turns
 	pen          *auditPen
 	notices      daily

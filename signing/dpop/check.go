@@ -73,6 +73,8 @@ type Request struct {
 	// Thumbprint is the key the token is bound to; "" at a token endpoint.
 	Thumbprint string
 	Now        time.Time
+	// Keys, if set, remembers what the headers of good proofs say.
+	Keys *Keys
 }
 
 // Proof is a proof that passed all checks but two: whether it was seen before,
@@ -106,9 +108,11 @@ func Check(headers []string, want Request) (Proof, error) {
 		return Proof{}, err
 	}
 	first, second, _ := strings.Cut(signed, ".")
-	key, err := readHeader(first)
-	if err != nil {
-		return Proof{}, err
+	key, known := want.Keys.find(first)
+	if !known {
+		if key, err = readHeader(first); err != nil {
+			return Proof{}, err
+		}
 	}
 	proof, err := readClaims(second, want)
 	if err != nil {
@@ -120,6 +124,9 @@ func Check(headers []string, want Request) (Proof, error) {
 	// Last, because it is what costs.
 	if !key.verifies([]byte(signed), signature) {
 		return Proof{}, refuse(ReasonSignature, "")
+	}
+	if !known {
+		want.Keys.keep(strings.Clone(first), key)
 	}
 	proof.Thumbprint = key.thumbprint
 	proof.ID = sha256.Sum256([]byte(key.thumbprint + "." + string(proof.ID[:])))

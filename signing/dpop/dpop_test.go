@@ -94,15 +94,44 @@ func TestEveryBitOfAProofCounts(t *testing.T) {
 	want := dpop.Request{Method: "GET", Targets: []string{"https://api.test/"}, Now: now, Token: "token", Thumbprint: key.Thumbprint()}
 	proof, err := key.Proof(dpop.Claims{Method: "GET", Address: "https://api.test/", Token: "token", Now: now})
 	require.NoError(t, err)
-	_, err = dpop.Check([]string{proof}, want)
-	require.NoError(t, err)
-	for at := range len(proof) {
-		for bit := range 8 {
-			spoilt := []byte(proof)
-			spoilt[at] ^= 1 << bit
-			if _, err := dpop.Check([]string{string(spoilt)}, want); err == nil {
-				t.Fatalf("byte %d bit %d is not looked at", at, bit)
+	for _, keys := range []*dpop.Keys{nil, {}} { // not even by who has seen the header before
+		want.Keys = keys
+		_, err = dpop.Check([]string{proof}, want)
+		require.NoError(t, err)
+		for at := range len(proof) {
+			for bit := range 8 {
+				spoilt := []byte(proof)
+				spoilt[at] ^= 1 << bit
+				if _, err := dpop.Check([]string{string(spoilt)}, want); err == nil {
+					t.Fatalf("byte %d bit %d is not looked at", at, bit)
+				}
 			}
+		}
+	}
+}
+
+// A header that is remembered is of its key and no other, and only headers of proofs
+// that passed are.
+func TestRememberedHeaders(t *testing.T) {
+	keys := &dpop.Keys{}
+	for range 1100 { // more than are remembered
+		key, err := dpop.NewKey()
+		require.NoError(t, err)
+		proof, err := key.Proof(dpop.Claims{Method: "GET", Address: "https://api.test/", Now: now})
+		require.NoError(t, err)
+		want := dpop.Request{Method: "GET", Targets: []string{"https://api.test/"}, Now: now, Keys: keys}
+		other, err := dpop.NewKey()
+		require.NoError(t, err)
+		forged, err := other.Proof(dpop.Claims{Method: "GET", Address: "https://api.test/", Now: now})
+		require.NoError(t, err)
+		head, _, _ := strings.Cut(proof, ".")
+		_, rest, _ := strings.Cut(forged, ".")
+		for range 2 {
+			_, err = dpop.Check([]string{head + "." + rest}, want)
+			require.ErrorContains(t, err, "its signature is not that of its jwk")
+			got, err := dpop.Check([]string{proof}, want)
+			require.NoError(t, err)
+			require.Equal(t, key.Thumbprint(), got.Thumbprint)
 		}
 	}
 }
