@@ -111,8 +111,9 @@ func (c *frontCase) send(ctx context.Context, who, operation, method, path, body
 		r, err = ask(ctx, p, c.token[who], proof, method, path, body, headers...)
 		return err
 	})
-	struck := !before && c.faulty.injector.Struck()
-	unused := struck && c.fault.Point == fault.UseProof && (c.fault.Mode == fault.CrashBefore || c.fault.Mode == fault.Fail || c.fault.Mode == fault.Hang)
+	// Nothing was noted, and nobody let in: another process may take it, once.
+	unused := !before && c.faulty.injector.Struck() && !r.done() && c.fault.Point == fault.UseProof &&
+		(c.fault.Mode == fault.CrashBefore || c.fault.Mode == fault.Fail || c.fault.Mode == fault.Hang)
 	c.sent = append(c.sent, sentProof{method, path, c.token[who], proof, unused})
 	if err != nil {
 		if !p.dead() && c.fault.Mode != fault.Late {

@@ -71,7 +71,7 @@ func New(cfg Config) (*Server, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	scopes, streams, err := loadOperations(Spec)
+	spec, err := specified()
 	if err != nil {
 		return nil, err
 	}
@@ -87,20 +87,14 @@ func New(cfg Config) (*Server, error) {
 		pen:         newAuditPen(cfg.Audit),
 		admission:   newAdmission(cfg.Rates),
 		closed:      &closedTenants{read: cfg.Tenants.ClosedTenants, clock: cfg.Clock},
-		scopes:      scopes, onLoopback: cfg.PublicURL == "" || dpop.OnLoopback(cfg.PublicURL)}
-	if s.descriptions, err = describe(Spec); err != nil {
-		return nil, err
-	}
-	retired, err := loadDeprecations(Spec)
-	if err != nil {
-		return nil, err
-	}
+		scopes:      spec.scopes, onLoopback: cfg.PublicURL == "" || dpop.OnLoopback(cfg.PublicURL),
+		descriptions: spec.descriptions}
 	s.refusals = newRefusals(s.pen, s.log)
-	s.echo = s.routes(scopes, streams, retired)
+	s.echo = s.routes(spec)
 	return s, nil
 }
 
-func (s *Server) routes(scopes scopeTable, streams map[string]bool, retired map[string]deprecation) *echo.Echo {
+func (s *Server) routes(spec specification) *echo.Echo {
 	e := echo.New()
 	e.HideBanner, e.HidePort = true, true
 	e.Binder = strictBinder{}
@@ -109,10 +103,10 @@ func (s *Server) routes(scopes scopeTable, streams map[string]bool, retired map[
 	e.Use(s.begin, s.observe)
 
 	doors := map[string][]echo.MiddlewareFunc{}
-	for operation, alternatives := range scopes {
+	for operation, alternatives := range spec.scopes {
 		if alternatives != nil {
-			doors[operation] = []echo.MiddlewareFunc{s.audited(operation, laneOf(operation, streams[operation]), alternatives)}
-			if d, ok := retired[operation]; ok {
+			doors[operation] = []echo.MiddlewareFunc{s.audited(operation, laneOf(operation, spec.streams[operation]), alternatives)}
+			if d, ok := spec.retired[operation]; ok {
 				doors[operation] = append(doors[operation], s.deprecated(operation, d))
 			}
 		}
