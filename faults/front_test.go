@@ -3,8 +3,6 @@ package faults
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
-	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -28,14 +26,11 @@ const frontLanes = 3
 func frontPoints() []fault.Point { return append(fault.FrontPoints(), fault.CreateRun) }
 
 // TestFrontFaultPoints plays a story of the API and the notary under every fault of
-// every point, and holds each against its undisturbed twin. FAULTS=all plays every hit of
-// every point, else the first, and of some a later one; SEED=n chooses it.
+// every point, each time that it reaches it, and holds each against its undisturbed twin.
 func TestFrontFaultPoints(t *testing.T) {
 	f := openFront(t)
-	seed := seedOf(t)
-	t.Logf("SEED=%d", seed)
 	hits := f.undisturbed(t)
-	cases := frontCases(hits, rand.New(rand.NewPCG(seed, 5)), os.Getenv("FAULTS") == "all")
+	cases := frontCases(hits)
 	began := time.Now()
 	played := f.playAll(t, cases)
 	t.Logf("%d cases in %.1f s", len(cases), time.Since(began).Seconds())
@@ -44,8 +39,8 @@ func TestFrontFaultPoints(t *testing.T) {
 		for _, mode := range p.Modes() {
 			n := played[fault.Fault{Point: p, Mode: mode}]
 			line += fmt.Sprintf("%14s %d", mode, n)
-			if n == 0 {
-				t.Errorf("%s was not played in mode %q", p, mode)
+			if n != hits[p] {
+				t.Errorf("%s was played %d times of %d in mode %q", p, n, hits[p], mode)
 			}
 		}
 		t.Log(line)
@@ -82,23 +77,12 @@ func (f *front) undisturbed(t *testing.T) (hits map[fault.Point]int) {
 	return hits
 }
 
-// frontCases: each point in each mode. Those that wait come first: the others are
-// played while they do.
-func frontCases(hits map[fault.Point]int, random *rand.Rand, all bool) (cases []fault.Fault) {
+// frontCases: each point at each hit in each mode. Those that wait come first: the
+// others are played while they do.
+func frontCases(hits map[fault.Point]int) (cases []fault.Fault) {
 	for _, p := range frontPoints() {
 		for _, mode := range p.Modes() {
-			at := []int{1}
-			switch later := hits[p] - 1; {
-			case all:
-				for hit := 2; hit <= hits[p]; hit++ {
-					at = append(at, hit)
-				}
-			case p == fault.Append: // the beginning of a call, its end, and any
-				at = append(at, 2, 3+random.IntN(later-1))
-			case later > 0 && random.IntN(4) == 0:
-				at = append(at, 2+random.IntN(later))
-			}
-			for _, hit := range at {
+			for hit := 1; hit <= hits[p]; hit++ {
 				cases = append(cases, fault.Fault{Point: p, Hit: hit, Mode: mode})
 			}
 		}
