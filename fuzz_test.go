@@ -110,7 +110,6 @@ var readers = map[string]string{
 	"cmd/stella.parseSample":       "FuzzParseSelect",
 	"cmd/stella.parseSelect":       "FuzzParseSelect",
 	"cmd/stella.parseSettings":     "FuzzParseSettings",
-	"cmd/stella.parseSetting":      "FuzzParseSettings",
 }
 
 // writers are targets that hold what we write to a slower way of writing it.

@@ -140,7 +140,7 @@ func TestPage(t *testing.T) {
 	}
 	require.Equal(t, page, string(old), "docs/cli.md is not what the commands say: go test ./cmd/stella -run TestPage -update")
 	require.Contains(t, head, exitCodesHelp)
-	for key := range settingKeys {
+	for _, key := range settingKeys {
 		require.Contains(t, head, "`"+key+"`", "a key of a profile file")
 	}
 	for name := range variables(t) {
