@@ -73,6 +73,12 @@ type Approval struct {
 	Signature string    `json:"signature"` // DSSE envelope, JSON text
 }
 
+func (a Approval) same(b Approval) bool {
+	at := a.ExpiresAt.Equal(b.ExpiresAt)
+	a.ExpiresAt, b.ExpiresAt = time.Time{}, time.Time{}
+	return at && a == b
+}
+
 // included are the kinds of evidence behind the words of Include.
 var included = map[string]string{"advisories": "advisory", "vex": "vex", "sboms": "sbom", "findings": "finding"}
 
@@ -104,6 +110,15 @@ func (c ProfileConfig) Normal() ProfileConfig {
 
 // SameAs reports whether both mean the same to every run.
 func (c ProfileConfig) SameAs(other ProfileConfig) bool { return c.text() == other.text() }
+
+// Withdraws reports whether all that c does to before is to have fewer approvals.
+func (c ProfileConfig) Withdraws(before ProfileConfig) bool {
+	had := len(before.Approvals)
+	before.Approvals = slices.DeleteFunc(slices.Clone(before.Approvals), func(a Approval) bool {
+		return !slices.ContainsFunc(c.Approvals, a.same)
+	})
+	return len(before.Approvals) < had && c.SameAs(before)
+}
 
 func (c ProfileConfig) text() string {
 	text, err := json.Marshal(c.Normal()) // maps are sorted

@@ -29,7 +29,7 @@ const (
 // anybody needs, and few enough that no tenant fills the database.
 const (
 	MaxProfiles  = 1000    // of a tenant, archived ones included
-	MaxRevisions = 10_000  // of all its profiles
+	MaxRevisions = 10_000  // of all its profiles; approvals can be withdrawn beyond it
 	MaxRecords   = 1 << 30 // bytes of its records of exports (OrchestratorExports)
 )
 

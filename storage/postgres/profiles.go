@@ -129,8 +129,11 @@ func (p *Profiles) ChangeProfile(ctx context.Context, tenant, id string, c stora
 
 func saveProfile(ctx context.Context, tx pgx.Tx, before, after export.Profile) error {
 	if after.Revision != before.Revision {
-		if err := roomForRevision(ctx, tx, after.Tenant); err != nil {
-			return err
+		// What was approved can always be withdrawn; it is put back where there is room.
+		if !after.Config.Withdraws(before.Config) {
+			if err := roomForRevision(ctx, tx, after.Tenant); err != nil {
+				return err
+			}
 		}
 		if err := insertRevision(ctx, tx, after); err != nil {
 			return err

@@ -7,6 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/stella-ops/exportcenter/export"
 	"github.com/stella-ops/exportcenter/orchestrator"
 	"github.com/stella-ops/exportcenter/storage"
 	"github.com/stella-ops/exportcenter/storage/postgres"
@@ -56,7 +57,11 @@ func TestATenantHasSoManyProfiles(t *testing.T) {
 func TestProfilesHaveSoManyRevisions(t *testing.T) {
 	w := newWorld(t)
 	profiles := postgres.NewProfiles(w.DB)
-	p, _, err := profiles.CreateProfile(t.Context(), storagetest.NewProfile("acme", "nightly", 1), storage.Idempotency{})
+	first := storagetest.NewProfile("acme", "nightly", 1)
+	for _, tenant := range []string{"globex", "initech"} {
+		first.Config.Approvals = append(first.Config.Approvals, export.Approval{Tenant: tenant, Approver: "ops", ExpiresAt: at(9), Signature: "of " + tenant})
+	}
+	p, _, err := profiles.CreateProfile(t.Context(), first, storage.Idempotency{})
 	require.NoError(t, err)
 	_, err = connect(t, w.Admin).Exec(t.Context(), `insert into export_profiles (tenant, project, id, revision, name, kind, variant, config, created_by, created_at)
 		select tenant, project, 'old', n, 'old', kind, variant, config, created_by, created_at from export_profiles, generate_series(1, $1) n`, storage.MaxRevisions-2)
@@ -75,6 +80,23 @@ func TestProfilesHaveSoManyRevisions(t *testing.T) {
 	require.NoError(t, change(storage.ProfileChange{Description: &description}), "it needs no revision")
 	_, _, err = profiles.CreateProfile(t.Context(), storagetest.NewProfile("acme", "weekly", 2), storage.Idempotency{})
 	requireUsed(t, err, storage.MaxRevisions)
+
+	// What was approved can be withdrawn all the same, and nothing else with it.
+	fewer, more, longer := next, another, next
+	fewer.Approvals = next.Approvals[1:]
+	more.Approvals = fewer.Approvals
+	requireUsed(t, change(storage.ProfileChange{Config: &more}), storage.MaxRevisions)
+	longer.Approvals = []export.Approval{next.Approvals[0]}
+	longer.Approvals[0].ExpiresAt = at(10)
+	requireUsed(t, change(storage.ProfileChange{Config: &longer}), storage.MaxRevisions)
+	require.NoError(t, change(storage.ProfileChange{Config: &fewer}))
+	requireUsed(t, change(storage.ProfileChange{Config: &next}), storage.MaxRevisions)
+	fewer.Approvals = nil
+	require.NoError(t, change(storage.ProfileChange{Config: &fewer}))
+	now, err := profiles.GetProfile(t.Context(), "acme", p.ID)
+	require.NoError(t, err)
+	require.Empty(t, now.Config.Approvals)
+	require.Equal(t, 4, now.Revision)
 }
 
 // Records of exports take so many bytes; one that is there already goes on.
