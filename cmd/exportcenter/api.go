@@ -77,6 +77,9 @@ func runAPI(ctx context.Context, cfg config.Config, log *slog.Logger, issue bool
 	if err != nil {
 		return err
 	}
+	if err := approveNothing(crossTenant, "verify.trust", keyIDs(trust)...); err != nil {
+		return err
+	}
 	server, err := frontend.New(frontend.Config{
 		Runs:        postgres.NewRuns(stores.db).Within(runLimits(cfg)),
 		Journal:     postgres.NewRuns(stores.db),

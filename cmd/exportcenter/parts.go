@@ -66,6 +66,13 @@ func trustedKeys(setting, dir string) (verify.Trust, error) {
 	return keys, nil
 }
 
+func keyIDs(keys verify.Trust) (ids []string) {
+	for _, key := range keys {
+		ids = append(ids, key.KeyID())
+	}
+	return ids
+}
+
 // runLimits are the bounds on each tenant's runs, the same for api and worker.
 func runLimits(cfg config.Config) storage.Limits {
 	e := cfg.Exports

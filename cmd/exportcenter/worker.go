@@ -48,6 +48,9 @@ func runWorker(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
+	if err := approveNothing(crossTenant, "signing.key", signer.KeyID()); err != nil {
+		return err
+	}
 	temporal := temporalConfig(cfg)
 	client, err := worker.Dial(ctx, temporal, quiet(log))
 	if err != nil {
