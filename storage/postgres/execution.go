@@ -51,6 +51,11 @@ func (e *Execution) BeginPart(ctx context.Context, ref export.Ref, phase export.
 		if run.State.Terminal() {
 			return ended(claim, run)
 		}
+		if run.Reach != nil { // else the database leaves the claim to another worker (00018)
+			if _, err := tx.Exec(ctx, "select set_config('app.reads_reach', 'on', true)"); err != nil {
+				return err
+			}
+		}
 		tag, err := tx.Exec(ctx, `
 			insert into export_attempts as a (tenant, project, run_id, phase, attempt) values ($1, $2, $3, $4, $5)
 			on conflict (tenant, run_id, phase) do update set attempt = excluded.attempt where a.attempt <= excluded.attempt`,
