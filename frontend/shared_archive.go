@@ -1,6 +1,8 @@
 package frontend
 
 import (
+	"context"
+	"errors"
 	"io"
 	"runtime"
 	"sync"
@@ -135,12 +137,15 @@ type window [windowChunks]place
 type place struct {
 	mu    sync.RWMutex
 	chunk int64 // number of what it holds plus 1, 0 = nothing
-	bytes []byte
+	// failed is the same of the chunk that could not be read last: whoever wants it
+	// then reads alone, not one after the other under the lock.
+	failed int64
+	bytes  []byte
 }
 
 func (w *window) empty() {
 	for i := range w {
-		w[i].chunk = 0
+		w[i].chunk, w[i].failed = 0, 0
 	}
 }
 
@@ -153,11 +158,15 @@ func (w *window) read(p []byte, at int64, view *bundle.View) int {
 		defer here.mu.RUnlock()
 		return copy(p, here.bytes[at%sharedChunk:])
 	}
+	failed := here.failed == chunk
 	here.mu.RUnlock()
+	if failed {
+		return 0
+	}
 	runtime.Gosched() // whoever finds what he wants goes before who is in front
 	here.mu.Lock()
 	defer here.mu.Unlock()
-	if here.chunk != chunk && !here.fill(chunk, view) {
+	if here.chunk != chunk && (here.failed == chunk || !here.fill(chunk, view)) {
 		return 0
 	}
 	return copy(p, here.bytes[at%sharedChunk:])
@@ -171,10 +180,15 @@ func (h *place) fill(chunk int64, view *bundle.View) bool {
 		h.bytes = make([]byte, sharedChunk)
 	}
 	h.bytes = h.bytes[:min(sharedChunk, view.Size()-begin)]
-	if _, err := view.Seek(begin, io.SeekStart); err != nil {
-		return false
+	_, err := view.Seek(begin, io.SeekStart)
+	if err == nil {
+		_, err = io.ReadFull(view, h.bytes)
 	}
-	if _, err := io.ReadFull(view, h.bytes); err != nil {
+	if err != nil {
+		// That this reader was interrupted says nothing about the chunk.
+		if !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) {
+			h.failed = chunk
+		}
 		return false
 	}
 	h.chunk = chunk

@@ -2,6 +2,7 @@ package frontend
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"math/rand/v2"
@@ -163,4 +164,57 @@ func TestReadersOfWhatCannotBeRead(t *testing.T) {
 	rest, err := io.ReadAll(second)
 	require.NoError(t, err)
 	require.True(t, bytes.Equal(s.archive[len(got):], rest))
+}
+
+// openly is a blob that tells whether a place of the window is free while it is read.
+type openly struct {
+	counted
+	place  *place
+	locked *atomic.Int64
+}
+
+func (o openly) ReadAt(p []byte, off int64) (int, error) {
+	if !o.place.mu.TryLock() {
+		o.locked.Add(1)
+	} else {
+		o.place.mu.Unlock()
+	}
+	return o.counted.ReadAt(p, off)
+}
+
+// A chunk that one could not read the others read alone, not one after the other, and
+// each gets the error of its own reading.
+func TestReadersOfWhatCannotBeReadDoNotQueue(t *testing.T) {
+	s := newSharedScene(t, 1<<20)
+	s.blob.broken.Store(500_000)
+	readers := []*sharedContent{s.join("1"), s.join("1")}
+	chunk := (500_000 + bundle.BlockSize) / sharedChunk
+	locked := new(atomic.Int64)
+	for _, r := range append(readers, s.join("1"), s.join("1")) {
+		here := &s.sharing.windowOf(r.archive)[chunk]
+		r.view = s.table.View(func(bundle.Member) (bundle.Source, error) { return openly{s.blob, here, locked}, nil })
+		_, err := r.Seek(int64(chunk*sharedChunk), io.SeekStart)
+		require.NoError(t, err)
+		_, err = io.ReadAll(r)
+		require.ErrorIs(t, err, errBroken)
+	}
+	require.EqualValues(t, 1, locked.Load(), "the first one alone")
+	for _, r := range readers {
+		require.NoError(t, r.Close())
+	}
+}
+
+// That a reader was interrupted says nothing about the chunk: the next one shares it.
+func TestAnInterruptedReaderSpoilsNothing(t *testing.T) {
+	s := newSharedScene(t, 1<<20)
+	first, second := s.join("1"), s.join("1")
+	first.view = s.table.View(func(bundle.Member) (bundle.Source, error) { return nil, context.Canceled })
+	_, err := io.ReadAll(first)
+	require.ErrorIs(t, err, context.Canceled)
+	for _, r := range []*sharedContent{second, s.join("1")} {
+		all, err := io.ReadAll(r)
+		require.NoError(t, err)
+		require.True(t, bytes.Equal(s.archive, all))
+	}
+	require.EqualValues(t, 1<<20, s.blob.read.Load(), "read once")
 }
