@@ -1159,6 +1159,20 @@ type TimeWindow struct {
 	To    *string `json:"to,omitempty"`
 }
 
+// VerifyApproval defines model for VerifyApproval.
+type VerifyApproval struct {
+	Approver  string    `json:"approver"`
+	ExpiresAt time.Time `json:"expiresAt"`
+	KeyID     string    `json:"keyId"`
+
+	// Project Absent for all of them.
+	Project string `json:"project,omitempty,omitzero"`
+	Tenant  string `json:"tenant"`
+
+	// Verified The approver's signature was checked by a key that is configured for that.
+	Verified bool `json:"verified"`
+}
+
 // VerifyCheck defines model for VerifyCheck.
 type VerifyCheck struct {
 	Actual   string `json:"actual,omitempty,omitzero"`
@@ -1181,8 +1195,10 @@ type VerifyFailure struct {
 
 // VerifyReport What a verification checked. Run, tenant and digests are absent until the signature over what they come from has been checked.
 type VerifyReport struct {
-	ArchiveDigest string        `json:"archiveDigest,omitempty,omitzero"`
-	Checks        []VerifyCheck `json:"checks"`
+	// Approvals What let the bundle have evidence of other tenants.
+	Approvals     []VerifyApproval `json:"approvals,omitempty,omitzero"`
+	ArchiveDigest string           `json:"archiveDigest,omitempty,omitzero"`
+	Checks        []VerifyCheck    `json:"checks"`
 
 	// Evidence When it was asked for.
 	Evidence      map[string]interface{} `json:"evidence,omitempty,omitzero"`
@@ -2127,7 +2143,7 @@ type ClientInterface interface {
 	//
 	// Reads every stored byte of the bundle and checks hashes and signatures by the keys that the
 	// installation's configuration trusts. The answer is the report of `stella verify --format json`
-	// on the downloaded bundle; a bundle that is not what it should be is 200 with status failed.
+	// on the downloaded bundle, with `--approvers` where the configuration has keys of approvers; a bundle that is not what it should be is 200 with status failed.
 	// A tenant may have one verification at work; one more is 429.
 	//
 	// Corresponds with POST /api/export/runs/{id}/verify (the `VerifyRun` operationId).
@@ -2889,7 +2905,7 @@ func (c *api) GetProvenance(ctx context.Context, id RunID, params *GetProvenance
 //
 // Reads every stored byte of the bundle and checks hashes and signatures by the keys that the
 // installation's configuration trusts. The answer is the report of `stella verify --format json`
-// on the downloaded bundle; a bundle that is not what it should be is 200 with status failed.
+// on the downloaded bundle, with `--approvers` where the configuration has keys of approvers; a bundle that is not what it should be is 200 with status failed.
 // A tenant may have one verification at work; one more is 429.
 //
 // Corresponds with POST /api/export/runs/{id}/verify (the `VerifyRun` operationId).
@@ -7106,7 +7122,7 @@ type ClientWithResponsesInterface interface {
 	//
 	// Reads every stored byte of the bundle and checks hashes and signatures by the keys that the
 	// installation's configuration trusts. The answer is the report of `stella verify --format json`
-	// on the downloaded bundle; a bundle that is not what it should be is 200 with status failed.
+	// on the downloaded bundle, with `--approvers` where the configuration has keys of approvers; a bundle that is not what it should be is 200 with status failed.
 	// A tenant may have one verification at work; one more is 429.
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -12788,7 +12804,7 @@ func (c *ClientWithResponses) GetProvenanceWithResponse(ctx context.Context, id 
 //
 // Reads every stored byte of the bundle and checks hashes and signatures by the keys that the
 // installation's configuration trusts. The answer is the report of `stella verify --format json`
-// on the downloaded bundle; a bundle that is not what it should be is 200 with status failed.
+// on the downloaded bundle, with `--approvers` where the configuration has keys of approvers; a bundle that is not what it should be is 200 with status failed.
 // A tenant may have one verification at work; one more is 429.
 //
 // Returns a wrapper object for the known response body format(s).

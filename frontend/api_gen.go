@@ -1156,6 +1156,20 @@ type TimeWindow struct {
 	To    *string `json:"to,omitempty"`
 }
 
+// VerifyApproval defines model for VerifyApproval.
+type VerifyApproval struct {
+	Approver  string    `json:"approver"`
+	ExpiresAt time.Time `json:"expiresAt"`
+	KeyID     string    `json:"keyId"`
+
+	// Project Absent for all of them.
+	Project string `json:"project,omitempty,omitzero"`
+	Tenant  string `json:"tenant"`
+
+	// Verified The approver's signature was checked by a key that is configured for that.
+	Verified bool `json:"verified"`
+}
+
 // VerifyCheck defines model for VerifyCheck.
 type VerifyCheck struct {
 	Actual   string `json:"actual,omitempty,omitzero"`
@@ -1178,8 +1192,10 @@ type VerifyFailure struct {
 
 // VerifyReport What a verification checked. Run, tenant and digests are absent until the signature over what they come from has been checked.
 type VerifyReport struct {
-	ArchiveDigest string        `json:"archiveDigest,omitempty,omitzero"`
-	Checks        []VerifyCheck `json:"checks"`
+	// Approvals What let the bundle have evidence of other tenants.
+	Approvals     []VerifyApproval `json:"approvals,omitempty,omitzero"`
+	ArchiveDigest string           `json:"archiveDigest,omitempty,omitzero"`
+	Checks        []VerifyCheck    `json:"checks"`
 
 	// Evidence When it was asked for.
 	Evidence      map[string]interface{} `json:"evidence,omitempty,omitzero"`

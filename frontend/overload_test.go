@@ -123,6 +123,9 @@ func missingQuota(h http.Header) (missing []string) {
 func (l *loader) of100(n int) time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if len(l.took) == 0 {
+		return clientPatience // nothing was answered in time
+	}
 	slices.SortFunc(l.took, cmp.Compare[time.Duration])
 	return l.took[min(len(l.took)*n/100, len(l.took)-1)]
 }
@@ -199,7 +202,9 @@ func TestOverloadIsRefusedAndHurtsNobodyElse(t *testing.T) {
 
 // What one process does within its limits, with all that a call costs but the work
 // behind it: TRUST L1 asks for 500 reads a second with a p99 of 50 ms, and 50 requests
-// for runs with one of 250 ms. Clients and server share the processors.
+// for runs with one of 250 ms. That is what is measured and told on machines of one's
+// own (docs/quotas.md); here clients, server and whatever else is tested share the
+// processors, so what has to hold is a fifth of it in ten to twenty times the time.
 func TestFiguresUnderLoad(t *testing.T) {
 	db := pgtest.New(t)
 	w := onPostgres(t, db, frontend.Rates{PerSecond: 1e6, Burst: 1e6, AtOnce: 100, InAll: 100}, storage.Limits{Pending: 1e6})
@@ -210,10 +215,16 @@ func TestFiguresUnderLoad(t *testing.T) {
 	_, body := tenants[0].call("POST", runsPath, anyRun)
 	var run frontend.Run
 	require.NoError(t, json.Unmarshal(body, &run))
+	figures := func(what string, took *loader, least float64, longest, long time.Duration) {
+		t.Helper()
+		rate, p99 := float64(len(took.took))/long.Seconds(), took.of100(99)
+		t.Logf("%s: %.0f/s, p50 %v, p99 %v", what, rate, took.of100(50), p99)
+		require.GreaterOrEqual(t, rate, least, "%s a second", what)
+		require.LessOrEqual(t, p99, longest, "p99 of %s", what)
+	}
 	const sides, long = 8, 1500 * time.Millisecond
 	crowd(sides, long, func(int, int) { tenants[0].call("GET", runsPath+"/"+run.RunID, "") })
-	reads := len(tenants[0].took)
-	t.Logf("reads: %.0f/s, p50 %v, p99 %v", float64(reads)/long.Seconds(), tenants[0].of100(50), tenants[0].of100(99))
+	figures("reads", tenants[0], 100, time.Second, long)
 	for _, l := range tenants {
 		l.took = nil
 	}
@@ -223,7 +234,5 @@ func TestFiguresUnderLoad(t *testing.T) {
 		require.Empty(t, l.problems)
 		all.took = append(all.took, l.took...)
 	}
-	t.Logf("requests for runs, of 4 tenants: %.0f/s, p50 %v, p99 %v", float64(len(all.took))/long.Seconds(), all.of100(50), all.of100(99))
-	require.NotEmpty(t, all.took)
-	require.NotZero(t, reads)
+	figures("requests for runs, of 4 tenants", all, 10, 2500*time.Millisecond, long)
 }

@@ -64,7 +64,7 @@ func (s *Server) priceOf(ctx context.Context, run export.Run) (PriceTag, error) 
 	for i, shard := range shards {
 		tag.add(shard, packed[i])
 	}
-	tag.Tenants = tenantShares(run, shards)
+	tag.Tenants = tenantShares(run, eachAsShare(shards))
 	tag.Excluded, err = s.excluded(ctx, run, head)
 	return tag, err
 }

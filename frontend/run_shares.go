@@ -2,7 +2,6 @@ package frontend
 
 import (
 	"context"
-	"math"
 
 	"github.com/stella-ops/exportcenter/export"
 	"github.com/stella-ops/exportcenter/storage"
@@ -22,7 +21,7 @@ func ownReading(run export.Run) export.Reading {
 // evidence, in the order of the run; nil for others. It has a line for each reading,
 // also of one that gave nothing. The sequences of other tenants' ledgers are not
 // told: they say how much somebody imports (docs/decisions/0002).
-func tenantShares(run export.Run, shards []storage.Shard) []TenantShare {
+func tenantShares(run export.Run, sources []storage.Share) []TenantShare {
 	if run.Reach == nil {
 		return nil
 	}
@@ -33,32 +32,38 @@ func tenantShares(run export.Run, shards []storage.Shard) []TenantShare {
 		shares = append(shares, TenantShare{Tenant: r.Tenant, Project: r.Project})
 	}
 	own := ownReading(run)
-	for _, s := range shards {
+	for _, s := range sources {
 		tenant, project, foreign := storage.Holder(s.Source)
 		if !foreign {
 			tenant, project = own.Tenant, own.Project
 		}
 		if i, known := at[[2]string{tenant, project}]; known {
-			shares[i].Shards++
-			shares[i].Records += s.Count
+			shares[i].Shards += s.Shards
+			shares[i].Records += s.Records
 			shares[i].Bytes += s.Bytes
 		}
 	}
 	return shares
 }
 
-// plannedShares is tenantShares of a stored plan, all of it.
+// plannedShares is tenantShares of a stored plan, all of it, which the store sums up:
+// a plan may have very many shards, and each page of it tells this.
 func (s *Server) plannedShares(ctx context.Context, run export.Run) ([]TenantShare, error) {
 	if run.Reach == nil {
 		return nil, nil
 	}
-	_, planned, err := s.cfg.Runs.Planned(ctx, run.Ref(), 0, math.MaxInt32)
+	sources, err := s.cfg.Runs.Shares(ctx, run.Ref())
 	if err != nil {
 		return nil, err
 	}
-	shards := make([]storage.Shard, len(planned))
-	for i, p := range planned {
-		shards[i] = p.Shard
+	return tenantShares(run, sources), nil
+}
+
+// eachAsShare are the shards of a plan that is not stored.
+func eachAsShare(shards []storage.Shard) []storage.Share {
+	shares := make([]storage.Share, len(shards))
+	for i, s := range shards {
+		shares[i] = storage.Share{Source: s.Source, Shards: 1, Records: s.Count, Bytes: s.Bytes}
 	}
-	return tenantShares(run, shards), nil
+	return shares
 }

@@ -27,7 +27,7 @@ const (
 
 // VerifyRun verifies the stored bundle of a run as "stella verify" verifies a
 // download: every byte of it, by the keys that this installation's configuration
-// trusts.
+// trusts, and approvals by those of its approvers.
 func (h handlers) VerifyRun(ctx context.Context, req VerifyRunRequestObject) (VerifyRunResponseObject, error) {
 	run, err := h.finishedInTime(ctx, req.ID)
 	if err != nil {
@@ -48,6 +48,9 @@ func (h handlers) VerifyRun(ctx context.Context, req VerifyRunRequestObject) (Ve
 		return nil, err
 	}
 	options := []verify.Option{verify.WithWorkers(verifyWorkers)}
+	if approvers := h.cfg.CrossTenant.Approvers; len(approvers) > 0 {
+		options = append(options, verify.WithApprovers(approvers))
+	}
 	if req.Params.Evidence != nil && *req.Params.Evidence {
 		options = append(options, verify.WithEvidence())
 	}

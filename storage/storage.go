@@ -107,6 +107,13 @@ type PlannedShard struct {
 	Reused bool
 }
 
+// Share is how much of a plan is from one source (Shard.Source).
+type Share struct {
+	Source         string
+	Shards         int
+	Records, Bytes int64
+}
+
 // Runs is what the API needs: create, read, ask for an end.
 type Runs interface {
 	// CreateRun records run as pending with its run.pending event and its
@@ -139,6 +146,9 @@ type Runs interface {
 	// most limit of them. ErrNotFound when there is no such run, or when it has no
 	// plan: before it is made, and after a run that ended without a bundle.
 	Planned(ctx context.Context, ref export.Ref, from, limit int) (plan bundle.Digest, shards []PlannedShard, err error)
+	// Shares sums up a run's plan by source, in the order of their names; nothing of a
+	// run without one.
+	Shares(ctx context.Context, ref export.Ref) ([]Share, error)
 	// PackedBefore tells of each shard, by its hash, whether it was packed by a recipe.
 	PackedBefore(ctx context.Context, tenant string, recipe bundle.Digest, hashes []bundle.Digest) ([]bool, error)
 }

@@ -2,8 +2,10 @@ package frontendtest
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 
 	"github.com/stella-ops/exportcenter/bundle"
@@ -180,6 +182,20 @@ func (r *Runs) Planned(_ context.Context, ref export.Ref, from, limit int) (bund
 		return bundle.Digest{}, nil, storage.ErrNotFound
 	}
 	return bundle.DigestOf([]byte(ref.RunID)), plan[min(from, len(plan)):min(from+limit, len(plan))], nil
+}
+
+// Shares implements storage.Runs.
+func (r *Runs) Shares(_ context.Context, ref export.Ref) ([]storage.Share, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	sums := map[string]storage.Share{}
+	for _, s := range r.plans[ref] {
+		sum := sums[s.Source]
+		sums[s.Source] = storage.Share{Source: s.Source, Shards: sum.Shards + 1, Records: sum.Records + s.Count, Bytes: sum.Bytes + s.Bytes}
+	}
+	shares := slices.Collect(maps.Values(sums))
+	slices.SortFunc(shares, func(a, b storage.Share) int { return strings.Compare(a.Source, b.Source) })
+	return shares, nil
 }
 
 // Plan gives a run a plan.

@@ -16,9 +16,16 @@ import (
 // bundletest, and the statement about its archive; and the archive.
 func (w *World) Sealed(t testing.TB, tenant string, n byte) (export.Run, []byte) {
 	t.Helper()
+	return w.SealedAs(t, bundletest.Options{Tenant: tenant, Signer: bundletest.Key(t, n)})
+}
+
+// SealedAs is Sealed for a bundle of one's own.
+func (w *World) SealedAs(t testing.TB, o bundletest.Options) (export.Run, []byte) {
+	t.Helper()
+	tenant, key := o.Tenant, o.Signer
 	run := w.Run(tenant, export.StateRunning)
-	key := bundletest.Key(t, n)
-	built := bundletest.New(t, bundletest.Options{RunID: run.ID, Tenant: tenant, Signer: key})
+	o.RunID = run.ID
+	built := bundletest.New(t, o)
 	archive := built.Bytes(t)
 	var files []storage.File
 	digests := map[string]bundle.Digest{}

@@ -65,6 +65,10 @@ func (r *runs) Planned(ctx context.Context, ref export.Ref, from, limit int) (pl
 	return plan, shards, err
 }
 
+func (r *runs) Shares(ctx context.Context, ref export.Ref) ([]storage.Share, error) {
+	return read(r.injector, func() ([]storage.Share, error) { return r.inner.Shares(ctx, ref) })
+}
+
 func (r *runs) PackedBefore(ctx context.Context, tenant string, recipe bundle.Digest, hashes []bundle.Digest) ([]bool, error) {
 	return read(r.injector, func() ([]bool, error) { return r.inner.PackedBefore(ctx, tenant, recipe, hashes) })
 }

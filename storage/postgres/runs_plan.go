@@ -50,6 +50,24 @@ func (r *Runs) Planned(ctx context.Context, ref export.Ref, from, limit int) (pl
 	return plan, shards, nil
 }
 
+// Shares sums up a run's plan by source.
+func (r *Runs) Shares(ctx context.Context, ref export.Ref) (shares []storage.Share, err error) {
+	if !export.ValidRunID(ref.RunID) {
+		return nil, absentRun(ref)
+	}
+	err = r.db.readOnce(ctx, ref.Tenant, func(rows pgx.Rows) (err error) {
+		shares, err = pgx.CollectRows(rows, pgx.RowToStructByPos[storage.Share])
+		return err
+	}, `
+		select source, count(*), sum(count)::bigint, sum(bytes)::bigint
+		from export_inputs where tenant = $1 and run_id = $2 group by source order by source collate "C"`,
+		ref.Tenant, ref.RunID)
+	if err != nil {
+		return nil, fmt.Errorf("sum up plan: %w", err)
+	}
+	return shares, nil
+}
+
 // PackedBefore tells which shards were packed by a recipe and can be taken over.
 func (r *Runs) PackedBefore(ctx context.Context, tenant string, recipe bundle.Digest, hashes []bundle.Digest) ([]bool, error) {
 	packed, wanted := make([]bool, len(hashes)), make([][]byte, len(hashes))
