@@ -116,6 +116,12 @@ func (u *upgrade) sameThere(t *testing.T, l *lane, theirs *client.Client, runID 
 	require.NoError(t, err)
 	there, err := theirs.GetRun(t.Context(), runID)
 	require.NoError(t, err)
+	if there.Links.Events == "" { // an address that the previous release does not have
+		here.Links.Events = ""
+	}
+	if there.Links.Plan == "" {
+		here.Links.Plan = ""
+	}
 	require.Equal(t, here, there)
 }
 

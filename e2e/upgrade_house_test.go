@@ -56,6 +56,7 @@ func openUpgrade(t *testing.T) *upgrade {
 	u.install(t, ours)
 	copyProgram(t, program(t, "exportcenter-temporal"), filepath.Join(u.bin, "exportcenter-temporal"))
 	u.house = openHouseOf(t, u.bin)
+	u.programs[previous] = u.withoutNewMembers(t, u.programs[previous])
 	u.logs = []string{filepath.Join(u.house.dir, "logs", "worker.log")}
 	u.storm = stormOver(t, u.house)
 	buildGates(t, u.house.superuser(t))
