@@ -275,3 +275,16 @@ func TestTheRoleThatRemovesMayComeLater(t *testing.T) {
 	require.NoError(t, postgres.Migrate(t.Context(), db.Owner))
 	require.Zero(t, lacks())
 }
+
+// A table that somebody else keeps beside ours stops no migration, and is nothing for
+// the role that removes.
+func TestTablesOfOthersStayTheirs(t *testing.T) {
+	db := pgtest.New(t)
+	admin := connect(t, db.Admin)
+	_, err := admin.Exec(t.Context(), "create table notes_of_others (tenant text)")
+	require.NoError(t, err)
+	require.NoError(t, postgres.Migrate(t.Context(), db.Owner))
+	var may bool
+	require.NoError(t, admin.QueryRow(t.Context(), "select has_table_privilege($1, 'notes_of_others', 'select')", postgres.OffboardRole).Scan(&may))
+	require.False(t, may)
+}

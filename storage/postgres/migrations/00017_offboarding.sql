@@ -121,6 +121,7 @@ begin
     select c.oid from pg_class c join pg_attribute a on a.attrelid = c.oid and a.attname = 'tenant'
     where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p')
       and c.relname not in ('dpop_epochs', 'dpop_proofs') -- the installation's own
+      and c.relowner = (select oid from pg_roles where rolname = current_user) -- what others keep here is theirs to give
     order by c.relname
   loop
     if not has_table_privilege('exportcenter_offboard', t, 'select') then
