@@ -73,12 +73,6 @@ type Approval struct {
 	Signature string    `json:"signature"` // DSSE envelope, JSON text
 }
 
-func (a Approval) same(b Approval) bool {
-	at := a.ExpiresAt.Equal(b.ExpiresAt)
-	a.ExpiresAt, b.ExpiresAt = time.Time{}, time.Time{}
-	return at && a == b
-}
-
 // included are the kinds of evidence behind the words of Include.
 var included = map[string]string{"advisories": "advisory", "vex": "vex", "sboms": "sbom", "findings": "finding"}
 
@@ -115,7 +109,7 @@ func (c ProfileConfig) SameAs(other ProfileConfig) bool { return c.text() == oth
 func (c ProfileConfig) Withdraws(before ProfileConfig) bool {
 	had := len(before.Approvals)
 	before.Approvals = slices.DeleteFunc(slices.Clone(before.Approvals), func(a Approval) bool {
-		return !slices.ContainsFunc(c.Approvals, a.same)
+		return !slices.ContainsFunc(c.Approvals, func(left Approval) bool { return left.Signature == a.Signature })
 	})
 	return len(before.Approvals) < had && c.SameAs(before)
 }
