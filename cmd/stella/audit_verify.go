@@ -28,40 +28,17 @@ Exit codes:
   5  anything else, usage included`
 
 func auditVerifyCommand() *cobra.Command {
-	var key, trust, earlier string
-	var f *format
+	var earlier string
 	command := leaf("verify FILE --key PUB | --trust DIR", "Verify an exported record offline", cobra.ExactArgs(1), nil)
 	command.Long = auditVerifyHelp
-	command.Args = func(_ *cobra.Command, args []string) error {
-		if len(args) != 1 {
-			return verifyUsage(fmt.Errorf("audit verify takes one FILE, not %d", len(args)))
-		}
-		return nil
-	}
-	command.RunE = func(command *cobra.Command, args []string) (err error) {
-		defer func() {
-			if p := recover(); p != nil {
-				err = verifyUsage(fmt.Errorf("not verified: the verifier itself failed: %.300q", fmt.Sprint(p)))
-			}
-		}()
-		keys, err := loadTrust(key, trust)
+	verifyRecord(command, "audit verify", func(file string, keys verify.Trust) (any, func() [][]string, error) {
+		report, err := verifyAudit(file, earlier, keys)
 		if err != nil {
-			return err
+			return nil, nil, notVerified(file, err, auditClass(err))
 		}
-		report, err := verifyAudit(args[0], earlier, keys)
-		if err != nil {
-			return &exitError{fmt.Errorf("%s: not verified: %w", args[0], err), auditClass(err).ExitCode()}
-		}
-		err = f.print(command.OutOrStdout(), report, func() [][]string { return auditReport(args[0], report) })
-		if err != nil { // a report that nobody can read must not look like a success
-			return verifyUsage(fmt.Errorf("print the report: %w", err))
-		}
-		return nil
-	}
-	command.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return verifyUsage(err) })
-	trustFlags(command, &key, &trust)
+		return report, func() [][]string { return auditReport(file, report) }, nil
+	})
 	command.Flags().StringVar(&earlier, "earlier", "", "`FILE` of an earlier export, whose end this one must contain")
-	f = addFormat(command)
 	return command
 }
 

@@ -71,42 +71,19 @@ Exit codes:
   5  anything else, usage included`
 
 func tenantVerifyCommand() *cobra.Command {
-	var key, trust string
-	var f *format
 	command := leaf("verify FILE --key PUB | --trust DIR", "Verify the record of an offboarded tenant offline", cobra.ExactArgs(1), nil)
 	command.Long = tenantVerifyHelp
-	command.Args = func(_ *cobra.Command, args []string) error {
-		if len(args) != 1 {
-			return verifyUsage(fmt.Errorf("tenant verify takes one FILE, not %d", len(args)))
-		}
-		return nil
-	}
-	command.RunE = func(command *cobra.Command, args []string) (err error) {
-		defer func() {
-			if p := recover(); p != nil {
-				err = verifyUsage(fmt.Errorf("not verified: the verifier itself failed: %.300q", fmt.Sprint(p)))
-			}
-		}()
-		keys, err := loadTrust(key, trust)
-		if err != nil {
-			return err
-		}
+	verifyRecord(command, "tenant verify", func(file string, keys verify.Trust) (any, func() [][]string, error) {
 		var report offboarding.Report
-		err = withFile(args[0], func(in io.Reader) (err error) {
+		err := withFile(file, func(in io.Reader) (err error) {
 			report, err = offboarding.Verify(in, keys)
 			return err
 		})
 		if err != nil {
-			return &exitError{fmt.Errorf("%s: not verified: %w", args[0], err), offboardingClass(err).ExitCode()}
+			return nil, nil, notVerified(file, err, offboardingClass(err))
 		}
-		if err := f.print(command.OutOrStdout(), report, func() [][]string { return offboardingReport(args[0], report) }); err != nil {
-			return verifyUsage(fmt.Errorf("print the report: %w", err)) // one that nobody can read must not look like a success
-		}
-		return nil
-	}
-	command.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return verifyUsage(err) })
-	trustFlags(command, &key, &trust)
-	f = addFormat(command)
+		return report, func() [][]string { return offboardingReport(file, report) }, nil
+	})
 	return command
 }
 
