@@ -1,11 +1,13 @@
 package main
 
 import (
+	"context"
 	"crypto/rand"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -36,11 +38,13 @@ func TestAKeyThatSignsBundlesApprovesNothing(t *testing.T) {
 	cfg.Listen, cfg.PublicURL = "127.0.0.1:0", "http://127.0.0.1:1"
 	cfg.CrossTenant = config.CrossTenant{Enabled: true, Approvers: []string{pem("apart.pub", apart), pem("export.pub", signer)}}
 	log := slog.New(slog.DiscardHandler)
-	err = runWorker(t.Context(), cfg, log)
+	ctx, stop := context.WithTimeout(t.Context(), 20*time.Second) // one that starts would serve
+	defer stop()
+	err = runWorker(ctx, cfg, log)
 	require.ErrorContains(t, err, "crossTenant.approvers[1]: the key "+signer.KeyID()+" signs bundles (signing.key)")
 	require.ErrorContains(t, err, "make a key of its own")
 	cfg.Verify.Trust = filepath.Dir(pem("trust/export.pub", signer))
-	err = runAPI(t.Context(), cfg, log, false)
+	err = runAPI(ctx, cfg, log, false)
 	require.ErrorContains(t, err, "crossTenant.approvers[1]: the key "+signer.KeyID()+" signs bundles (verify.trust)")
 
 	trust, err := crossTenantOf(config.CrossTenant{Enabled: true, Approvers: cfg.CrossTenant.Approvers[:1]})
