@@ -20,10 +20,10 @@ import (
 	"github.com/stella-ops/exportcenter/internal/testkit"
 )
 
-// previousRelease is the last commit of Spine 2. PREVIOUS names another one. Its
+// previousRelease is the last commit before the API of today (issue Front). PREVIOUS names another one. Its
 // processes must work beside ours: an upgrade replaces one after the other, and
 // may be taken back.
-const previousRelease = "e2cfd315d6b27e9967681e31d0b214a025124e6c"
+const previousRelease = "004e4a87517f5b47cf28fdbcd630887b5b4aeb89"
 
 // release names whose program a process runs.
 type release string
