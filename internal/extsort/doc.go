@@ -1,0 +1,2 @@
+// Package extsort sorts more lines than fit into memory.
+package extsort
