@@ -26,6 +26,7 @@ var readers = map[string]string{
 	"bundle.Canonical":          "FuzzCanonical",
 	"bundle.UnmarshalStrict":    "FuzzUnmarshalStrict",
 	"bundle.OpenPayload":        "FuzzOpenPayload",
+	"bundle.ReadLayer":          "FuzzReadLayer",
 	"bundle.ParseManifest":      "FuzzParseManifest",
 	"bundle.ParseProvenance":    "FuzzParseProvenance",
 	"bundle.ParseChecksums":     "FuzzParseChecksums",

@@ -3,6 +3,7 @@ package bundle
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -16,11 +17,7 @@ func VerifyGuide(m Manifest) []byte {
 	for _, k := range m.Keys {
 		fmt.Fprintf(&out, "- `%s` (%s)\n", k.KeyID, k.Algorithm)
 	}
-	if m.Tenancy == nil {
-		out.WriteString(guideSteps)
-	} else {
-		out.WriteString(strings.Replace(guideSteps, guidePayload, "    find data -name '*.zst' -exec zstd -t {} +", 1))
-	}
+	out.WriteString(strings.Replace(guideSteps, guidePayload, guidePayloadOf(m), 1))
 	return out.Bytes()
 }
 
@@ -41,6 +38,27 @@ This archive says that it was signed by
 
 // guidePayload reads all payload files of one tenant.
 const guidePayload = `    zstd -t data/raw/*.zst`
+
+// guidePayloadOf is how other programs read the payload files of m.
+func guidePayloadOf(m Manifest) string {
+	has := func(match func(Content) bool) bool { return slices.ContainsFunc(m.Contents, match) }
+	var commands []string
+	switch {
+	case m.Tenancy != nil:
+		commands = append(commands, "    find data -name '*.zst' -exec zstd -t {} +")
+	case len(m.Contents) == 0 || has(func(c Content) bool { return strings.HasPrefix(c.Path, rawDir) }):
+		commands = append(commands, guidePayload)
+	}
+	if has(func(c Content) bool { return c.Form() == FormLines && strings.HasPrefix(c.Path, policyDir) }) && m.Tenancy == nil {
+		commands = append(commands, "    zstd -t data/policy/*.zst")
+	}
+	for _, c := range m.Contents {
+		if c.Form() == FormLayer {
+			commands = append(commands, "    gzip -t "+c.Path)
+		}
+	}
+	return strings.Join(commands, "\n")
+}
 
 const guideSteps = `
 ## 2. Everything at once

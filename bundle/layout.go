@@ -18,7 +18,7 @@ const (
 	ChecksumsPath          = "checksums.txt"
 	ReadmePath             = "README.md"
 	GuidePath              = "VERIFY.md"
-	// PayloadDir holds everything PayloadDigest covers.
+	// PayloadDir holds evidence and decisions; IsPayload knows what PayloadDigest covers.
 	PayloadDir = "data/"
 )
 

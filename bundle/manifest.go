@@ -41,6 +41,7 @@ type Manifest struct {
 	RerunHash     Digest      `json:"rerunHash"`
 
 	Redaction *Redaction `json:"redaction,omitempty"` // nil: nothing was left out
+	Policy    *Policy    `json:"policy,omitempty"`    // nil: nothing was decided
 
 	Keys []Key `json:"keys"` // that sign this bundle, ordered by id
 	Tool Tool  `json:"tool"`
@@ -86,10 +87,12 @@ type Content struct {
 	Path          string `json:"path"`
 	Digest        Digest `json:"digest"` // of the stored bytes
 	Bytes         int64  `json:"bytes"`
-	ContentDigest Digest `json:"contentDigest"` // of the uncompressed lines
+	ContentDigest Digest `json:"contentDigest"` // of the uncompressed lines, or the database
 	ContentBytes  int64  `json:"contentBytes"`
 	Records       int64  `json:"records"`
 	ContentType   string `json:"contentType"`
+	// Encoder is what compressed a layer, library@version; "" for other forms.
+	Encoder string `json:"encoder,omitempty"`
 	// Order is the file's place when the lines are read in the run's order,
 	// from 0: file names are hashes and do not tell it.
 	Order int `json:"order"`
@@ -109,29 +112,42 @@ type Tool struct {
 	Adapters map[string]string `json:"adapters"` // name to version
 }
 
-// NewContent describes the payload file at path.
+// NewContent describes the payload file at path; its media type and encoder
+// follow from that. A path of no payload file is refused by SetContents.
 func NewContent(path string, info PayloadInfo) Content {
-	return Content{
+	kind, err := payloadKindOf(path)
+	if err != nil {
+		kind.contentType = PayloadContentType
+	}
+	c := Content{
 		Path: path, Digest: info.Digest, Bytes: info.Size,
 		ContentDigest: info.ContentDigest, ContentBytes: info.ContentSize,
-		Records: info.Records, ContentType: PayloadContentType,
+		Records: info.Records, ContentType: kind.contentType,
 	}
+	if kind.form == FormLayer {
+		c.Encoder = layerEncoder
+	}
+	return c
 }
 
-// Type is the type in a payload file's name, "" for another path.
+// Type is the name under which a payload file's records are counted, "" for
+// another path.
 func (c Content) Type() string {
-	kind, _ := payloadType(c.Path)
-	return kind
+	kind, _ := payloadKindOf(c.Path)
+	return kind.counted
+}
+
+// Form is how the file's content lies in it.
+func (c Content) Form() Form {
+	kind, _ := payloadKindOf(c.Path)
+	return kind.form
 }
 
 // Holder is whose evidence is in a payload file, as its path says; of the bundle's
 // own tenant nothing.
 func (c Content) Holder() (tenant, project string, foreign bool) {
-	match := payloadForm.FindStringSubmatch(c.Path)
-	if match == nil || match[1] == "" {
-		return "", "", false
-	}
-	return match[1], match[2], true
+	kind, err := payloadKindOf(c.Path)
+	return kind.tenant, kind.project, err == nil && kind.tenant != ""
 }
 
 // SetContents fills in the contents and all that follows from them. The files
@@ -141,11 +157,11 @@ func (m *Manifest) SetContents(inOrder []Content) error {
 	counts := Counts{ByType: map[string]int64{}}
 	for i := range contents {
 		contents[i].Order = i
-		kind, err := payloadType(contents[i].Path)
+		kind, err := payloadKindOf(contents[i].Path)
 		if err != nil {
 			return err
 		}
-		counts.add(kind, contents[i])
+		counts.add(kind.counted, contents[i])
 	}
 	slices.SortFunc(contents, func(a, b Content) int { return strings.Compare(a.Path, b.Path) })
 	if contents == nil {

@@ -20,26 +20,16 @@ var (
 	encoderForm = regexp.MustCompile(`^[A-Za-z0-9._/-]{1,200}@[A-Za-z0-9._+-]{1,100}$`)
 	levelForm   = regexp.MustCompile(`^[A-Za-z0-9._-]{1,40}$`)
 	keyAlgForm  = regexp.MustCompile(`^[a-z0-9-]{1,40}$`)
-	payloadForm = regexp.MustCompile(`^data/(?:raw|tenants/([a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)/(_|[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?))/([a-z][a-z0-9]*(?:-[a-z0-9]+)*)-[0-9a-f]{16}\.jsonl\.zst$`)
 )
 
 // maxKeys bounds the keys of a bundle.
 const maxKeys = 16
 
-// payloadType gives the type in the name of a payload file.
-func payloadType(path string) (string, error) {
-	match := payloadForm.FindStringSubmatch(path)
-	if match == nil {
-		return "", fmt.Errorf("%.300q is neither data/raw/<type>-<16 hex digits>.jsonl.zst nor that in data/tenants/<tenant>/<project>", path)
-	}
-	return match[3], nil
-}
-
 // check says which field is wrong.
 func (m Manifest) check() error {
 	for _, step := range []func(Manifest) error{
 		checkIdentity, checkProfile, checkSelectors, checkCompression,
-		checkContents, checkTenancy, checkRedaction, checkKeys, checkTool,
+		checkContents, checkPolicy, checkTenancy, checkRedaction, checkKeys, checkTool,
 	} {
 		if err := step(m); err != nil {
 			return err
@@ -148,7 +138,7 @@ func checkContents(m Manifest) error {
 			return fmt.Errorf("contents[%d]: order %d is not one of its own below %d", i, c.Order, len(seen))
 		}
 		seen[c.Order] = true
-		counts.add(kind, c)
+		counts.add(kind.counted, c)
 	}
 	return checkSums(m, counts)
 }
@@ -173,26 +163,66 @@ func checkSums(m Manifest, counts Counts) error {
 // maxContent bounds a file's numbers, so that sums cannot overflow.
 const maxContent = 1 << 46
 
-func checkContent(c Content) (kind string, err error) {
-	if kind, err = payloadType(c.Path); err != nil {
-		return "", fmt.Errorf("path: %w", err)
+func checkContent(c Content) (payloadKind, error) {
+	kind, err := payloadKindOf(c.Path)
+	if err != nil {
+		return kind, fmt.Errorf("path: %w", err)
 	}
 	if _, err := Header(c.Path, c.Bytes); err != nil {
-		return "", fmt.Errorf("%s: %w", c.Path, err)
+		return kind, fmt.Errorf("%s: %w", c.Path, err)
 	}
 	switch {
 	case c.Bytes < 1:
-		return "", fmt.Errorf("%s: bytes: %d", c.Path, c.Bytes)
-	case c.Records < 1:
-		return "", fmt.Errorf("%s: records: %d", c.Path, c.Records)
-	case c.ContentBytes < 2*c.Records || c.ContentBytes > maxContent:
-		return "", fmt.Errorf("%s: contentBytes: %d for %d records", c.Path, c.ContentBytes, c.Records)
-	case c.ContentType != PayloadContentType:
-		return "", fmt.Errorf("%s: contentType: %.100q is not %s", c.Path, c.ContentType, PayloadContentType)
+		err = fmt.Errorf("bytes: %d", c.Bytes)
+	case c.ContentType != kind.contentType:
+		err = fmt.Errorf("contentType: %.100q is not %s", c.ContentType, kind.contentType)
 	case c.Digest.IsZero() || c.ContentDigest.IsZero():
-		return "", fmt.Errorf("%s: digest or contentDigest was never set", c.Path)
+		err = fmt.Errorf("digest or contentDigest was never set")
+	case c.Records < 0 || c.ContentBytes < 1 || c.ContentBytes > maxContent || c.Records > maxContent:
+		err = fmt.Errorf("records: %d in contentBytes: %d", c.Records, c.ContentBytes)
+	default:
+		err = checkForm(c, kind.form)
+	}
+	if err != nil {
+		return kind, fmt.Errorf("%s: %w", c.Path, err)
 	}
 	return kind, nil
+}
+
+// checkForm holds the numbers and the encoder against what the form allows.
+func checkForm(c Content, form Form) error {
+	switch {
+	case form == FormLines && c.Records < 1:
+		return fmt.Errorf("records: %d", c.Records)
+	case form == FormLines && c.ContentBytes < 2*c.Records:
+		return fmt.Errorf("contentBytes: %d for %d records", c.ContentBytes, c.Records)
+	case form == FormStored && (c.Bytes != c.ContentBytes || c.Digest != c.ContentDigest):
+		return fmt.Errorf("content differs from what is stored, but is stored as it is")
+	case form == FormLayer && !encoderForm.MatchString(c.Encoder):
+		return fmt.Errorf("encoder: %.300q is not library@version", c.Encoder)
+	case form != FormLayer && c.Encoder != "":
+		return fmt.Errorf("encoder: a file of this form has none of its own")
+	}
+	return nil
+}
+
+// checkPolicy wants the manifest's word on the policy exactly when there are
+// decisions.
+func checkPolicy(m Manifest) error {
+	decided := slices.ContainsFunc(m.Contents, func(c Content) bool { return c.Path == PolicySnapshotPath })
+	p := m.Policy
+	switch {
+	case (p != nil) != decided:
+		return fmt.Errorf("policy: there with %s or not at all", PolicySnapshotPath)
+	case p == nil:
+		return nil
+	case p.PackDigest.IsZero() || p.InputsHash.IsZero() || p.DecisionTrace.IsZero():
+		return fmt.Errorf("policy: packDigest, inputsHash or decisionTrace was never set")
+	}
+	if err := checkText("policy.snapshotId", p.SnapshotID); err != nil {
+		return err
+	}
+	return checkText("policy.policyVersion", p.PolicyVersion)
 }
 
 func checkRedaction(m Manifest) error {

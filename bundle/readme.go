@@ -27,7 +27,7 @@ func Readme(m Manifest, sources []Credit) []byte {
 	fmt.Fprintf(&out, "Vulnerability evidence of tenant `%s`, packed by the profile %s:%s (revision %d)\nfor a run requested at %s.\n\n",
 		m.Tenant, m.Profile.Kind, m.Profile.Variant, m.Profile.Revision, m.GeneratedAt)
 	fmt.Fprintf(&out, "| What | Value |\n|---|---|\n")
-	fmt.Fprintf(&out, "| documents | %d |\n| payload files | %d |\n| payload bytes, compressed | %d |\n", m.Counts.Records, m.Counts.Files, m.Counts.Bytes)
+	fmt.Fprintf(&out, "| "+recordsWord(m)+" | %d |\n| payload files | %d |\n| payload bytes, compressed | %d |\n", m.Counts.Records, m.Counts.Files, m.Counts.Bytes)
 	for _, kind := range slices.Sorted(maps.Keys(m.Counts.ByType)) {
 		fmt.Fprintf(&out, "| %s | %d |\n", kind, m.Counts.ByType[kind])
 	}
@@ -35,12 +35,37 @@ func Readme(m Manifest, sources []Credit) []byte {
 	writeTenancy(&out, m)
 	writeRedaction(&out, m)
 	writeSources(&out, m, sources)
-	if m.Tenancy == nil {
-		out.WriteString(readmeRest)
-	} else {
-		out.WriteString(strings.Replace(readmeRest, readmePayload, readmePayloads, 1))
-	}
+	out.WriteString("## What is where\n\n" + readmePayloadOf(m) + readmeRest)
 	return out.Bytes()
+}
+
+// recordsWord is what the records of a bundle are: documents, unless there is
+// something that was made of them.
+func recordsWord(m Manifest) string {
+	for _, c := range m.Contents {
+		if !strings.HasPrefix(c.Path, rawDir) && !strings.HasPrefix(c.Path, tenantsDir) {
+			return "records"
+		}
+	}
+	return "documents"
+}
+
+// readmePayloadOf tells what the payload files are.
+func readmePayloadOf(m Manifest) string {
+	text := ""
+	if m.Tenancy != nil {
+		text = readmePayloads
+	} else if slices.ContainsFunc(m.Contents, func(c Content) bool { return strings.HasPrefix(c.Path, rawDir) }) || len(m.Contents) == 0 {
+		text = readmePayload
+	}
+	for _, of := range []struct{ path, says string }{
+		{PolicySnapshotPath, readmePolicy}, {TrivyDBPath, readmeTrivyDB}, {TrivyJavaPath, readmeTrivyJava},
+	} {
+		if slices.ContainsFunc(m.Contents, func(c Content) bool { return c.Path == of.path }) {
+			text += of.says
+		}
+	}
+	return text
 }
 
 // writeTenancy tells whose evidence is there besides, and who let it be read.
@@ -133,9 +158,22 @@ const (
 `
 )
 
-const readmeRest = `## What is where
+const (
+	readmePolicy = "- `" + PolicySnapshotPath + "`" + `: by which policy the decisions were made, ` + "`" + PolicyPackPath + "`" + ` that policy itself,
+  ` + "`data/policy/findings-*`" + ` the decisions and ` + "`data/policy/decision-traces-*`" + ` how each came about.
+  ` + "`exportcenter policy replay FILE`" + ` decides again, from this bundle alone, and compares.
+`
+	readmeTrivyDB = "- `" + TrivyDBPath + "`" + `: the vulnerability database for Trivy, ` + "`trivy.db`" + ` and ` + "`metadata.json`" + `.
+  ` + "`mkdir -p CACHE/db && tar -xzf trivy/db.tar.gz -C CACHE/db`" + `, then
+  ` + "`trivy sbom --cache-dir CACHE --skip-db-update --skip-java-db-update --offline-scan SBOM`" + `.
+`
+	readmeTrivyJava = "- `" + TrivyJavaPath + "`" + `: the index of Java archives for Trivy, ` + "`trivy-java.db`" + ` and ` + "`metadata.json`" + `.
+  ` + "`mkdir -p CACHE/java-db && tar -xzf trivy/javadb.tar.gz -C CACHE/java-db`" + `; it holds no
+  vulnerabilities, those are in the other database.
+`
+)
 
-` + readmePayload + "- `" + ManifestPath + "`" + `: every payload file with its digests; the field ` + "`order`" + ` gives the
+const readmeRest = "- `" + ManifestPath + "`" + `: every payload file with its digests; the field ` + "`order`" + ` gives the
   order in which the files are read when the order of the documents matters.
 - ` + "`" + ProvenancePath + "`" + `: what was asked, what went in, and what built it.
 - ` + "`signatures/`" + `: signatures over both, and the seal over the whole archive.

@@ -139,13 +139,26 @@ func (v *verifier) readEntry(ctx context.Context, e entry, payload bool, c bundl
 	}
 	section := io.NewSectionReader(v.archive, e.body(), e.size)
 	counted := &counter{r: io.TeeReader(interruptible{ctx, section}, h)}
-	f.content, f.frame = readContent(counted, c.ContentBytes)
+	f.content, f.frame = readForm(counted, c)
 	// Whatever the content gave, the digest is over all stored bytes.
 	if failure := v.stream(ctx, e.body()+counted.n, e.body()+e.size, h); failure != nil {
 		return failure
 	}
 	f.digest = bundle.Digest(h.Sum(nil))
 	return nil
+}
+
+// readForm reads the content of payload file c. Only lines can be counted here;
+// of the other forms the signed number of records stands.
+func readForm(r io.Reader, c bundle.Content) (bundle.PayloadInfo, error) {
+	switch c.Form() {
+	case bundle.FormStored: // its content is what is stored, whose digest is compared
+		return bundle.PayloadInfo{ContentDigest: c.ContentDigest, ContentSize: c.ContentBytes, Records: c.Records}, nil
+	case bundle.FormLayer:
+		layer, err := bundle.ReadLayer(r, c.ContentBytes, io.Discard)
+		return bundle.PayloadInfo{ContentDigest: layer.Content, ContentSize: layer.Size, Records: c.Records}, err
+	}
+	return readContent(r, c.ContentBytes)
 }
 
 type counter struct {

@@ -2,7 +2,6 @@ package verify
 
 import (
 	"context"
-	"strings"
 
 	"github.com/stella-ops/exportcenter/bundle"
 )
@@ -60,7 +59,7 @@ func (v *verifier) checkListing() *Failure {
 		}
 	}
 	for _, e := range v.entries {
-		if strings.HasPrefix(e.path, bundle.PayloadDir) && !listed[e.path] {
+		if bundle.IsPayload(e.path) && !listed[e.path] {
 			return fail(ClassContent, ReasonUnlisted, e.path, "is in the archive, but the manifest does not list it")
 		}
 	}

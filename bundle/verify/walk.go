@@ -73,7 +73,7 @@ func (v *verifier) admit(e entry, known map[string]bool) *Failure {
 			return fail(ClassContent, ReasonOrder, e.path, "comes after %s", last.path)
 		}
 	}
-	if !known[e.path] && !strings.HasPrefix(e.path, bundle.PayloadDir) && !strings.HasPrefix(e.path, bundle.ApprovalsDir) {
+	if !known[e.path] && !bundle.IsPayload(e.path) && !strings.HasPrefix(e.path, bundle.ApprovalsDir) {
 		return fail(ClassContent, ReasonUnknown, e.path, "is not an entry of a bundle")
 	}
 	if len(v.entries) >= v.limits.Entries {
