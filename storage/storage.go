@@ -338,6 +338,11 @@ type Execution interface {
 	SaveSigned(ctx context.Context, c Claim, r export.Result, built export.TimelineEvent, at time.Time) error
 	// SaveDistribution records a delivery; event distribution.completed.
 	SaveDistribution(ctx context.Context, c Claim, d Distribution, at time.Time) error
+	// SaveSources records what each source gave the run, in place of what an earlier
+	// attempt recorded. Two of the same source, stream and kind are an error.
+	SaveSources(ctx context.Context, c Claim, sources []export.SourceCount) error
+	// Sources gives what SaveSources recorded, by source, stream and kind.
+	Sources(ctx context.Context, ref export.Ref) ([]export.SourceCount, error)
 	// Finish ends the run: compare-and-set to the outcome's state, with its
 	// event and outbox rows, the report to the Findings Ledger, and artifact_ready before a success, adapter.error
 	// before a failure of the adapter. A run that ended before keeps its end, and that

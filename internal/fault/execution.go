@@ -123,6 +123,14 @@ func (e *execution) SaveDistribution(ctx context.Context, c storage.Claim, d sto
 	return e.injector.At(ctx, SaveDistribution, func(ctx context.Context) error { return e.inner.SaveDistribution(ctx, c, d, at) })
 }
 
+func (e *execution) SaveSources(ctx context.Context, c storage.Claim, sources []export.SourceCount) error {
+	return e.injector.At(ctx, SaveSources, func(ctx context.Context) error { return e.inner.SaveSources(ctx, c, sources) })
+}
+
+func (e *execution) Sources(ctx context.Context, ref export.Ref) ([]export.SourceCount, error) {
+	return read(e.injector, func() ([]export.SourceCount, error) { return e.inner.Sources(ctx, ref) })
+}
+
 func (e *execution) Finish(ctx context.Context, c storage.Claim, o storage.Outcome) (export.Run, error) {
 	return answer(ctx, e.injector, Finish, func(ctx context.Context) (export.Run, error) { return e.inner.Finish(ctx, c, o) })
 }

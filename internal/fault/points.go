@@ -26,6 +26,7 @@ const (
 	KeepSignature    Point = "execution.KeepSignature"
 	SaveSigned       Point = "execution.SaveSigned"
 	SaveDistribution Point = "execution.SaveDistribution"
+	SaveSources      Point = "execution.SaveSources"
 	Finish           Point = "execution.Finish"
 	Pin              Point = "execution.Pin"
 	PinAll           Point = "execution.PinAll"
@@ -73,7 +74,7 @@ func Points() []Point {
 		Begin, BeginPart, Start,
 		SavePlaces, SavePlan, AddEvent, PinAll, SaveShards, ForgetPacked,
 		Stage, Write, Pin, Publish, Discard,
-		SaveFiles, SaveManifest, Sign, KeepSignature, SaveSigned, SaveDistribution,
+		SaveSources, SaveFiles, SaveManifest, Sign, KeepSignature, SaveSigned, SaveDistribution,
 		Finish, DropBlobs, EraseBlobs, EraseUnrecorded, Delete)
 }
 
