@@ -59,9 +59,34 @@ func NewRegistry(all ...Adapter) (*Registry, error) {
 		if _, taken := r.byLabel[label]; taken {
 			return nil, fmt.Errorf("two adapters for profile %s", label)
 		}
+		if _, builds := a.(Builder); builds != export.Assembled(a.Profile()) {
+			return nil, fmt.Errorf("adapter for profile %s: it builds, or export.Assembled says that its kind does, but not both", label)
+		}
 		r.byLabel[label] = a
 	}
+	for _, a := range all {
+		if _, err := r.PackingOf(a); err != nil {
+			return nil, err
+		}
+	}
 	return r, nil
+}
+
+// PackingOf gives the adapter whose lines the shards of a's runs have: a itself,
+// or the one it names.
+func (r *Registry) PackingOf(a Adapter) (Adapter, error) {
+	builder, builds := a.(Builder)
+	if !builds || builder.PackedAs() == labelOf(a) {
+		return a, nil
+	}
+	packing, there := r.byLabel[builder.PackedAs()]
+	if !there {
+		return nil, fmt.Errorf("adapter for profile %s: its shards are packed as %s, which is not registered", labelOf(a), builder.PackedAs())
+	}
+	if _, builds := packing.(Builder); builds {
+		return nil, fmt.Errorf("adapter for profile %s: its shards are packed as %s, which builds itself", labelOf(a), builder.PackedAs())
+	}
+	return packing, nil
 }
 
 // For gives the adapter of a profile kind and variant.
@@ -82,6 +107,9 @@ func (r *Registry) Labels() []string {
 	sort.Strings(labels)
 	return labels
 }
+
+// Label is the profile an adapter serves: "json:raw".
+func Label(a Adapter) string { return labelOf(a) }
 
 func labelOf(a Adapter) string {
 	kind, variant := a.Profile()

@@ -21,10 +21,10 @@ import (
 // same bytes, on any number of processors, after any crash.
 type Builder interface {
 	Adapter
-	// PackedAs names whose lines the shards have: label and version of an
-	// adapter, this one's own or another's ("json:raw"). Shards of the same
-	// lines are shared between their kinds.
-	PackedAs() (label, version string)
+	// PackedAs names the adapter whose lines the shards have: "json:raw", or the
+	// builder's own. Of another's, Packer is never asked of this one. Shards of
+	// the same lines are shared between their kinds.
+	PackedAs() (label string)
 	// Ships reports whether the packed shards are files of the bundle. When not,
 	// they are lines of the adapter's own, any number for each document, and
 	// Build's alone.
@@ -102,10 +102,8 @@ type Layer struct {
 
 // Built is what the manifest, the README and the guard have to know of a result.
 type Built struct {
-	// Sources counts what came of each source, sorted by Source.
+	// Sources counts what came of each source, sorted by Kind, Source, Stream.
 	Sources []SourceCount
-	// Policy is the manifest's member of that name; nil for other kinds.
-	Policy *bundle.Policy
 }
 
 // SourceCount is what one source gave.

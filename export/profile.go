@@ -56,6 +56,16 @@ func BuiltinProfiles() []Profile {
 	}
 }
 
+// Assembled reports whether runs of a kind make more of their shards than lines:
+// a database, or decisions. Their adapter is done when those are.
+func Assembled(kind, variant string) bool {
+	switch kind + ":" + variant {
+	case "json:policy", "trivy:db", "trivy:java-db":
+		return true
+	}
+	return false
+}
+
 // BuiltinProfile finds a built-in profile by id ("prof-json-raw"), by name
 // ("json-raw") or by catalogue name ("json:raw").
 func BuiltinProfile(ref string) (Profile, bool) {

@@ -208,6 +208,9 @@ type File struct {
 	ContentSize   int64
 	// Payload marks the files payloadDigest covers.
 	Payload bool
+	// Ordinal is the place of a built payload file among those that were built
+	// (adapters.Builder), from 0; 0 for all others, whose order is the plan's.
+	Ordinal int
 	// Tally is what was counted while a payload file was packed: a Tally in its
 	// text form, stored as it is. "" for other files, and for shards that were
 	// packed before anything was counted.
@@ -319,8 +322,9 @@ type Execution interface {
 	// AddEvent records an event of the phase, once per (phase, type, subject).
 	AddEvent(ctx context.Context, c Claim, subject string, e export.Event) error
 	// SaveFiles records bundle entries by path, replacing those of an earlier
-	// attempt. In phase manifest it also removes payload entries that are not in
-	// the plan: an earlier plan had them, and they are in no manifest.
+	// attempt. In phases adapt, where built files are saved, and manifest it gets
+	// all payload entries at once and removes others: an earlier plan or attempt
+	// had them, and they are in no manifest.
 	SaveFiles(ctx context.Context, c Claim, files []File) error
 	// BundleFiles lists what SaveFiles recorded, in archive order (bytewise by
 	// path, the seal last).

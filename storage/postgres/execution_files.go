@@ -11,14 +11,16 @@ import (
 	"github.com/stella-ops/exportcenter/storage"
 )
 
-// SaveFiles records bundle entries by path. The manifest lists what the plan
-// has, so with it go payload entries that only an earlier plan had.
+// SaveFiles records bundle entries by path. What is built, and what the manifest
+// lists, comes as a whole, so payload entries that only an earlier plan or attempt
+// had go with it.
 func (e *Execution) SaveFiles(ctx context.Context, c storage.Claim, files []storage.File) error {
 	n := len(files)
 	paths, payload, seen := make([]string, n), make([]bool, n), make(map[string]bool, n)
 	digests, contentDigests := make([][]byte, n), make([][]byte, n)
-	sizes, records, contentSizes := make([]int64, n), make([]int64, n), make([]int64, n)
+	sizes, records, contentSizes, ordinals := make([]int64, n), make([]int64, n), make([]int64, n), make([]int32, n)
 	for i, f := range files {
+		ordinals[i] = int32(f.Ordinal)
 		if seen[f.Path] {
 			return fmt.Errorf("save files: %s is given twice", f.Path)
 		}
@@ -30,22 +32,22 @@ func (e *Execution) SaveFiles(ctx context.Context, c storage.Claim, files []stor
 	return e.claimed(ctx, c, "save files", func(tx pgx.Tx, run export.Run) error {
 		_, err := tx.Exec(ctx, `
 			insert into export_files as f
-				(tenant, project, run_id, path, digest, size, records, content_digest, content_size, payload)
-			select $1, $2, $3, * from unnest($4::text[], $5::bytea[], $6::bigint[], $7::bigint[], $8::bytea[], $9::bigint[], $10::boolean[])
+				(tenant, project, run_id, path, digest, size, records, content_digest, content_size, payload, ordinal)
+			select $1, $2, $3, * from unnest($4::text[], $5::bytea[], $6::bigint[], $7::bigint[], $8::bytea[], $9::bigint[], $10::boolean[], $11::integer[])
 			on conflict (tenant, run_id, path) do update set digest = excluded.digest, size = excluded.size,
 				records = excluded.records, content_digest = excluded.content_digest,
-				content_size = excluded.content_size, payload = excluded.payload
-			where (f.digest, f.size, f.records, f.content_digest, f.content_size, f.payload) is distinct from
-				(excluded.digest, excluded.size, excluded.records, excluded.content_digest, excluded.content_size, excluded.payload)`,
-			run.Tenant, projectColumn(run.Project), run.ID, paths, digests, sizes, records, contentDigests, contentSizes, payload)
-		if err != nil || c.Phase != export.PhaseManifest {
+				content_size = excluded.content_size, payload = excluded.payload, ordinal = excluded.ordinal
+			where (f.digest, f.size, f.records, f.content_digest, f.content_size, f.payload, f.ordinal) is distinct from
+				(excluded.digest, excluded.size, excluded.records, excluded.content_digest, excluded.content_size, excluded.payload, excluded.ordinal)`,
+			run.Tenant, projectColumn(run.Project), run.ID, paths, digests, sizes, records, contentDigests, contentSizes, payload, ordinals)
+		if err != nil || c.Phase != export.PhaseManifest && c.Phase != export.PhaseAdapt {
 			return err
 		}
 		// Not as a join: without statistics it would compare each with each.
 		_, err = tx.Exec(ctx, `
 			delete from export_files f where f.tenant = $1 and f.run_id = $2 and f.path = any (array(
 				select path from export_files where tenant = $1 and run_id = $2 and payload
-				except select name from export_inputs where tenant = $1 and run_id = $2))`, run.Tenant, run.ID)
+				except select unnest($3::text[])))`, run.Tenant, run.ID, paths)
 		return err
 	})
 }
@@ -67,7 +69,7 @@ func bundleFiles(ctx context.Context, db *DB, ref export.Ref) ([]storage.File, e
 		files, err = collectFiles(ref, rows)
 		return err
 	}, `
-		select f.path, f.digest, f.size, f.records, f.content_digest, f.content_size, f.payload
+		select f.path, f.digest, f.size, f.records, f.content_digest, f.content_size, f.payload, f.ordinal
 		from export_runs r left join export_files f on f.tenant = r.tenant and f.run_id = r.id
 		where r.tenant = $1 and r.id = $2 order by f.path = $3, f.path`, ref.Tenant, ref.RunID, bundle.SealPath)
 	if err != nil {
@@ -86,7 +88,7 @@ func collectFiles(ref export.Ref, rows pgx.Rows) ([]storage.File, error) {
 		}
 		var f storage.File
 		err := rows.Scan(&f.Path, (*digestColumn)(&f.Digest), &f.Size, &f.Records,
-			(*digestColumn)(&f.ContentDigest), &f.ContentSize, &f.Payload)
+			(*digestColumn)(&f.ContentDigest), &f.ContentSize, &f.Payload, &f.Ordinal)
 		if err != nil {
 			return nil, err
 		}

@@ -42,7 +42,7 @@ func (e *Execution) SaveShards(ctx context.Context, c storage.Claim, recipe bund
 			{kind: export.EventProgress, phase: c.Phase, subject: fresh.first, at: at,
 				message: fmt.Sprintf("%d documents are packed", records),
 				metrics: map[string]int64{"shards": all, "shardsDone": done, "recordsDone": records, "bytesDone": bytes}}}
-		if done == all {
+		if done == all && !export.Assembled(run.Kind, run.Variant) {
 			events = append(events, entry{kind: export.EventAdapterComplete, phase: c.Phase, at: at, message: "all shards are packed",
 				metrics: map[string]int64{"shards": all, "records": records, "bytes": bytes}})
 		}
