@@ -27,7 +27,7 @@ type Builder interface {
 	PackedAs() (label string)
 	// Ships reports whether the packed shards are files of the bundle. When not,
 	// they are lines of the adapter's own, any number for each document, and
-	// Build's alone.
+	// Build's alone; the first of each document is its document line (document.go).
 	Ships() bool
 	// Guarded reports whether a result that shrank waits for an approval
 	// (ARCHITECTURE D13).
