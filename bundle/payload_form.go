@@ -83,6 +83,12 @@ func IsPayload(path string) bool {
 	return strings.HasPrefix(path, PayloadDir) || strings.HasPrefix(path, TrivyDir)
 }
 
+// IsEvidence reports whether path is of a file of evidence, which a plan names;
+// the other payload files are built of those.
+func IsEvidence(path string) bool {
+	return strings.HasPrefix(path, rawDir) || strings.HasPrefix(path, tenantsDir)
+}
+
 // PolicyShardPath names a file of findings or of decision traces, as ShardPath
 // names one of evidence.
 func PolicyShardPath(payloadType, boundaryKey string, first bool) string {

@@ -43,7 +43,7 @@ func Readme(m Manifest, sources []Credit) []byte {
 // something that was made of them.
 func recordsWord(m Manifest) string {
 	for _, c := range m.Contents {
-		if !strings.HasPrefix(c.Path, rawDir) && !strings.HasPrefix(c.Path, tenantsDir) {
+		if !IsEvidence(c.Path) {
 			return "records"
 		}
 	}

@@ -19,12 +19,16 @@ func (e *Execution) SaveFiles(ctx context.Context, c storage.Claim, files []stor
 	paths, payload, seen := make([]string, n), make([]bool, n), make(map[string]bool, n)
 	digests, contentDigests := make([][]byte, n), make([][]byte, n)
 	sizes, records, contentSizes, ordinals := make([]int64, n), make([]int64, n), make([]int64, n), make([]int32, n)
+	built := []string{}
 	for i, f := range files {
 		ordinals[i] = int32(f.Ordinal)
 		if seen[f.Path] {
 			return fmt.Errorf("save files: %s is given twice", f.Path)
 		}
 		seen[f.Path] = true
+		if f.Payload && !bundle.IsEvidence(f.Path) {
+			built = append(built, f.Path)
+		}
 		paths[i], payload[i] = f.Path, f.Payload
 		digests[i], sizes[i], records[i] = files[i].Digest[:], f.Size, f.Records
 		contentDigests[i], contentSizes[i] = files[i].ContentDigest[:], f.ContentSize
@@ -47,7 +51,8 @@ func (e *Execution) SaveFiles(ctx context.Context, c storage.Claim, files []stor
 		_, err = tx.Exec(ctx, `
 			delete from export_files f where f.tenant = $1 and f.run_id = $2 and f.path = any (array(
 				select path from export_files where tenant = $1 and run_id = $2 and payload
-				except select unnest($3::text[])))`, run.Tenant, run.ID, paths)
+				except select name from export_inputs where tenant = $1 and run_id = $2
+				except select unnest($3::text[])))`, run.Tenant, run.ID, built)
 		return err
 	})
 }
