@@ -71,6 +71,7 @@ var house = map[string]room{
 	"export":                  {0, "the vocabulary; standard library only"},
 	"bundle":                  {0, "the format"},
 	"signing":                 {0, "signers, verifiers and their envelopes"},
+	"internal/boltpages":      {plumbing, "writes bbolt databases from sorted content, page by page"},
 	"internal/extsort":        {plumbing, "sorts more lines than fit into memory"},
 	"internal/scratch":        {plumbing, "directories that are gone after an attempt, also after a crash"},
 	"internal/clock":          {plumbing, "time and chance as arguments"},
