@@ -6,6 +6,7 @@ import (
 	"math"
 	"strconv"
 
+	"github.com/stella-ops/exportcenter/adapters"
 	"github.com/stella-ops/exportcenter/export"
 )
 
@@ -32,7 +33,11 @@ func (e *Export) adapt(ctx context.Context, ref export.Ref, of OrdinalRange, par
 	if err != nil {
 		return PhaseResult{}, err
 	}
-	recipe, err := recipeOf(run, adapter)
+	packs, err := e.Adapters.PackingOf(adapter)
+	if err != nil {
+		return PhaseResult{}, err
+	}
+	recipe, err := recipeOf(run, packs)
 	if err != nil {
 		return PhaseResult{}, err
 	}
@@ -40,11 +45,11 @@ func (e *Export) adapt(ctx context.Context, ref export.Ref, of OrdinalRange, par
 	if err != nil {
 		return PhaseResult{}, fmt.Errorf("load plan: %w", err)
 	}
-	packer, err := adapter.Packer(run.Options)
+	packer, err := packs.Packer(run.Options)
 	if err != nil {
 		return PhaseResult{}, err
 	}
-	p := &packing{Export: e, claim: claim, run: run, packer: packer, recipe: recipe, beat: newHeartbeat(ctx)}
+	p := &packing{Export: e, claim: claim, run: run, packer: packer, evidence: !adapters.Intermediate(packs), recipe: recipe, beat: newHeartbeat(ctx)}
 	if err := p.packAll(ctx, shards); err != nil {
 		return PhaseResult{}, err
 	}

@@ -105,7 +105,7 @@ func TestAShardIsCountedAsItIsWritten(t *testing.T) {
 		{evidence("GHSA-1", `{"details":"d","id":"GHSA-1"}`), evidence("GHSA-2", `{"id":"GHSA-2"}`)},
 		{evidence("GHSA-3", `{"a":1,"b":2,"id":"GHSA-3"}`), evidence("MINE-1", `{"id":"MINE-1"}`)},
 	} {
-		w := newDocumentWriter(&page{}, packer(t, redaction), redaction)
+		w := newDocumentWriter(&page{}, packer(t, redaction), true, redaction)
 		for _, doc := range docs {
 			require.NoError(t, w.write(doc))
 		}
@@ -163,9 +163,9 @@ func BenchmarkDocumentWriter(b *testing.B) {
 			_, _ = p.Write(nothing{}, doc)
 		}
 	})
-	b.Run("whole", func(b *testing.B) { benchmarkWriter(b, newDocumentWriter(nothing{}, packer(b, nil), nil), doc) })
+	b.Run("whole", func(b *testing.B) { benchmarkWriter(b, newDocumentWriter(nothing{}, packer(b, nil), true, nil), doc) })
 	b.Run("redacted", func(b *testing.B) {
-		benchmarkWriter(b, newDocumentWriter(nothing{}, packer(b, redaction), redaction), doc)
+		benchmarkWriter(b, newDocumentWriter(nothing{}, packer(b, redaction), true, redaction), doc)
 	})
 }
 

@@ -24,8 +24,11 @@ type Export struct {
 	Adapters  *adapters.Registry
 	// Approvals let runs read the evidence of other tenants.
 	Approvals Approvals
-	Clock     clock.Clock
-	Log       *slog.Logger
+	// Scratch and Policies are for kinds that build; nil where there are none.
+	Scratch  Scratch
+	Policies Policies
+	Clock    clock.Clock
+	Log      *slog.Logger
 	// Version of this program, for manifest and provenance.
 	Version string
 }
@@ -42,6 +45,8 @@ type PhaseResult struct {
 	Records int64  `json:"records,omitempty"`
 	Bytes   int64  `json:"bytes,omitempty"`
 	Digest  string `json:"digest,omitempty"`
+	// Builds says, after resolve, that Assemble follows once all is packed.
+	Builds bool `json:"builds,omitempty"`
 	// Ranges are what is left to pack, after resolve: at most maxRanges.
 	Ranges []OrdinalRange `json:"ranges,omitempty"`
 }

@@ -30,7 +30,8 @@ func (f *Forecast) Shards() ([]storage.Shard, error) {
 }
 
 // Recipe names all that a run's packed shards depend on besides their documents:
-// a shard that was packed by the same recipe is taken over.
+// a shard that was packed by the same recipe is taken over. The adapter is the one
+// that packs (adapters.Registry.PackingOf).
 func Recipe(run export.Run, adapter adapters.Adapter) (bundle.Digest, error) {
 	return recipeOf(run, adapter)
 }

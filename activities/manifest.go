@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"github.com/stella-ops/exportcenter/adapters"
 	"github.com/stella-ops/exportcenter/bundle"
@@ -28,7 +29,11 @@ func (e *Export) manifest(ctx context.Context, ref export.Ref) (PhaseResult, err
 	if err != nil {
 		return PhaseResult{}, fmt.Errorf("load plan: %w", err)
 	}
-	payload, err := packed(shards)
+	adapter, err := e.Adapters.For(run.Kind, run.Variant)
+	if err != nil {
+		return PhaseResult{}, err
+	}
+	payload, err := e.payloadOf(ctx, ref, adapter, shards)
 	if err != nil {
 		return PhaseResult{}, err
 	}
@@ -36,11 +41,7 @@ func (e *Export) manifest(ctx context.Context, ref export.Ref) (PhaseResult, err
 	if err != nil {
 		return PhaseResult{}, err
 	}
-	adapter, err := e.Adapters.For(run.Kind, run.Variant)
-	if err != nil {
-		return PhaseResult{}, err
-	}
-	m, err := e.describe(run, adapter, payload, counted)
+	m, err := e.describe(ctx, run, adapter, payload, counted)
 	if err != nil {
 		return PhaseResult{}, err
 	}
@@ -67,6 +68,32 @@ func (e *Export) manifest(ctx context.Context, ref export.Ref) (PhaseResult, err
 	return PhaseResult{Shards: len(shards), Records: m.Counts.Records, Bytes: m.Counts.Bytes, Digest: result.ManifestDigest}, nil
 }
 
+// payloadOf lists the payload files of a run in its order: the packed shards, where
+// they go into the bundle, then what was built of them.
+func (e *Export) payloadOf(ctx context.Context, ref export.Ref, adapter adapters.Adapter, shards []storage.Shard) ([]storage.File, error) {
+	payload, err := packed(shards)
+	if err != nil {
+		return nil, err
+	}
+	builder, builds := adapter.(adapters.Builder)
+	if !builds {
+		return payload, nil
+	}
+	if !builder.Ships() {
+		payload = nil
+	}
+	saved, err := e.Execution.BundleFiles(ctx, ref)
+	if err != nil {
+		return nil, fmt.Errorf("list built files: %w", err)
+	}
+	built := slices.DeleteFunc(saved, func(f storage.File) bool { return !f.Payload || bundle.IsEvidence(f.Path) })
+	if len(built) == 0 {
+		return nil, fmt.Errorf("nothing was built of the packed shards: %w", storage.ErrCorrupt)
+	}
+	slices.SortFunc(built, func(a, b storage.File) int { return a.Ordinal - b.Ordinal })
+	return append(payload, built...), nil
+}
+
 // packed lists the payload files of a plan; every shard must be there.
 func packed(shards []storage.Shard) ([]storage.File, error) {
 	files := make([]storage.File, len(shards))
@@ -80,7 +107,7 @@ func packed(shards []storage.Shard) ([]storage.File, error) {
 }
 
 // describe makes the manifest of a run. All stamps come from the run's row.
-func (e *Export) describe(run export.Run, adapter adapters.Adapter, payload []storage.File, counted tallies) (bundle.Manifest, error) {
+func (e *Export) describe(ctx context.Context, run export.Run, adapter adapters.Adapter, payload []storage.File, counted tallies) (bundle.Manifest, error) {
 	selectors, err := bundle.MarshalCanonical(run.Selectors)
 	if err != nil {
 		return bundle.Manifest{}, fmt.Errorf("selectors of the run: %w", err)
@@ -100,7 +127,15 @@ func (e *Export) describe(run export.Run, adapter adapters.Adapter, payload []st
 		Redaction:   counted.redaction,
 		Keys:        []bundle.Key{{KeyID: e.Signer.KeyID(), Algorithm: string(e.Signer.Algorithm())}},
 		Tool: bundle.Tool{Name: "exportcenter", Version: e.Version,
-			Adapters: map[string]string{run.Kind + ":" + run.Variant: adapter.Version()}},
+			Adapters: map[string]string{adapters.Label(adapter): adapter.Version()}},
+	}
+	packs, err := e.Adapters.PackingOf(adapter)
+	if err != nil {
+		return bundle.Manifest{}, err
+	}
+	m.Tool.Adapters[adapters.Label(packs)] = packs.Version()
+	if m.Policy, err = e.policyIn(ctx, run.Tenant, payload); err != nil {
+		return bundle.Manifest{}, err
 	}
 	contents := make([]bundle.Content, len(payload))
 	for i, f := range payload {
@@ -108,6 +143,21 @@ func (e *Export) describe(run export.Run, adapter adapters.Adapter, payload []st
 			ContentDigest: f.ContentDigest, ContentSize: f.ContentSize, Records: f.Records})
 	}
 	return m, m.SetContents(contents)
+}
+
+// policyIn reads from the policy snapshot of a payload what the manifest says of
+// it; nil without one.
+func (e *Export) policyIn(ctx context.Context, tenant string, payload []storage.File) (*bundle.Policy, error) {
+	i := slices.IndexFunc(payload, func(f storage.File) bool { return f.Path == bundle.PolicySnapshotPath })
+	if i < 0 {
+		return nil, nil
+	}
+	snapshot, err := e.get(ctx, tenant, payload[i])
+	if err != nil {
+		return nil, err
+	}
+	policy, err := bundle.PolicyOf(snapshot)
+	return &policy, err
 }
 
 // document is a bundle entry made in memory.
@@ -129,6 +179,9 @@ func documentsOf(m bundle.Manifest, run export.Run, shards []storage.Shard, coun
 	inputs := make([]bundle.Input, len(shards))
 	for i, s := range shards {
 		inputs[i] = bundle.Input{Name: "documents of " + s.Name, Digest: s.Hash}
+	}
+	if m.Policy != nil {
+		inputs = append(inputs, bundle.Input{Name: "policy snapshot " + m.Policy.SnapshotID, Digest: m.Policy.PackDigest})
 	}
 	envelopes := envelopesOf(run)
 	for _, e := range envelopes {

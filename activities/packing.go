@@ -23,12 +23,14 @@ type packing struct {
 	claim  storage.Claim
 	run    export.Run
 	packer adapters.Packer
-	recipe bundle.Digest
-	beat   *heartbeat
-	total  PhaseResult
-	places []ledger.Place
-	sizes  []shardSize    // of the group, as places has its documents
-	from   export.Reading // whose documents the group has
+	// evidence: the lines are evidence, and must be the ledger's.
+	evidence bool
+	recipe   bundle.Digest
+	beat     *heartbeat
+	total    PhaseResult
+	places   []ledger.Place
+	sizes    []shardSize    // of the group, as places has its documents
+	from     export.Reading // whose documents the group has
 }
 
 // groupBytes bounds the documents that are read together: evidence lies in the
@@ -280,7 +282,7 @@ func (w *groupWriter) begin(ctx context.Context) (err error) {
 	if w.payload, err = bundle.NewPayloadWriter(w.open); err != nil {
 		return fmt.Errorf("pack %s: %w", w.group[w.at].Name, err)
 	}
-	w.lines = newDocumentWriter(w.payload, w.packer, w.run.Options.Redaction)
+	w.lines = newDocumentWriter(w.payload, w.packer, w.evidence, w.run.Options.Redaction)
 	w.documents, w.count = newListHash(w.group[w.at].Source), 0
 	return nil
 }

@@ -54,7 +54,7 @@ func (e *Export) resolve(ctx context.Context, ref export.Ref) (PhaseResult, erro
 	if err != nil {
 		return PhaseResult{}, err
 	}
-	if err := e.packingBegins(ctx, claim, planner); err != nil {
+	if err := e.packingBegins(ctx, claim, run, planner); err != nil {
 		return PhaseResult{}, err
 	}
 	result := PhaseResult{Shards: len(planner.shards), Records: planner.records, Bytes: planner.bytes, Digest: digest.String()}
@@ -65,7 +65,7 @@ func (e *Export) resolve(ctx context.Context, ref export.Ref) (PhaseResult, erro
 	if err != nil {
 		return PhaseResult{}, err
 	}
-	result.Ranges = rangesOf(left)
+	result.Ranges, result.Builds = rangesOf(left), export.Assembled(run.Kind, run.Variant)
 	e.log(run, export.PhaseResolve).Info("planned", "shards", len(planner.shards), "to_pack", len(left), "records", planner.records)
 	return result, nil
 }
@@ -85,11 +85,11 @@ func fitsQuota(run export.Run, bytes int64) error {
 
 // packingBegins records that the adapter has its work; with nothing to pack, it
 // has done it.
-func (e *Export) packingBegins(ctx context.Context, claim storage.Claim, plan *planner) error {
+func (e *Export) packingBegins(ctx context.Context, claim storage.Claim, run export.Run, plan *planner) error {
 	metrics := map[string]int64{"shards": int64(len(plan.shards)), "records": plan.records, "bytes": plan.bytes}
 	event := export.Event{Type: export.EventAdapterStart, Message: "packing begins", At: e.Clock(), Metrics: metrics}
 	err := e.Execution.AddEvent(ctx, claim, "", event)
-	if err == nil && len(plan.shards) == 0 {
+	if err == nil && len(plan.shards) == 0 && !export.Assembled(run.Kind, run.Variant) {
 		event.Type, event.Message = export.EventAdapterComplete, "there is nothing to pack"
 		err = e.Execution.AddEvent(ctx, claim, "", event)
 	}

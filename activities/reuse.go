@@ -13,7 +13,7 @@ import (
 )
 
 // recipeOf names all that a shard's bytes and its tally depend on besides its
-// documents.
+// documents. The adapter is the one that packs.
 func recipeOf(run export.Run, adapter adapters.Adapter) (bundle.Digest, error) {
 	text, err := bundle.MarshalCanonical(struct {
 		Adapter     string             `json:"adapter"`
@@ -22,7 +22,7 @@ func recipeOf(run export.Run, adapter adapters.Adapter) (bundle.Digest, error) {
 		Redaction   string             `json:"redaction"`
 		Origins     string             `json:"origins"`
 		Project     string             `json:"project"` // of two, the same document may have been understood differently
-	}{run.Kind + ":" + run.Variant, adapter.Version(), bundle.EncoderCompression(), run.Options.Redaction.Fingerprint(), attribution.Version, run.Project})
+	}{adapters.Label(adapter), adapter.Version(), bundle.EncoderCompression(), run.Options.Redaction.Fingerprint(), attribution.Version, run.Project})
 	if err != nil {
 		return bundle.Digest{}, fmt.Errorf("recipe of the run: %w", err)
 	}
@@ -39,7 +39,11 @@ func (e *Export) reuse(ctx context.Context, claim storage.Claim, run export.Run)
 	if err != nil {
 		return nil, err
 	}
-	recipe, err := recipeOf(run, adapter)
+	packing, err := e.Adapters.PackingOf(adapter)
+	if err != nil {
+		return nil, err
+	}
+	recipe, err := recipeOf(run, packing)
 	if err != nil {
 		return nil, err
 	}

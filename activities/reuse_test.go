@@ -16,17 +16,21 @@ type newer struct{ adapters.Adapter }
 
 func (newer) Version() string { return "another" }
 
+type otherKind struct{ adapters.Adapter }
+
+func (otherKind) Profile() (kind, variant string) { return "json", "other" }
+
 // What was packed under other rules is not taken over: whatever a shard's bytes
 // depend on besides its documents is in the recipe.
 func TestARecipeNamesAllThatShardsDependOn(t *testing.T) {
 	plain := export.Run{Kind: "json", Variant: "raw"}
-	redacted, redactedOther, project, kind := plain, plain, plain, plain
+	redacted, redactedOther, project := plain, plain, plain
 	redacted.Options.Redaction = &export.Redaction{PolicyID: "p", Allow: map[string][]string{"advisory": {"id"}}}
 	redactedOther.Options.Redaction = &export.Redaction{PolicyID: "p", Allow: map[string][]string{"advisory": {"id", "summary"}}}
-	project.Project, kind.Variant = "alpha", "policy"
+	project.Project = "alpha"
 	seen := map[bundle.Digest]bool{}
-	for _, run := range []export.Run{plain, redacted, redactedOther, project, kind} {
-		for _, adapter := range []adapters.Adapter{jsonraw.Adapter{}, newer{jsonraw.Adapter{}}} {
+	for _, run := range []export.Run{plain, redacted, redactedOther, project} {
+		for _, adapter := range []adapters.Adapter{jsonraw.Adapter{}, newer{jsonraw.Adapter{}}, otherKind{jsonraw.Adapter{}}} {
 			recipe, err := recipeOf(run, adapter)
 			require.NoError(t, err)
 			require.False(t, seen[recipe], "%+v of version %s", run, adapter.Version())

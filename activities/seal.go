@@ -22,10 +22,7 @@ func (s *sealing) close(ctx context.Context) error {
 		return storage.OpenExact(ctx, s.Objects, s.claim.Ref.Tenant, m.Digest, m.Size)
 	})
 	if errors.Is(err, bundle.ErrRotten) {
-		// The next run packs anew, and what it stores takes the place of the rot.
-		err = errors.Join(err, s.Execution.ForgetPacked(ctx, s.claim))
-		return &export.Error{Code: export.CodeInternal, Class: export.ClassPermanent, Err: err,
-			Message: "bytes in the blob store have changed since they were written; run the export again, and have the operator look with exportcenter fsck --deep"}
+		return s.rotten(ctx, s.claim, err)
 	}
 	if err != nil {
 		return fmt.Errorf("hash archive: %w", err)
@@ -52,6 +49,14 @@ func (s *sealing) close(ctx context.Context) error {
 	}
 	s.result.ArchiveDigest, s.result.ArchiveBytes = whole.String(), bytes
 	return nil
+}
+
+// rotten ends a run whose blobs have changed since they were written. The next run
+// packs anew, and what it stores takes the place of the rot.
+func (e *Export) rotten(ctx context.Context, claim storage.Claim, err error) error {
+	err = errors.Join(err, e.Execution.ForgetPacked(ctx, claim))
+	return &export.Error{Code: export.CodeInternal, Class: export.ClassPermanent, Err: err,
+		Message: "bytes in the blob store have changed since they were written; run the export again, and have the operator look with exportcenter fsck --deep"}
 }
 
 // attest signs the statement about the whole archive. It is kept beside the bundle,

@@ -18,19 +18,31 @@ import (
 // manifest and the README have to know of them besides.
 type documentWriter struct {
 	packer  adapters.Packer
-	guard   *evidenceGuard
+	guard   *evidenceGuard      // nil: the lines are not evidence
+	payload adapters.LineWriter // used then
 	tally   storage.Tally
 	origins map[attribution.Origin]int64
 }
 
 // newDocumentWriter begins a shard in payload, under the run's redaction, if any.
-func newDocumentWriter(payload adapters.LineWriter, packer adapters.Packer, redaction *export.Redaction) *documentWriter {
-	return &documentWriter{packer: packer, guard: newEvidenceGuard(payload, redaction != nil),
+func newDocumentWriter(payload adapters.LineWriter, packer adapters.Packer, evidence bool, redaction *export.Redaction) *documentWriter {
+	w := &documentWriter{packer: packer, payload: payload,
 		tally: storage.Tally{Redaction: redaction.Fingerprint()}, origins: map[attribution.Origin]int64{}}
+	if evidence {
+		w.guard = newEvidenceGuard(payload, redaction != nil)
+	}
+	return w
+}
+
+func (w *documentWriter) pack(doc ledger.Line) (adapters.Written, error) {
+	if w.guard == nil {
+		return w.packer.Write(w.payload, doc)
+	}
+	return w.guard.write(w.packer, doc)
 }
 
 func (w *documentWriter) write(doc ledger.Line) error {
-	written, err := w.guard.write(w.packer, doc)
+	written, err := w.pack(doc)
 	if err != nil {
 		return err
 	}

@@ -35,6 +35,13 @@ type Builder interface {
 	Build(ctx context.Context, in Input, out Output) (Built, error)
 }
 
+// Intermediate reports whether the lines that a packs are not evidence as the
+// ledger has it, but a builder's own.
+func Intermediate(a Adapter) bool {
+	builder, builds := a.(Builder)
+	return builds && !builder.Ships()
+}
+
 // Input is what Build reads.
 type Input struct {
 	// Shards are in the run's order.
@@ -107,16 +114,10 @@ type Built struct {
 }
 
 // SourceCount is what one source gave.
-type SourceCount struct {
-	// Source and Stream as given at import.
-	Source string
-	Stream string
-	Kind   ledger.Kind
-	// Documents that were selected, and Records of the result that are from
-	// them. A withdrawn advisory is a document without a record.
-	Documents int64
-	Records   int64
-	// Newest is the greatest modification time of the documents, in
-	// ledger.ModifiedLayout, "" when none has one.
-	Newest string
+type SourceCount = export.SourceCount
+
+// Decider is a Builder that decides by a policy snapshot: Input.Policy is set.
+type Decider interface {
+	Builder
+	Decides() bool
 }

@@ -209,13 +209,17 @@ func checkForm(c Content, form Form) error {
 // checkPolicy wants the manifest's word on the policy exactly when there are
 // decisions.
 func checkPolicy(m Manifest) error {
-	decided := slices.ContainsFunc(m.Contents, func(c Content) bool { return c.Path == PolicySnapshotPath })
-	p := m.Policy
+	at := func(path string) int {
+		return slices.IndexFunc(m.Contents, func(c Content) bool { return c.Path == path })
+	}
+	pack, p := at(PolicyPackPath), m.Policy
 	switch {
-	case (p != nil) != decided:
+	case (p != nil) != (at(PolicySnapshotPath) >= 0):
 		return fmt.Errorf("policy: there with %s or not at all", PolicySnapshotPath)
 	case p == nil:
 		return nil
+	case pack >= 0 && m.Contents[pack].Digest != p.PackDigest:
+		return fmt.Errorf("policy.packDigest: %s, the contents have %s", p.PackDigest, m.Contents[pack].Digest)
 	case p.PackDigest.IsZero() || p.InputsHash.IsZero() || p.DecisionTrace.IsZero():
 		return fmt.Errorf("policy: packDigest, inputsHash or decisionTrace was never set")
 	}

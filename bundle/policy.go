@@ -1,5 +1,10 @@
 package bundle
 
+import (
+	"encoding/json"
+	"fmt"
+)
+
 // Policy is what a manifest says of the decisions in its bundle: by which policy
 // they were made, from what, and how.
 type Policy struct {
@@ -10,4 +15,27 @@ type Policy struct {
 	InputsHash Digest `json:"inputsHash"`
 	// DecisionTrace is the SHA-256 of all lines of the decision trace, in order.
 	DecisionTrace Digest `json:"decisionTrace"`
+}
+
+// PolicyOf reads those members from data/policy/snapshot.json, which has others
+// besides.
+func PolicyOf(snapshot []byte) (Policy, error) {
+	var members map[string]json.RawMessage
+	if _, err := Canonical(snapshot); err != nil {
+		return Policy{}, fmt.Errorf("%s: %w", PolicySnapshotPath, err)
+	}
+	if err := json.Unmarshal(snapshot, &members); err != nil {
+		return Policy{}, fmt.Errorf("%s: %w", PolicySnapshotPath, err)
+	}
+	var p Policy
+	for name, into := range map[string]any{"snapshotId": &p.SnapshotID, "policyVersion": &p.PolicyVersion,
+		"packDigest": &p.PackDigest, "inputsHash": &p.InputsHash, "decisionTrace": &p.DecisionTrace} {
+		if members[name] == nil {
+			return Policy{}, fmt.Errorf("%s: %s is missing", PolicySnapshotPath, name)
+		}
+		if err := json.Unmarshal(members[name], into); err != nil {
+			return Policy{}, fmt.Errorf("%s: %s: %w", PolicySnapshotPath, name, err)
+		}
+	}
+	return p, nil
 }

@@ -94,7 +94,11 @@ func (s *Server) packedBefore(ctx context.Context, run export.Run, shards []stor
 	if err != nil {
 		return nil, err
 	}
-	recipe, err := activities.Recipe(run, adapter)
+	packing, err := s.cfg.Adapters.PackingOf(adapter)
+	if err != nil {
+		return nil, err
+	}
+	recipe, err := activities.Recipe(run, packing)
 	if err != nil {
 		return nil, err
 	}

@@ -92,6 +92,7 @@ func (r *exportRun) walk() error {
 		func() error { return r.take(export.PhasePlan, exporting.Plan, nil) },
 		func() error { return r.take(export.PhaseResolve, exporting.Resolve, &planned) },
 		func() error { return r.adapt(planned.Ranges) },
+		func() error { return r.assemble(planned.Builds) },
 		func() error { return r.take(export.PhaseManifest, exporting.Manifest, nil) },
 		func() error { return r.take(export.PhaseSign, exporting.Sign, nil) },
 		func() error { return r.take(export.PhaseDistribute, exporting.Distribute, nil) },
@@ -150,6 +151,15 @@ func (r *exportRun) adapt(ranges []activities.OrdinalRange) error {
 		ended.Select(ctx)
 	}
 	return failed
+}
+
+// assemble builds what the run's kind makes of its packed shards. Runs that began
+// under a version without it build nothing: their plan does not say so.
+func (r *exportRun) assemble(builds bool) error {
+	if !builds {
+		return nil
+	}
+	return r.take(export.PhaseAdapt, exporting.Assemble, nil)
 }
 
 // end records how the run ended, in a context that no cancel reaches, and

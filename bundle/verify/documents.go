@@ -67,6 +67,31 @@ func (v *verifier) checkListing() *Failure {
 	return nil
 }
 
+// checkPolicy holds the manifest's word on the policy against the policy snapshot,
+// whose bytes are known to be those that were signed. That the decisions follow
+// from it is for a replay to prove.
+func (v *verifier) checkPolicy(context.Context) *Failure {
+	if v.manifest.Policy == nil {
+		return nil
+	}
+	text, failure := v.document(bundle.PolicySnapshotPath)
+	if failure != nil {
+		return failure
+	}
+	if v.listed[bundle.PolicySnapshotPath] != bundle.DigestOf(text) {
+		return fail(ClassContent, ReasonPayloadDigest, bundle.PolicySnapshotPath, "changed while the archive was read")
+	}
+	said, err := bundle.PolicyOf(text)
+	if err != nil {
+		return fail(ClassContent, ReasonPolicy, bundle.PolicySnapshotPath, "%v", err)
+	}
+	if said != *v.manifest.Policy {
+		return fail(ClassContent, ReasonPolicy, bundle.PolicySnapshotPath, "says other than the manifest's policy member")
+	}
+	v.passed("policy snapshot", bundle.PolicySnapshotPath)
+	return nil
+}
+
 func (v *verifier) checkProvenance(context.Context) *Failure {
 	text, failure := v.document(bundle.ProvenancePath)
 	if failure != nil {

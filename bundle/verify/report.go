@@ -117,6 +117,7 @@ const (
 	ReasonContentSize   Reason = "content_size"
 	ReasonRecords       Reason = "record_count"
 	ReasonEvidence      Reason = "evidence" // a line, or what it says of itself
+	ReasonPolicy        Reason = "policy"   // the policy snapshot is not what the manifest says
 
 	// Everything else.
 	ReasonNoKey       Reason = "no_trusted_key"

@@ -14,6 +14,7 @@
 //	approvals   what let the bundle have evidence of other tenants
 //	contents    digests of all entries; content, length and records of payload files
 //	seal        digest and length of all bytes before it
+//	policy      what the manifest says of decisions is what the policy snapshot says
 //	evidence    when it is wanted: the lines, and what can be proved of them
 //
 // Nothing of a signed document is believed before its signature was checked.
@@ -172,6 +173,7 @@ func (v *verifier) steps() []step {
 		{"approvals", v.checkApprovals},
 		{"contents", v.checkContents},
 		{"seal", v.checkSeal},
+		{"policy", v.checkPolicy},
 		{"evidence", v.checkEvidence},
 	}
 }
