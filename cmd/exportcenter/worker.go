@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"runtime/debug"
 	"sync"
 
@@ -13,6 +14,7 @@ import (
 	"github.com/stella-ops/exportcenter/activities"
 	"github.com/stella-ops/exportcenter/internal/clock"
 	"github.com/stella-ops/exportcenter/internal/config"
+	"github.com/stella-ops/exportcenter/internal/scratch"
 	"github.com/stella-ops/exportcenter/storage/postgres"
 	"github.com/stella-ops/exportcenter/worker"
 )
@@ -57,6 +59,11 @@ func runWorker(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 		return err
 	}
 	defer client.Close()
+	rough, err := scratch.Open(scratchDir(cfg.Scratch))
+	if err != nil {
+		return err
+	}
+	defer rough.Close() //nolint:errcheck // what is left goes at the next start
 	exporting := &activities.Export{
 		Ledger:    postgres.NewLedger(stores.db),
 		Execution: postgres.NewExecution(stores.db).Within(runLimits(cfg)),
@@ -64,6 +71,7 @@ func runWorker(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 		Signer:    signer,
 		Adapters:  kinds,
 		Approvals: activities.Approvals{Trust: crossTenant, Neighbours: postgres.NewNeighbours(stores.db), Profiles: postgres.NewProfiles(stores.db)},
+		Scratch:   rough,
 		Clock:     clock.System,
 		Log:       log,
 		Version:   version,
@@ -86,6 +94,14 @@ func inBackground(ctx context.Context, run func(context.Context)) (wait, stop fu
 	var group sync.WaitGroup
 	group.Go(func() { run(ctx) })
 	return group.Wait, stop
+}
+
+// scratchDir is where temporary files go.
+func scratchDir(c config.Scratch) string {
+	if c.Dir != "" {
+		return c.Dir
+	}
+	return filepath.Join(os.TempDir(), "exportcenter-scratch")
 }
 
 // announce creates the file that says the worker polls.

@@ -63,6 +63,7 @@ func (b *box) writeConfigs() error {
 			TaskQueue: taskQueue,
 		},
 		Blobs:   config.Blobs{Dir: b.layout.blobs()},
+		Scratch: config.Scratch{Dir: b.layout.scratch()},
 		Signing: config.Signing{Key: b.layout.signingKey(), PasswordFile: b.layout.signingPassword()},
 		Auth: config.Auth{
 			Issuer: devtoken.IssuerName(b.state.Installation), Audience: devtoken.Audience, JWKS: b.layout.jwks(),

@@ -24,6 +24,7 @@ func (l layout) env() string              { return l.at("env") }
 func (l layout) postgres() string         { return l.at("postgres") }
 func (l layout) temporalConfig() string   { return l.at("temporal", "config.json") }
 func (l layout) blobs() string            { return l.at("blobs") }
+func (l layout) scratch() string          { return l.at("scratch") }
 func (l layout) trust() string            { return l.at("trust") }
 func (l layout) signingKey() string       { return l.at("keys", "signing.key") }
 func (l layout) signingPassword() string  { return l.at("keys", "password") }

@@ -44,6 +44,8 @@ type Config struct {
 	Offboarding Offboarding `yaml:"offboarding,omitempty"`
 	// Calls bounds what one API process does for each tenant.
 	Calls Calls `yaml:"calls,omitempty"`
+	// Scratch is where a worker puts what it needs only while it builds a database.
+	Scratch Scratch `yaml:"scratch,omitempty"`
 	// WorkerReady is a file the worker creates once it polls; "" = none.
 	WorkerReady string `yaml:"workerReady,omitempty"`
 }
@@ -87,6 +89,15 @@ type Temporal struct {
 // Blobs says where bytes live.
 type Blobs struct {
 	Dir string `yaml:"dir"`
+}
+
+// Scratch says where temporary files live: about twice the greatest database that
+// is built. They are removed when an attempt ends, and after a crash when the next
+// worker of the machine starts.
+type Scratch struct {
+	// Dir may be shared by the workers of one machine. "" is the folder
+	// exportcenter-scratch in the system's directory for temporary files.
+	Dir string `yaml:"dir,omitempty"`
 }
 
 // Signing says which key signs.
