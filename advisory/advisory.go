@@ -12,6 +12,9 @@ type Advisory struct {
 	// without ID.
 	ID      string
 	Aliases []string
+	// Upstream are ids of what the document is about without being it, sorted,
+	// unique: the CVEs that a distribution's advisory fixes.
+	Upstream []string
 	// Withdrawn is the publisher's time of withdrawal, RFC 3339, "" for an
 	// advisory that stands.
 	Withdrawn string
@@ -28,9 +31,24 @@ type Advisory struct {
 	// Severities are what the document says of itself as a whole.
 	Severities []Severity
 	Affected   []Affected
+	// Vulnerabilities are what a document says of each, when it speaks of several
+	// (CSAF); nil elsewhere. Split makes one advisory of each.
+	Vulnerabilities []Vulnerability
 	// Unread names what the document has and this reader makes nothing of, in
 	// words for a person: "affected[3]: ranges of type GIT only".
 	Unread []string
+}
+
+// Vulnerability is one of those a document speaks of.
+type Vulnerability struct {
+	ID          string // "CVE-2024-8088", else another id the document gives
+	Aliases     []string
+	Title       string
+	Description string
+	References  []string
+	CWEs        []string
+	Severities  []Severity
+	Published   string
 }
 
 // Severity is one statement of how bad it is: a CVSS vector, or a word.
@@ -46,6 +64,9 @@ type Severity struct {
 
 // Affected says which versions of one package are affected.
 type Affected struct {
+	// Vulnerability is the ID of one of the document's Vulnerabilities, "" for
+	// what the document as a whole is about.
+	Vulnerability string
 	// Ecosystem is OSV's name for it, with its release where it has one: "npm",
 	// "Debian:12" (OSV schema 1.6, "Defined ecosystems").
 	Ecosystem string
@@ -59,10 +80,16 @@ type Affected struct {
 	Ranges     []Range
 	Versions   []string
 	Severities []Severity // of this package alone
+	// Module is the stream of a modular RPM, "nodejs:18", "" elsewhere: the fixed
+	// version is one of that stream only.
+	Module string
+	// FixedBy is the URL of the advisory that brings the fix, "" when none is named.
+	FixedBy string
 	// Status is what a source says of packages without a fix, in the words of
 	// Trivy's statuses ("affected", "will_not_fix", ...), "" for nothing.
 	Status string
-	// Arches are the architectures a fix is for, sorted; nil is all.
+	// Arches are the architectures a fix is for, sorted; nil is all. "src" is the
+	// source package.
 	Arches []string
 }
 

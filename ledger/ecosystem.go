@@ -1,32 +1,8 @@
 package ledger
 
-import "strings"
+import "github.com/stella-ops/exportcenter/internal/purl"
 
-const purlScheme = "pkg:"
-
-// ecosystems maps package URL types to the names OSV gives the same
-// ecosystems; types of operating system packages are told apart by namespace.
-var ecosystems = map[string]string{
-	"bitnami": "Bitnami", "cargo": "crates.io", "composer": "Packagist", "conan": "ConanCenter", "cran": "CRAN",
-	"gem": "RubyGems", "golang": "Go", "hackage": "Hackage", "hex": "Hex", "maven": "Maven", "npm": "npm",
-	"nuget": "NuGet", "pub": "Pub", "pypi": "PyPI", "swift": "SwiftURL",
-
-	"apk/alpine": "Alpine", "apk/chainguard": "Chainguard", "apk/wolfi": "Wolfi", "deb/debian": "Debian", "deb/ubuntu": "Ubuntu",
-	"rpm/almalinux": "AlmaLinux", "rpm/opensuse": "openSUSE", "rpm/photon": "Photon OS", "rpm/redhat": "Red Hat",
-	"rpm/rocky": "Rocky Linux", "rpm/suse": "SUSE",
-}
+const purlScheme = purl.Scheme
 
 // EcosystemOf is the OSV ecosystem of a package URL, "" when it has none.
-func EcosystemOf(purl string) string {
-	rest, ok := strings.CutPrefix(purl, purlScheme)
-	if !ok {
-		return ""
-	}
-	kind, rest, _ := strings.Cut(rest, "/")
-	kind = strings.ToLower(kind)
-	if name, known := ecosystems[kind]; known {
-		return name
-	}
-	namespace, _, _ := strings.Cut(rest, "/")
-	return ecosystems[kind+"/"+strings.ToLower(namespace)]
-}
+func EcosystemOf(packageURL string) string { return purl.Ecosystem(packageURL) }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/stella-ops/exportcenter/bundle"
 	"github.com/stella-ops/exportcenter/export"
+	"github.com/stella-ops/exportcenter/internal/jsonobject"
 )
 
 // Kind is what a document is evidence of.
@@ -88,7 +89,7 @@ type Observation struct {
 }
 
 // ModifiedLayout is the one form of Observation.Modified: UTC, nanoseconds.
-const ModifiedLayout = "2006-01-02T15:04:05.000000000Z"
+const ModifiedLayout = jsonobject.TimeLayout
 
 // Rejection says why an entry did not become an observation.
 type Rejection struct {

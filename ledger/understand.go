@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/stella-ops/exportcenter/bundle"
 )
@@ -162,26 +161,4 @@ func SubjectOf(products []string) string {
 		return products[0]
 	}
 	return ""
-}
-
-// NormalTime brings an RFC 3339 time into the ledger's one form.
-func NormalTime(field, value string) (string, error) {
-	t, err := time.Parse(time.RFC3339Nano, value)
-	if err != nil {
-		return "", fmt.Errorf("%s %.60q is not an RFC 3339 time", field, value)
-	}
-	utc := t.UTC()
-	if utc.Year() < 0 || utc.Year() > 9999 {
-		return "", fmt.Errorf("%s %.60q is outside the years 0000 to 9999", field, value)
-	}
-	return utc.Format(ModifiedLayout), nil
-}
-
-// Time gives a field that is a time in the ledger's form, "" when it is absent.
-func (o Object) Time(field string) (string, error) {
-	value, found, err := o.Text(field)
-	if err != nil || !found {
-		return "", err
-	}
-	return NormalTime(o.Name(field), value)
 }

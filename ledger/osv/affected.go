@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/stella-ops/exportcenter/internal/purl"
 	"github.com/stella-ops/exportcenter/ledger"
 )
 
@@ -26,7 +27,7 @@ func (p affectedPackage) product() string {
 	if p.purl != "" {
 		return p.purl
 	}
-	if derived := derivePurl(p.ecosystem, p.name); derived != "" {
+	if derived := purl.Derive(p.ecosystem, p.name); derived != "" {
 		return derived
 	}
 	return p.ecosystem + "/" + p.name
@@ -78,7 +79,7 @@ func readPackage(o ledger.Object) (affectedPackage, error) {
 	if p.purl, given, err = o.Text("purl"); err != nil {
 		return p, err
 	}
-	if given && !strings.HasPrefix(p.purl, purlScheme) {
+	if given && !strings.HasPrefix(p.purl, purl.Scheme) {
 		return p, fmt.Errorf("%s %.80q is not a package URL", o.Name("purl"), p.purl)
 	}
 	return p, nil

@@ -1,4 +1,4 @@
-package ledger
+package jsonobject
 
 import (
 	"bytes"

@@ -1,4 +1,6 @@
-package osv
+// Package purl makes package URLs (github.com/package-url/purl-spec) of the
+// names that advisories use.
+package purl
 
 import (
 	"fmt"
@@ -6,11 +8,12 @@ import (
 	"strings"
 )
 
-const purlScheme = "pkg:"
+// Scheme begins every package URL.
+const Scheme = "pkg:"
 
-// purlTypes maps an OSV ecosystem to its package URL type (purl-spec,
+// types maps an OSV ecosystem to its package URL type (purl-spec,
 // PURL-TYPES). Ecosystems with a release ("Debian:12") are looked up without it.
-var purlTypes = map[string]string{
+var types = map[string]string{
 	"Bitnami":        "bitnami",
 	"ConanCenter":    "conan",
 	"CRAN":           "cran",
@@ -35,12 +38,12 @@ var purlTypes = map[string]string{
 
 var pypiSeparators = regexp.MustCompile(`[-_.]+`)
 
-// derivePurl makes the package URL of a package that came without one, in the
+// Derive makes the package URL of a package that came without one, in the
 // way most producers write it, "" for an ecosystem without a type. Go module
 // paths keep their case: they are case-sensitive, and SBOM tools keep it.
-func derivePurl(ecosystem, name string) string {
+func Derive(ecosystem, name string) string {
 	base, _, _ := strings.Cut(ecosystem, ":")
-	kind, ok := purlTypes[base]
+	kind, ok := types[base]
 	if !ok {
 		return ""
 	}
@@ -58,7 +61,7 @@ func derivePurl(ecosystem, name string) string {
 	for i, s := range segments {
 		segments[i] = encodeSegment(s)
 	}
-	return purlScheme + kind + "/" + strings.Join(segments, "/")
+	return Scheme + kind + "/" + strings.Join(segments, "/")
 }
 
 // encodeSegment percent-encodes all but what purl-spec leaves bare: letters,

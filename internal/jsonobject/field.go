@@ -1,4 +1,4 @@
-package ledger
+package jsonobject
 
 // FieldOf gives the text of one member of a canonical object, nil when there is
 // none. Members are ordered, so it reads no further than it has to.

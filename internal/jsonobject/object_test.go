@@ -1,4 +1,4 @@
-package ledger_test
+package jsonobject_test
 
 import (
 	"bytes"
@@ -9,11 +9,11 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/stella-ops/exportcenter/bundle"
-	"github.com/stella-ops/exportcenter/ledger"
+	"github.com/stella-ops/exportcenter/internal/jsonobject"
 )
 
 func TestObjectPoints(t *testing.T) {
-	doc, err := ledger.ParseObject("", []byte(" { \"a\" : \"x\\n\" ,\n\"k\\u0031\":[ {\"b\":1}, {} ],\"o\":{\"t\":[\"1\",\"\"]}, \"n\":null }\n"))
+	doc, err := jsonobject.Parse("", []byte(" { \"a\" : \"x\\n\" ,\n\"k\\u0031\":[ {\"b\":1}, {} ],\"o\":{\"t\":[\"1\",\"\"]}, \"n\":null }\n"))
 	require.NoError(t, err)
 	require.Equal(t, []string{"a", "k1", "o", "n"}, doc.Keys())
 	text, found, err := doc.Text("a")
@@ -23,9 +23,9 @@ func TestObjectPoints(t *testing.T) {
 	_, _, err = doc.Text("k1")
 	require.EqualError(t, err, "k1 is not a string")
 	var names []string
-	require.NoError(t, doc.Each("k1", func(o ledger.Object) error { names = append(names, o.Name("b")); return nil }))
+	require.NoError(t, doc.Each("k1", func(o jsonobject.Object) error { names = append(names, o.Name("b")); return nil }))
 	require.Equal(t, []string{"k1[0].b", "k1[1].b"}, names)
-	require.NoError(t, doc.Each("n", func(ledger.Object) error { t.Fatal("null has elements"); return nil }))
+	require.NoError(t, doc.Each("n", func(jsonobject.Object) error { t.Fatal("null has elements"); return nil }))
 	inner, found, err := doc.Object("o")
 	require.NoError(t, err)
 	require.True(t, found)
@@ -39,21 +39,12 @@ func TestObjectPoints(t *testing.T) {
 
 func TestWhatIsNotAnObject(t *testing.T) {
 	for _, raw := range []string{``, ` `, `[]`, `1`, `"{"`, `{`, `{"a"`, `{"a":`, `{"a":1`, `{"a":1,`, `{"a" 1}`, `{a:1}`, `{"a":}`, `{"a":[}`, `{"a":"\`} {
-		_, err := ledger.ParseObject("x", []byte(raw))
+		_, err := jsonobject.Parse("x", []byte(raw))
 		require.EqualError(t, err, "x is not an object", "%q", raw)
 	}
 	many := append(append([]byte(`{"a":1`), bytes.Repeat([]byte(`,"b":1`), 10_000)...), '}')
-	_, err := ledger.ParseObject("", many)
+	_, err := jsonobject.Parse("", many)
 	require.ErrorContains(t, err, "fields")
-}
-
-func TestEcosystems(t *testing.T) {
-	for purl, want := range map[string]string{
-		"pkg:golang/a/b@v1": "Go", "pkg:deb/debian/x": "Debian", "pkg:RPM/RedHat/x": "Red Hat", "pkg:rpm/odd/x": "", "pkg:oci/x": "",
-		"pkg:": "", "npm/x": "", "": "",
-	} {
-		require.Equal(t, want, ledger.EcosystemOf(purl), purl)
-	}
 }
 
 // On valid JSON the reader and the standard library see the same fields.
@@ -62,19 +53,19 @@ func FuzzObject(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		_, _ = ledger.ParseObject("", raw) // whatever it is, it does not panic
+		_, _ = jsonobject.Parse("", raw) // whatever it is, it does not panic
 		canonical, err := bundle.Canonical(raw)
 		if err != nil {
 			return
 		}
 		var want map[string]json.RawMessage
 		if json.Unmarshal(canonical, &want) != nil || want == nil {
-			_, err := ledger.ParseObject("", canonical)
+			_, err := jsonobject.Parse("", canonical)
 			require.Error(t, err)
 			return
 		}
 		for _, text := range [][]byte{raw, canonical} {
-			doc, err := ledger.ParseObject("", text)
+			doc, err := jsonobject.Parse("", text)
 			require.NoError(t, err)
 			require.Len(t, doc.Keys(), len(want))
 			for key, value := range want {
@@ -89,13 +80,13 @@ func FuzzObject(f *testing.F) {
 // A string ends at the first quote that no odd run of backslashes escapes.
 func TestStringsEndWhereTheyEnd(t *testing.T) {
 	for _, text := range []string{``, `a`, `\\`, `\"`, `\\\"`, `a\\\\`, `\"\"\\`, `\\\\\"b`, strings.Repeat(`\\`, 1000), strings.Repeat(`\"`, 1000)} {
-		doc, err := ledger.ParseObject("", []byte(`{"a":"`+text+`","`+text+`":1}`))
+		doc, err := jsonobject.Parse("", []byte(`{"a":"`+text+`","`+text+`":1}`))
 		require.NoError(t, err, "%.40q", text)
 		require.Equal(t, `"`+text+`"`, string(doc.Field("a")))
 		require.Len(t, doc.Keys(), 2)
 	}
 	for _, text := range []string{`\`, `\\\`, `a\"\`} {
-		_, err := ledger.ParseObject("", []byte(`{"a":"`+text+`"}`))
+		_, err := jsonobject.Parse("", []byte(`{"a":"`+text+`"}`))
 		require.Error(t, err, text)
 	}
 }

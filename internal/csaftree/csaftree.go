@@ -1,0 +1,156 @@
+// Package csaftree reads the products of a CSAF 2.0 document (section 3.2.2):
+// those it names, those in its branches, and those that its relationships make of
+// two others, a component of a platform.
+package csaftree
+
+import (
+	"fmt"
+
+	"github.com/stella-ops/exportcenter/internal/jsonobject"
+)
+
+// Product is one product of a document.
+type Product struct {
+	ID   string
+	Name string
+	Purl string // "" without one
+	CPE  string // "" without one
+	// Component and Of are ids of products when a relationship made this one of
+	// them: Component, as a part of, or installed on, Of.
+	Component string
+	Of        string
+	// Range is a version range in words of the vers specification, "" for a
+	// product of one version.
+	Range string
+}
+
+// Tree is the products of a document by their ids.
+type Tree map[string]Product
+
+// Bounds of what a document may define.
+const (
+	maxProducts = 500_000
+	maxBranches = 32 // how deep; published trees have three to five
+	maxSteps    = 8  // from a product to its component or platform
+)
+
+// Read reads product_tree; a document without one has no products.
+func Read(doc jsonobject.Object) (Tree, error) {
+	t := Tree{}
+	tree, there, err := doc.Object("product_tree")
+	if err != nil || !there {
+		return t, err
+	}
+	if err := tree.Each("full_product_names", func(o jsonobject.Object) error { return t.add(o, Product{}) }); err != nil {
+		return nil, err
+	}
+	if err := t.branches(tree, 1); err != nil {
+		return nil, err
+	}
+	err = tree.Each("relationships", func(o jsonobject.Object) error {
+		component, _, err := o.Text("product_reference")
+		if err != nil {
+			return err
+		}
+		of, _, err := o.Text("relates_to_product_reference")
+		if err != nil {
+			return err
+		}
+		name, there, err := o.Object("full_product_name")
+		if err != nil || !there {
+			return err
+		}
+		return t.add(name, Product{Component: component, Of: of})
+	})
+	return t, err
+}
+
+func (t Tree) branches(o jsonobject.Object, depth int) error {
+	return o.Each("branches", func(b jsonobject.Object) error {
+		if depth > maxBranches {
+			return fmt.Errorf("%s is nested deeper than %d", b.Name(""), maxBranches)
+		}
+		p, there, err := b.Object("product")
+		if err != nil {
+			return err
+		}
+		if there {
+			if err := t.addBranch(b, p); err != nil {
+				return err
+			}
+		}
+		return t.branches(b, depth+1)
+	})
+}
+
+func (t Tree) addBranch(branch, product jsonobject.Object) error {
+	category, _, err := branch.Text("category")
+	if err != nil {
+		return err
+	}
+	var p Product
+	if category == "product_version_range" {
+		if p.Range, _, err = branch.Text("name"); err != nil {
+			return err
+		}
+	}
+	return t.add(product, p)
+}
+
+// add adds the product o to what is known of it. Of two with one id, which the
+// standard forbids, the first stands.
+func (t Tree) add(o jsonobject.Object, p Product) error {
+	var err error
+	if p.ID, err = o.RequireText("product_id"); err != nil {
+		return err
+	}
+	if _, known := t[p.ID]; known {
+		return nil
+	}
+	if len(t) == maxProducts {
+		return fmt.Errorf("the document has too many products, at most %d are taken", maxProducts)
+	}
+	if p.Name, _, err = o.Text("name"); err != nil {
+		return err
+	}
+	helper, there, err := o.Object("product_identification_helper")
+	if err != nil {
+		return err
+	}
+	if there {
+		if p.Purl, _, err = helper.Text("purl"); err != nil {
+			return err
+		}
+		if p.CPE, _, err = helper.Text("cpe"); err != nil {
+			return err
+		}
+	}
+	t[p.ID] = p
+	return nil
+}
+
+// Component is the product itself, or, of one that a relationship made, the
+// component that has a package URL; ok is false when there is none by that id.
+func (t Tree) Component(id string) (p Product, ok bool) {
+	for range maxSteps {
+		if p, ok = t[id]; !ok || p.Purl != "" || p.Component == "" {
+			return p, ok
+		}
+		id = p.Component
+	}
+	return p, ok
+}
+
+// Platform is the product that another one, made by relationships, is a part of
+// in the end; ok is false when it is not a part of any.
+func (t Tree) Platform(id string) (p Product, ok bool) {
+	for range maxSteps {
+		made, known := t[id]
+		if !known || made.Of == "" {
+			return p, ok
+		}
+		id = made.Of
+		p, ok = t[id]
+	}
+	return p, ok
+}
