@@ -17,7 +17,7 @@ import (
 // Every affected entry of the real advisories is read or named, with every
 // version and event that the standard library finds in it.
 func TestRealCorpusOSV(t *testing.T) {
-	type count struct{ documents, affected, unread, versions, events, gitOnly, aliases, withdrawn, vectors int }
+	type count struct{ documents, affected, unread, versions, events, aliases, withdrawn, vectors int }
 	var got, want count
 	broken := 0
 	for _, raw := range testkit.RealAdvisories(t) {
