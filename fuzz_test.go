@@ -68,6 +68,8 @@ var readers = map[string]string{
 	// Evidence, and what it comes in.
 	"internal/jsonobject.Parse": "FuzzObject",
 	"internal/cvss.Score":       "FuzzScore",
+	"internal/purl.Split":       "FuzzSplit",
+	"internal/purl.decode":      "FuzzSplit",
 	"ledger.ParseObject":        "- is the one of internal/jsonobject",
 	"advisory.Read":             "FuzzRead",
 	"ledger/osv.Parse":          "FuzzParse",

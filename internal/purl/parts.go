@@ -40,12 +40,15 @@ func Split(text string) (p Parts, ok bool) {
 		}
 		rest = rest[:at]
 	}
-	if rest, ok = decode(strings.Trim(rest, "/")); !ok || rest == "" {
+	rest = strings.Trim(rest, "/")
+	slash := strings.LastIndexByte(rest, '/')
+	if p.Name, ok = decode(rest[slash+1:]); !ok || p.Name == "" {
 		return p, false
 	}
-	p.Name = rest
-	if slash := strings.LastIndexByte(rest, '/'); slash >= 0 {
-		p.Namespace, p.Name = rest[:slash], rest[slash+1:]
+	if slash > 0 {
+		if p.Namespace, ok = decode(rest[:slash]); !ok {
+			return p, false
+		}
 	}
 	return p, p.qualify(query)
 }
