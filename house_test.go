@@ -88,6 +88,7 @@ var house = map[string]room{
 	"internal/fault":          {testRoom, "a name for every side effect, and what may become of it"},
 	"internal/oracle":         {testRoom, "judges a run after whatever was done to it"},
 	"faults":                  {testRoom, "every fault point in every mode, beside an undisturbed twin"},
+	"adapters/adaptertest":    {testRoom, "the suite that defines what an adapter is"},
 	"storage/storagetest":     {testRoom, "the suite that defines what a store is"},
 	"storage/postgres/pgtest": {testRoom, "a migrated database per test"},
 	"bundle/bundletest":       {testRoom, "honest bundles to break"},
