@@ -54,11 +54,13 @@ var house = map[string]room{
 	"ledger/attribution":      {3, "who published a document, and under which terms"},
 	"ledger/sample":           {3, "a few advisories of our own, for the demo"},
 	"adapters/jsonraw":        {3, "profile json:raw"},
+	"adapters/jsonpolicy":     {3, "profile json:policy"},
 	"signing/keyfile":         {3, "encrypted private keys in files"},
 	"signing/dpop":            {3, "proofs that a client holds its token's key (RFC 9449)"},
 	"signing/sigstore":        {3, "our signers behind sigstore's interface and theirs behind ours"},
 	"storage":                 {2, "what a store must do"},
 	"adapters":                {2, "what a profile kind must do"},
+	"policy":                  {2, "matches, applies VEX, decides by a policy pack, and decides again"},
 	"advisory":                {1, "what an advisory says is affected"},
 	"sbom":                    {1, "what a bill of materials holds"},
 	"vex":                     {1, "what a VEX document states"},
@@ -105,6 +107,7 @@ var neverCarried = []struct {
 }{
 	{"cmd/stella", "an auditor reads its dependency list; a verifier needs no engine", []string{
 		"go.temporal.io/", "github.com/jackc/", "github.com/minio/", "github.com/labstack/", "github.com/pressly/",
+		"github.com/open-policy-agent/", "github.com/google/osv-scalibr/",
 	}},
 	{"bundle/verify", "verification is a leaf: it reads bytes and trusts keys from outside", []string{
 		"net/http", "net/rpc", "net/smtp", "crypto/tls", "os/exec", "plugin", "go.temporal.io/", "github.com/jackc/", "github.com/minio/", "github.com/labstack/",

@@ -1,0 +1,195 @@
+package policy
+
+import (
+	"slices"
+
+	"github.com/google/osv-scalibr/semantic"
+
+	"github.com/stella-ops/exportcenter/advisory"
+)
+
+// verdict is what comparing a version with an affected package gave.
+type verdict string
+
+const (
+	unaffected   verdict = ""
+	byVersion    verdict = "version"      // the list names it
+	byRange      verdict = "range"        // a range holds it
+	undetermined verdict = "undetermined" // it could not be compared
+)
+
+// affects evaluates one affected package for a version (OSV schema,
+// "Evaluation"): affected when the list names the version, or one of the ranges
+// holds it. fixed are the versions that end the ranges which hold it. A version
+// or an event that cannot be compared makes the verdict undetermined, with why,
+// unless something else says affected: nothing is dropped because it could not
+// be read.
+func affects(ecosystem, version string, a *advisory.Affected) (v verdict, fixed []string, why string) {
+	if slices.Contains(a.Versions, version) {
+		v = byVersion
+	}
+	for _, r := range a.Ranges {
+		held, ends, err := inRange(ecosystem, version, r)
+		switch {
+		case err != nil:
+			if why == "" {
+				why = err.Error()
+			}
+		case held:
+			if v == unaffected {
+				v = byRange
+			}
+			fixed = append(fixed, ends...)
+		}
+	}
+	if v == unaffected && slices.ContainsFunc(a.Versions, func(listed string) bool { return sameVersion(ecosystem, version, listed) }) {
+		v = byVersion // 1.0 is 1.0.0 where the ecosystem says so
+	}
+	if v == unaffected && len(a.Ranges) == 0 && len(a.Versions) == 0 {
+		return undetermined, nil, "the advisory names no versions"
+	}
+	if v == unaffected && why != "" {
+		return undetermined, nil, why
+	}
+	slices.Sort(fixed)
+	return v, slices.Compact(fixed), ""
+}
+
+// sameVersion reports whether two texts are one version: the same text, or
+// equal in the ecosystem's order.
+func sameVersion(ecosystem, a, b string) bool {
+	if a == b {
+		return true
+	}
+	in := orderOf(ecosystem, "")
+	left, err := parseVersion(in, a)
+	if err != nil {
+		return false
+	}
+	right, err := parseVersion(in, b)
+	if err != nil {
+		return false
+	}
+	n, err := compare(left, right)
+	return err == nil && n == 0
+}
+
+// event is one event of a range with its version.
+type event struct {
+	advisory.Event
+	at semantic.Version // nil is before every version
+}
+
+// inRange evaluates one range. Events are taken in order of their versions,
+// those of one version as the document has them.
+func inRange(ecosystem, version string, r advisory.Range) (held bool, fixed []string, err error) {
+	in := orderOf(ecosystem, r.Type)
+	events, limits, err := readEvents(in, r.Events)
+	if err != nil {
+		return false, nil, err
+	}
+	if everything(r.Events) && version != "" {
+		return true, nil, nil // no need to read the version
+	}
+	v, err := parseVersion(in, version)
+	if err != nil {
+		return false, nil, err
+	}
+	if before, err := beforeLimits(v, limits); err != nil || !before {
+		return false, nil, err
+	}
+	slices.SortStableFunc(events, func(a, b event) int {
+		n, failed := compareEvents(a, b)
+		if err == nil {
+			err = failed
+		}
+		return n
+	})
+	for _, e := range events {
+		n, failed := 1, error(nil)
+		if e.at != nil {
+			n, failed = compare(v, e.at)
+		}
+		if failed != nil {
+			return false, nil, failed
+		}
+		switch {
+		case e.Introduced != "" && n >= 0:
+			held = true
+		case e.Fixed != "" && n >= 0, e.LastAffected != "" && n > 0:
+			held = false
+		}
+	}
+	if err != nil || !held {
+		return false, nil, err
+	}
+	return true, firstFix(v, events), nil
+}
+
+// everything reports whether a range is all versions: introduced "0", no end.
+func everything(events []advisory.Event) bool {
+	return len(events) == 1 && events[0].Introduced == "0"
+}
+
+func readEvents(in order, from []advisory.Event) (events []event, limits []semantic.Version, err error) {
+	for _, e := range from {
+		text := e.Introduced + e.Fixed + e.LastAffected + e.Limit
+		if e.Introduced == "0" || e.Limit == "*" {
+			if e.Introduced != "" {
+				events = append(events, event{e, nil})
+			} else {
+				limits = append(limits, nil)
+			}
+			continue
+		}
+		at, err := parseVersion(in, text)
+		if err != nil {
+			return nil, nil, err
+		}
+		if e.Limit != "" {
+			limits = append(limits, at)
+		} else {
+			events = append(events, event{e, at})
+		}
+	}
+	return events, limits, nil
+}
+
+// beforeLimits reports whether v is before one of the limits; nil is infinite.
+func beforeLimits(v semantic.Version, limits []semantic.Version) (bool, error) {
+	for _, limit := range limits {
+		if limit == nil {
+			return true, nil
+		}
+		n, err := compare(v, limit)
+		if err != nil || n < 0 {
+			return err == nil, err
+		}
+	}
+	return len(limits) == 0, nil
+}
+
+func compareEvents(a, b event) (int, error) {
+	switch {
+	case a.at == nil && b.at == nil:
+		return 0, nil
+	case a.at == nil:
+		return -1, nil
+	case b.at == nil:
+		return 1, nil
+	}
+	return compare(a.at, b.at)
+}
+
+// firstFix is the first fixed version after v, of events in order.
+func firstFix(v semantic.Version, events []event) []string {
+	for _, e := range events {
+		if e.Fixed == "" || e.at == nil {
+			continue
+		}
+		if n, err := compare(v, e.at); err == nil && n < 0 {
+			return []string{e.Fixed}
+		}
+	}
+	return nil
+}
