@@ -12,11 +12,11 @@ import (
 // csaf reads an advisory or a VEX document of CSAF 2.0 (OASIS). What it says is
 // affected is said vulnerability by vulnerability.
 func (r *reader) csaf(doc jsonobject.Object) error {
-	header, _, err := doc.Inner("document")
+	header, err := doc.RequireObject("document")
 	if err != nil {
 		return err
 	}
-	tracking, _, err := header.Inner("tracking")
+	tracking, err := header.RequireObject("tracking")
 	if err != nil {
 		return err
 	}
@@ -37,7 +37,7 @@ func (r *reader) csaf(doc jsonobject.Object) error {
 	if err != nil {
 		return err
 	}
-	if err := r.count(len(tree)); err != nil {
+	if err := r.count(tree.Len()); err != nil {
 		return err
 	}
 	return doc.Each("vulnerabilities", func(v jsonobject.Object) error { return r.csafVulnerability(v, tree) })
@@ -86,7 +86,7 @@ func (r *reader) csafVulnerability(o jsonobject.Object, tree csaftree.Tree) erro
 	}
 	r.found.CWEs = append(r.found.CWEs, v.CWEs...)
 	r.found.Upstream = append(r.found.Upstream, v.ID)
-	ratings, err := r.csafRatings(o)
+	ratings, err := r.csafRatings(o, tree)
 	if err != nil {
 		return err
 	}
@@ -114,7 +114,7 @@ func (s ratings) of(product string) []Severity {
 }
 
 // csafRatings reads scores, and the impact that Red Hat words as a threat.
-func (r *reader) csafRatings(o jsonobject.Object) (ratings, error) {
+func (r *reader) csafRatings(o jsonobject.Object, tree csaftree.Tree) (ratings, error) {
 	found := ratings{product: map[string][]Severity{}}
 	rate := func(s Severity, products []string) error {
 		found.all = add(found.all, s)
@@ -148,8 +148,17 @@ func (r *reader) csafRatings(o jsonobject.Object) (ratings, error) {
 		if r.text(threat, "category") != "impact" || word == "" {
 			return nil
 		}
-		return rate(Severity{Word: word}, r.texts(threat, "product_ids"))
+		return rate(Severity{Word: word}, r.members(threat, tree))
 	})
+}
+
+// members gives the products that o is about.
+func (r *reader) members(o jsonobject.Object, tree csaftree.Tree) []string {
+	ids, err := tree.Members(o)
+	if err != nil {
+		r.leave("%s", err)
+	}
+	return ids
 }
 
 // remedy is what is said of the fix of one product.
@@ -180,7 +189,7 @@ func remedyOf(category, details string) (remedy, bool) {
 }
 
 // csafRemedies gives the remediations by product id, and the ids in order.
-func (r *reader) csafRemedies(o jsonobject.Object) (remedies map[string]remedy, ids []string, err error) {
+func (r *reader) csafRemedies(o jsonobject.Object, tree csaftree.Tree) (remedies map[string]remedy, ids []string, err error) {
 	remedies = map[string]remedy{}
 	err = o.Each("remediations", func(m jsonobject.Object) error {
 		found, known := remedyOf(r.text(m, "category"), r.text(m, "details"))
@@ -190,7 +199,7 @@ func (r *reader) csafRemedies(o jsonobject.Object) (remedies map[string]remedy, 
 		if found.fixed {
 			found.url = r.text(m, "url")
 		}
-		list := r.texts(m, "product_ids")
+		list := r.members(m, tree)
 		for _, id := range list {
 			if _, twice := remedies[id]; !twice {
 				remedies[id] = found

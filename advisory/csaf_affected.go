@@ -14,7 +14,7 @@ import (
 // remediations. Products of one package on one platform with one fix become one
 // entry that has their architectures.
 func (r *reader) csafAffected(o jsonobject.Object, vulnerability string, tree csaftree.Tree, ratings ratings) error {
-	remedies, ids, err := r.csafRemedies(o)
+	remedies, ids, err := r.csafRemedies(o, tree)
 	if err != nil {
 		return err
 	}

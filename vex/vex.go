@@ -3,6 +3,8 @@
 // CSAF and CycloneDX documents that the ledger took in.
 package vex
 
+import "slices"
+
 // Statement is one statement of a document, about one vulnerability.
 type Statement struct {
 	// Vulnerability is the id the statement names, Aliases its other names,
@@ -21,8 +23,8 @@ type Statement struct {
 	// Impact and Action are the publisher's texts.
 	Impact string
 	Action string
-	// At is when it was stated, RFC 3339 UTC, "" when unknown: of two statements
-	// about the same, the later one stands.
+	// At is when it was stated, RFC 3339 UTC with nanoseconds, so that it sorts as
+	// text, "" when unknown: of two statements about the same, the later one stands.
 	At string
 }
 
@@ -36,3 +38,9 @@ const (
 	Fixed              Status = "fixed"
 	UnderInvestigation Status = "under_investigation"
 )
+
+// Statuses are all of them.
+var Statuses = []Status{NotAffected, Affected, Fixed, UnderInvestigation}
+
+// Valid reports whether s is one of the statuses.
+func (s Status) Valid() bool { return slices.Contains(Statuses, s) }

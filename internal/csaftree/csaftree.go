@@ -24,28 +24,38 @@ type Product struct {
 	Range string
 }
 
-// Tree is the products of a document by their ids.
-type Tree map[string]Product
+// Tree is the products of a document.
+type Tree struct {
+	products map[string]Product
+	groups   map[string][]string
+}
+
+// Len is how many products the document defines.
+func (t Tree) Len() int { return len(t.products) }
 
 // Bounds of what a document may define.
 const (
 	maxProducts = 500_000
 	maxBranches = 32 // how deep; published trees have three to five
-	maxSteps    = 8  // from a product to its component or platform
+	maxGroups   = 100
+	maxSteps    = 8 // from a product to its component or platform
 )
 
 // Read reads product_tree; a document without one has no products.
 func Read(doc jsonobject.Object) (Tree, error) {
-	t := Tree{}
+	t := Tree{products: map[string]Product{}, groups: map[string][]string{}}
 	tree, there, err := doc.Object("product_tree")
 	if err != nil || !there {
 		return t, err
 	}
 	if err := tree.Each("full_product_names", func(o jsonobject.Object) error { return t.add(o, Product{}) }); err != nil {
-		return nil, err
+		return t, err
 	}
 	if err := t.branches(tree, 1); err != nil {
-		return nil, err
+		return t, err
+	}
+	if err := tree.Each("product_groups", t.group); err != nil {
+		return t, err
 	}
 	err = tree.Each("relationships", func(o jsonobject.Object) error {
 		component, _, err := o.Text("product_reference")
@@ -104,10 +114,10 @@ func (t Tree) add(o jsonobject.Object, p Product) error {
 	if p.ID, err = o.RequireText("product_id"); err != nil {
 		return err
 	}
-	if _, known := t[p.ID]; known {
+	if _, known := t.products[p.ID]; known {
 		return nil
 	}
-	if len(t) == maxProducts {
+	if len(t.products) == maxProducts {
 		return fmt.Errorf("the document has too many products, at most %d are taken", maxProducts)
 	}
 	if p.Name, _, err = o.Text("name"); err != nil {
@@ -125,15 +135,58 @@ func (t Tree) add(o jsonobject.Object, p Product) error {
 			return err
 		}
 	}
-	t[p.ID] = p
+	t.products[p.ID] = p
 	return nil
+}
+
+func (t Tree) group(o jsonobject.Object) error {
+	id, err := o.RequireText("group_id")
+	if err != nil {
+		return err
+	}
+	if len(t.groups) == maxProducts {
+		return fmt.Errorf("the document has too many groups of products, at most %d are taken", maxProducts)
+	}
+	t.groups[id], err = o.Texts("product_ids")
+	return err
+}
+
+// Members gives the ids of the products that product_ids of o names, and those
+// of the groups that its group_ids names, each once.
+func (t Tree) Members(o jsonobject.Object) ([]string, error) {
+	ids, err := o.Texts("product_ids")
+	if err != nil {
+		return nil, err
+	}
+	groups, err := o.Texts("group_ids")
+	if err != nil || len(groups) == 0 {
+		return ids, err
+	}
+	seen := map[string]bool{}
+	var all []string
+	add := func(list []string) {
+		for _, id := range list {
+			if !seen[id] {
+				seen[id] = true
+				all = append(all, id)
+			}
+		}
+	}
+	add(ids)
+	for i, group := range groups {
+		if i == maxGroups {
+			return nil, fmt.Errorf("%s has too many elements, at most %d are taken", o.Name("group_ids"), maxGroups)
+		}
+		add(t.groups[group])
+	}
+	return all, nil
 }
 
 // Component is the product itself, or, of one that a relationship made, the
 // component that has a package URL; ok is false when there is none by that id.
 func (t Tree) Component(id string) (p Product, ok bool) {
 	for range maxSteps {
-		if p, ok = t[id]; !ok || p.Purl != "" || p.Component == "" {
+		if p, ok = t.products[id]; !ok || p.Purl != "" || p.Component == "" {
 			return p, ok
 		}
 		id = p.Component
@@ -145,12 +198,12 @@ func (t Tree) Component(id string) (p Product, ok bool) {
 // in the end; ok is false when it is not a part of any.
 func (t Tree) Platform(id string) (p Product, ok bool) {
 	for range maxSteps {
-		made, known := t[id]
+		made, known := t.products[id]
 		if !known || made.Of == "" {
 			return p, ok
 		}
 		id = made.Of
-		p, ok = t[id]
+		p, ok = t.products[id]
 	}
 	return p, ok
 }

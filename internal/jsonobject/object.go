@@ -155,6 +155,15 @@ func (o Object) Object(field string) (inner Object, found bool, err error) {
 	return o.Inner(field)
 }
 
+// RequireObject gives a field that is there and an object.
+func (o Object) RequireObject(field string) (Object, error) {
+	inner, there, err := o.Object(field)
+	if err == nil && !there {
+		err = fmt.Errorf("%s is missing", o.Name(field))
+	}
+	return inner, err
+}
+
 // Inner is Object for a field that must be an object when it is there.
 func (o Object) Inner(field string) (inner Object, found bool, err error) {
 	raw := o.Field(field)

@@ -106,3 +106,17 @@ func Bare(text string) string {
 	}
 	return text
 }
+
+// WithVersion is a package URL with another version, everything else as written.
+func WithVersion(text, version string) string {
+	bare := Bare(text)
+	rest := text[len(bare):]
+	if strings.HasPrefix(rest, "@") {
+		if end := strings.IndexAny(rest, "?#"); end >= 0 {
+			rest = rest[end:]
+		} else {
+			rest = ""
+		}
+	}
+	return bare + "@" + encodeSegment(version) + rest
+}

@@ -42,6 +42,14 @@ func TestBare(t *testing.T) {
 	}
 }
 
+func TestWithVersion(t *testing.T) {
+	for text, want := range map[string]string{
+		"pkg:npm/%40s/n@1?a=b#c": "pkg:npm/%40s/n@2%2B3?a=b#c", "pkg:npm/@s/n": "pkg:npm/@s/n@2%2B3", "pkg:npm/n@1": "pkg:npm/n@2%2B3", "pkg:npm/n?a=b": "pkg:npm/n@2%2B3?a=b",
+	} {
+		require.Equal(t, want, purl.WithVersion(text, "2+3"), text)
+	}
+}
+
 func FuzzSplit(f *testing.F) {
 	for _, text := range []string{"pkg:npm/@s/n@1?a=b#c", "pkg:golang/a@feature/x", "pkg:a/%40", "pkg:a/@", "pkg:a/b@/"} {
 		f.Add(text)

@@ -26,7 +26,7 @@ func Recognise(doc ledger.Object) bool {
 }
 
 func read(doc ledger.Object, o *ledger.Observation, found *ledger.Found) error {
-	header, err := require(doc, "document")
+	header, err := doc.RequireObject("document")
 	if err != nil {
 		return err
 	}
@@ -58,7 +58,7 @@ func read(doc ledger.Object, o *ledger.Observation, found *ledger.Found) error {
 // id: the standard makes a document unique by both. The tracking id alone is
 // an alias, so that the document is found by it.
 func identify(header ledger.Object, o *ledger.Observation, found *ledger.Found) error {
-	publisher, err := require(header, "publisher")
+	publisher, err := header.RequireObject("publisher")
 	if err != nil {
 		return err
 	}
@@ -66,7 +66,7 @@ func identify(header ledger.Object, o *ledger.Observation, found *ledger.Found) 
 	if err != nil {
 		return err
 	}
-	tracking, err := require(header, "tracking")
+	tracking, err := header.RequireObject("tracking")
 	if err != nil {
 		return err
 	}
@@ -82,14 +82,6 @@ func identify(header ledger.Object, o *ledger.Observation, found *ledger.Found) 
 	}
 	o.UpstreamID = namespace + "#" + id
 	return found.Alias(id)
-}
-
-func require(o ledger.Object, field string) (ledger.Object, error) {
-	inner, there, err := o.Object(field)
-	if err == nil && !there {
-		err = fmt.Errorf("%s is missing", o.Name(field))
-	}
-	return inner, err
 }
 
 func readVulnerability(v ledger.Object, found *ledger.Found) error {

@@ -1,0 +1,256 @@
+package vex
+
+import (
+	"fmt"
+	"net/url"
+	"strings"
+
+	"github.com/stella-ops/exportcenter/internal/jsonobject"
+	"github.com/stella-ops/exportcenter/internal/purl"
+)
+
+// cyclonedxStates are the words for analysis.state (CycloneDX 1.6 JSON schema,
+// "impactAnalysisState"). "false_positive" says that the vulnerability is not
+// there; "resolved_with_pedigree" is resolved, with proof.
+var cyclonedxStates = map[string]Status{
+	"resolved": Fixed, "resolved_with_pedigree": Fixed, "exploitable": Affected, "in_triage": UnderInvestigation,
+	"false_positive": NotAffected, "not_affected": NotAffected,
+}
+
+// cyclonedxJustifications are the nearest words of OpenVEX, whose meaning is that
+// of CISA's "Vulnerability Exploitability eXchange (VEX) - Status Justifications"
+// (2022), for those of CycloneDX's schema ("impactAnalysisJustification"). What
+// needs something that is not there leaves the code in place, out of reach of an
+// attacker; what is protected, by whatever, has an inline mitigation.
+var cyclonedxJustifications = map[string]string{
+	"code_not_present":                "vulnerable_code_not_present",
+	"code_not_reachable":              "vulnerable_code_not_in_execute_path",
+	"requires_configuration":          "vulnerable_code_cannot_be_controlled_by_adversary",
+	"requires_dependency":             "vulnerable_code_cannot_be_controlled_by_adversary",
+	"requires_environment":            "vulnerable_code_cannot_be_controlled_by_adversary",
+	"protected_by_compiler":           "inline_mitigations_already_exist",
+	"protected_at_runtime":            "inline_mitigations_already_exist",
+	"protected_at_perimeter":          "inline_mitigations_already_exist",
+	"protected_by_mitigating_control": "inline_mitigations_already_exist",
+}
+
+// maxNesting bounds components within components.
+const maxNesting = 32
+
+// cyclonedx reads the analyses of the vulnerabilities of a CycloneDX document.
+func (r *reader) cyclonedx(doc jsonobject.Object) error {
+	format, _, err := doc.Text("bomFormat")
+	if err != nil || format != "CycloneDX" {
+		return fmt.Errorf("bomFormat %.40q is not CycloneDX", format)
+	}
+	if r.found.ID, _, err = doc.Text("serialNumber"); err != nil {
+		return err
+	}
+	if !doc.Has("vulnerabilities") {
+		return nil
+	}
+	purls, err := r.componentPurls(doc)
+	if err != nil {
+		return err
+	}
+	metadata, _, err := doc.Object("metadata")
+	if err != nil {
+		return err
+	}
+	return doc.Each("vulnerabilities", func(v jsonobject.Object) error { return r.cyclonedxVulnerability(v, metadata, purls) })
+}
+
+// componentPurls gives the package URLs of the document's components by their
+// references.
+func (r *reader) componentPurls(doc jsonobject.Object) (map[string]string, error) {
+	purls := map[string]string{}
+	var walk func(o jsonobject.Object, depth int) error
+	one := func(c jsonobject.Object, depth int) error {
+		ref, _, err := c.Text("bom-ref")
+		if err != nil {
+			return err
+		}
+		own, _, err := c.Text("purl")
+		if err != nil {
+			return err
+		}
+		if ref != "" && own != "" && purls[ref] == "" {
+			purls[ref] = own
+		}
+		if err := r.count(1); err != nil {
+			return err
+		}
+		return walk(c, depth+1)
+	}
+	walk = func(o jsonobject.Object, depth int) error {
+		return o.Each("components", func(c jsonobject.Object) error {
+			if depth > maxNesting {
+				return fmt.Errorf("%s is nested deeper than %d", c.Name(""), maxNesting)
+			}
+			return one(c, depth)
+		})
+	}
+	metadata, there, err := doc.Object("metadata")
+	if err != nil {
+		return nil, err
+	}
+	if there {
+		if main, there, err := metadata.Object("component"); err != nil {
+			return nil, err
+		} else if there {
+			if err := one(main, 0); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return purls, walk(doc, 1)
+}
+
+func (r *reader) cyclonedxVulnerability(v, metadata jsonobject.Object, purls map[string]string) error {
+	analysis, there, err := v.Object("analysis")
+	if err != nil {
+		return err
+	}
+	if !there {
+		r.leave("%s has no analysis", v.Name(""))
+		return nil
+	}
+	state, _, err := analysis.Text("state")
+	if err != nil {
+		return err
+	}
+	status, known := cyclonedxStates[state]
+	if !known {
+		r.leave("%s %.40q says nothing of a status", analysis.Name("state"), state)
+		return nil
+	}
+	s := Statement{Vulnerability: r.text(v, "id"), Status: status, Impact: r.text(analysis, "detail"), Action: r.cyclonedxAction(v, analysis)}
+	if s.Vulnerability == "" {
+		r.leave("%s has no id", v.Name(""))
+		return nil
+	}
+	if status == NotAffected {
+		s.Justification = cyclonedxJustifications[r.text(analysis, "justification")]
+	}
+	err = v.Each("references", func(ref jsonobject.Object) error {
+		s.Aliases = append(s.Aliases, r.text(ref, "id"))
+		return r.count(1)
+	})
+	if err != nil {
+		return err
+	}
+	s.At, err = firstTime(timeField{analysis, "lastUpdated"}, timeField{analysis, "firstIssued"}, timeField{v, "updated"}, timeField{metadata, "timestamp"})
+	if err != nil {
+		return err
+	}
+	return r.cyclonedxAffects(v, s, purls)
+}
+
+// cyclonedxAction is the publisher's recommendation and workaround, and the words
+// of its response.
+func (r *reader) cyclonedxAction(v, analysis jsonobject.Object) string {
+	var parts []string
+	responses, err := analysis.Texts("response")
+	if err != nil {
+		r.leave("%s", err)
+	}
+	parts = append(parts, strings.Join(responses, ", "), r.text(v, "recommendation"), r.text(v, "workaround"))
+	action := ""
+	for _, part := range parts {
+		if part != "" && action != "" {
+			action += "\n"
+		}
+		action += part
+	}
+	return action
+}
+
+// cyclonedxAffects makes statements of what a vulnerability affects: one of all
+// products that have the status of the analysis, and, where versions are listed,
+// one for each other status that the document gives a version.
+func (r *reader) cyclonedxAffects(v jsonobject.Object, s Statement, purls map[string]string) error {
+	products := map[Status][]string{}
+	err := v.Each("affects", func(a jsonobject.Object) error {
+		ref, err := a.RequireText("ref")
+		if err != nil {
+			return err
+		}
+		product := referred(ref, purls)
+		listed := 0
+		err = a.Each("versions", func(version jsonobject.Object) error {
+			listed++
+			return r.cyclonedxVersion(version, product, s.Status, products)
+		})
+		if listed == 0 {
+			products[s.Status] = append(products[s.Status], product)
+		}
+		if err != nil {
+			return err
+		}
+		return r.count(1 + listed)
+	})
+	if err != nil {
+		return err
+	}
+	if len(products) == 0 {
+		r.leave("%s: a statement about no product", v.Name(""))
+	}
+	for _, status := range Statuses {
+		if len(products[status]) == 0 {
+			continue
+		}
+		own := s
+		own.Status, own.Products = status, products[status]
+		if status != s.Status { // the texts are about another status
+			own.Justification, own.Impact, own.Action = "", "", ""
+		}
+		r.state(own)
+	}
+	return nil
+}
+
+// versionStatus are the statuses of single versions ("affectedStatus"); the
+// affected ones have that of the analysis.
+var versionStatus = map[string]Status{"unaffected": NotAffected, "unknown": UnderInvestigation}
+
+func (r *reader) cyclonedxVersion(version jsonobject.Object, product string, status Status, products map[Status][]string) error {
+	text, _, err := version.Text("version")
+	if err != nil {
+		return err
+	}
+	if text == "" {
+		r.leave("%s is a range of versions", version.Name(""))
+		return nil
+	}
+	if word := r.text(version, "status"); word != "affected" && word != "" {
+		known := false
+		if status, known = versionStatus[word]; !known {
+			r.leave("%s %.40q is no status of a version", version.Name("status"), word)
+			return nil
+		}
+	}
+	if !strings.HasPrefix(product, purl.Scheme) {
+		r.leave("%s: product %.100q has no package URL to give a version", version.Name(""), product)
+		return nil
+	}
+	products[status] = append(products[status], purl.WithVersion(product, text))
+	return nil
+}
+
+// referred is what a reference leads to: the package URL of a component of the
+// document, a package URL, alone or in a BOM-Link (urn:cdx:serial/version#ref),
+// or the reference itself.
+func referred(ref string, purls map[string]string) string {
+	if own := purls[ref]; own != "" {
+		return own
+	}
+	if _, target, link := strings.Cut(ref, "#"); link && strings.HasPrefix(ref, "urn:cdx:") {
+		if strings.HasPrefix(target, purl.Scheme) {
+			return target
+		}
+		if plain, err := url.PathUnescape(target); err == nil && strings.HasPrefix(plain, purl.Scheme) {
+			return plain
+		}
+	}
+	return ref
+}
