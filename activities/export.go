@@ -47,6 +47,8 @@ type PhaseResult struct {
 	Digest  string `json:"digest,omitempty"`
 	// Builds says, after resolve, that Assemble follows once all is packed.
 	Builds bool `json:"builds,omitempty"`
+	// Guarded says, after resolve, that Guard follows that.
+	Guarded bool `json:"guarded,omitempty"`
 	// Ranges are what is left to pack, after resolve: at most maxRanges.
 	Ranges []OrdinalRange `json:"ranges,omitempty"`
 }

@@ -66,6 +66,9 @@ func (e *Export) resolve(ctx context.Context, ref export.Ref) (PhaseResult, erro
 		return PhaseResult{}, err
 	}
 	result.Ranges, result.Builds = rangesOf(left), export.Assembled(run.Kind, run.Variant)
+	if result.Guarded, err = e.guards(run); err != nil {
+		return PhaseResult{}, err
+	}
 	e.log(run, export.PhaseResolve).Info("planned", "shards", len(planner.shards), "to_pack", len(left), "records", planner.records)
 	return result, nil
 }

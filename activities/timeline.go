@@ -74,10 +74,11 @@ func (e *Export) outcome(in EmitTimelineInput, run export.Run) storage.Outcome {
 		// that came after it.
 		return aborted(in, run, now)
 	case in.Failure != nil:
+		failure := inFull(in.Failure, run)
 		event := timelineEvent(run, export.TransitionFailed, now)
-		event.Failure = in.Failure
-		return storage.Outcome{State: export.StateFailed, Failure: in.Failure, At: now,
-			Message: in.Failure.Message, Timeline: []export.TimelineEvent{event}}
+		event.Failure = failure
+		return storage.Outcome{State: export.StateFailed, Failure: failure, At: now,
+			Message: failure.Message, Timeline: []export.TimelineEvent{event}}
 	}
 	return storage.Outcome{State: export.StateSucceeded, At: now, Message: "the bundle is ready",
 		Timeline: []export.TimelineEvent{timelineEvent(run, export.TransitionDistributed, now)}}

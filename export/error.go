@@ -45,7 +45,11 @@ const (
 	CodeTenantNotFound  Code = "TENANT_NOT_FOUND"
 	CodeUnavailable     Code = "ERR_EXPORT_UNAVAILABLE"
 	CodeCancelled       Code = "ERR_EXPORT_CANCELLED"
-	CodeInternal        Code = "ERR_EXPORT_INTERNAL"
+	// CodeRejected: somebody rejected a result that shrank; CodeUndecided: nobody
+	// decided about it in time (docs/guard.md).
+	CodeRejected  Code = "ERR_EXPORT_REJECTED"
+	CodeUndecided Code = "ERR_EXPORT_UNDECIDED"
+	CodeInternal  Code = "ERR_EXPORT_INTERNAL"
 )
 
 // Class says what to do about a failure.

@@ -32,6 +32,11 @@ const (
 	EventAdapterChunk    EventType = "adapter.chunk"
 	EventAdapterComplete EventType = "adapter.complete"
 	EventAdapterError    EventType = "adapter.error"
+	EventGuardPassed     EventType = "guard.passed"
+	EventWaiting         EventType = "run.waiting"
+	EventApproved        EventType = "run.approved"
+	EventRejected        EventType = "run.rejected"
+	EventResumed         EventType = "run.resumed"
 	EventManifestWritten EventType = "manifest.written"
 	EventSigningStarted  EventType = "signing.started"
 	EventSigned          EventType = "signing.completed"
@@ -59,6 +64,9 @@ type Transition string
 // Timeline transitions.
 const (
 	TransitionRequested   Transition = "export.requested"
+	TransitionWaiting     Transition = "export.waiting"
+	TransitionApproved    Transition = "export.approved"
+	TransitionRejected    Transition = "export.rejected"
 	TransitionBuilt       Transition = "export.built"
 	TransitionDistributed Transition = "export.distributed"
 	TransitionFailed      Transition = "export.failed"

@@ -10,6 +10,7 @@ const (
 	PhasePlan         Phase = "plan"
 	PhaseResolve      Phase = "resolve"
 	PhaseAdapt        Phase = "adapt"
+	PhaseGuard        Phase = "guard"
 	PhaseManifest     Phase = "manifest"
 	PhaseSign         Phase = "sign"
 	PhaseDistribute   Phase = "distribute"
@@ -18,7 +19,7 @@ const (
 
 // Phases lists all phases in order.
 var Phases = []Phase{
-	PhasePlan, PhaseResolve, PhaseAdapt, PhaseManifest, PhaseSign, PhaseDistribute, PhaseEmitTimeline,
+	PhasePlan, PhaseResolve, PhaseAdapt, PhaseGuard, PhaseManifest, PhaseSign, PhaseDistribute, PhaseEmitTimeline,
 }
 
 // Words are the names a phase has outside the code (CONTRACT section 25).
@@ -33,6 +34,7 @@ var phaseWords = map[Phase]Words{
 	PhasePlan:         {Log: "plan", Span: "export.plan"},
 	PhaseResolve:      {Log: "resolve", Span: "export.fetch"},
 	PhaseAdapt:        {Log: "adapter", Span: "export.write"},
+	PhaseGuard:        {Log: "guard", Span: "export.guard"},
 	PhaseManifest:     {Log: "manifest", Span: "export.write"},
 	PhaseSign:         {Log: "sign", Span: "export.sign"},
 	PhaseDistribute:   {Log: "distribute", Span: "export.distribute"},

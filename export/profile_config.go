@@ -22,6 +22,8 @@ type ProfileConfig struct {
 	Approvals          []Approval     `json:"approvals,omitempty"`
 	// Redaction is what a run leaves out that asks for no redaction of its own.
 	Redaction *Redaction `json:"redaction,omitempty"`
+	// Guard says when a result that shrank waits for an approval.
+	Guard *GuardConfig `json:"guard,omitempty"`
 }
 
 // SnapshotMode says whether a run names a policy snapshot; "" is optional.
@@ -94,6 +96,7 @@ func (c ProfileConfig) Normal() ProfileConfig {
 	c.Include = slices.Sorted(slices.Values(c.Include))
 	c.Distribution = slices.Sorted(slices.Values(c.Distribution))
 	c.Redaction = c.Redaction.Normal()
+	c.Guard = c.Guard.Normal()
 	c.Approvals = slices.Clone(c.Approvals)
 	for i := range c.Approvals {
 		c.Approvals[i].ExpiresAt = c.Approvals[i].ExpiresAt.UTC()

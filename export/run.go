@@ -40,6 +40,10 @@ type Run struct {
 	CompletedAt  time.Time // zero until terminal
 	Failure      *Failure
 	Cancel       *Cancellation
+	// Guard is what the profile's revision says of the guard, nil where it says nothing.
+	Guard *GuardConfig
+	// Wait is nil for a run that the guard never parked.
+	Wait *Wait
 
 	Progress Progress
 	Result   Result

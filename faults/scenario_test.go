@@ -63,6 +63,9 @@ func (s scenario) lost(hits map[fault.Point]int) (lost []fault.Point) {
 var unreached = map[fault.Point]string{
 	fault.Begin:           "activities claim parts of phases (BeginPart); Begin is the same with the part \"\"",
 	fault.SaveSources:     "json:raw builds nothing of its shards",
+	fault.SaveGuard:       "no guarded kind is played yet",
+	fault.Decide:          "no guarded kind is played yet",
+	fault.Settle:          "no guarded kind is played yet",
 	fault.ForgetPacked:    "only when stored bytes have rotted, which fails the run for good; activities and e2e have tests with rot",
 	fault.EraseUnrecorded: "only an attempt that failed after it published takes back; late at staged.Publish, cancel, is one",
 }

@@ -68,6 +68,8 @@ var (
 		Action: "See that api and worker are of one version, and report it. They are fewer as soon as some have ended."}
 	runStuck = Kind{Code: "run-stuck", Means: "a run has neither ended nor given a sign of life for long",
 		Action: "See that a worker runs. If the run does not go on, cancel it: stella export cancel RUN"}
+	guardMissing = Kind{Code: "guard-missing", Means: "a run waits, or waited, for an approval, and there is no report that says why",
+		Action: "Nobody can know what would be approved: stella export cancel RUN, ask for a new run, and report it."}
 	archiveMissing = Kind{Code: "archive-missing", Means: "a run succeeded without the digest of its archive",
 		Action: "Do not hand out its bundle; make it again with a new run, and report it."}
 	distributionMissing = Kind{Code: "distribution-missing", Means: "a run succeeded and its archive was delivered nowhere",
@@ -126,7 +128,7 @@ var (
 // Kinds lists every kind.
 var Kinds = []Kind{
 	blobMissing, blobSize, blobBytes, blobUnrecorded, blobUnneeded, blobDeleting, pinLeft, entryLost, stagedLeft, fileForeign, namespaceUnknown, packedLost, placesDiffer,
-	journalGap, journalCounter, endEvents, untold, toldFalsely, outboxDiffers, progressDiffers, queueCounter, runLost, queueOver, usageDiffers, profileOver, runStuck, archiveMissing, distributionMissing, sealMissing,
+	journalGap, journalCounter, endEvents, untold, toldFalsely, outboxDiffers, progressDiffers, queueCounter, runLost, queueOver, usageDiffers, profileOver, runStuck, guardMissing, archiveMissing, distributionMissing, sealMissing,
 	headDiffers, observationLost, contentMissing, overtakenDiffers, termsBytes, termsDiffer, documentBytes, documentCanonical,
 	profileMissing, profileRevisions, planDiffers, reportMissing, reportDiffers, reportUntold, noticeDiffers, attestationMissing, attestationDiffers,
 	auditGap, auditChanged, auditCheckpoint, auditUnsigned, offboardingLeft, offboardedRows, offboardedFiles, offboardingRecord,

@@ -2,11 +2,13 @@ package fsck_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/stella-ops/exportcenter/export"
 	"github.com/stella-ops/exportcenter/fsck"
+	"github.com/stella-ops/exportcenter/storage"
 )
 
 // A tenant has as many runs at work as it may, and not one more.
@@ -26,10 +28,35 @@ func TestTooManyRunsAtWork(t *testing.T) {
 // A run that waits for an approval may wait.
 func TestAWaitingRunIsNotStuck(t *testing.T) {
 	w := newWorld(t)
-	w.started(t, acme, 31)
-	w.sql(t, "update export_runs set status = $2 where id = $1", runID(31), string(export.StateWaiting))
-	_, found := w.look(t, true)
+	for n, verdict := range map[int]export.Verdict{31: "", 32: export.VerdictApproved, 33: export.VerdictRejected} {
+		w.parked(t, n, 7*24*time.Hour)
+		if verdict != "" {
+			w.decide(t, n, verdict)
+		}
+	}
+	_, found := w.lookAt(t, now.Add(fsck.DefaultPatience/2), fsck.DefaultPatience, true)
 	require.Empty(t, found)
+	_, found = w.look(t, true)
+	require.Equal(t, []string{"run-stuck 32", "run-stuck 33"}, short(found), "nobody heard of what was decided")
+	require.Contains(t, found[0].Message, "it was approved")
+	require.Contains(t, found[1].Message, "it was rejected")
+}
+
+// parked lets run n wait for so long.
+func (w *world) parked(t *testing.T, n int, patience time.Duration) {
+	t.Helper()
+	ref := w.started(t, acme, n)
+	claim := w.begin(t, ref, export.PhaseGuard)
+	var config *export.GuardConfig
+	report := config.NewGuardReport(nil, nil, nil, now, []export.GuardCanary{{ID: "CVE-1"}}, export.Disappeared{})
+	_, err := w.exec.SaveGuard(t.Context(), claim, storage.Guarded{Report: report, Parked: true, At: now, Until: now.Add(patience)})
+	require.NoError(t, err)
+}
+
+func (w *world) decide(t *testing.T, n int, verdict export.Verdict) {
+	t.Helper()
+	_, err := w.runs.Decide(t.Context(), export.Ref{Tenant: acme, RunID: runID(n)}, export.Decision{Verdict: verdict, By: "kim", Reason: "so", At: now})
+	require.NoError(t, err)
 }
 
 // A run that waits for a slot is no older than the last step of its queue.

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -246,6 +247,25 @@ var injuries = []injury{
 		w.started(t, acme, 31)
 		return ""
 	}},
+	{name: "a run waits after its time", kind: "run-stuck", run: runID(31), injure: func(t *testing.T, w *world) string {
+		w.parked(t, 31, time.Minute)
+		return ""
+	}},
+	{name: "a run waits and nobody knows why", kind: "guard-missing", run: runID(31), injure: func(t *testing.T, w *world) string {
+		w.parked(t, 31, 24*time.Hour)
+		w.sql(t, "delete from export_guards where tenant = 'acme' and run_id = $1", runID(31))
+		return ""
+	}},
+	{name: "nobody was told that a run waits", kind: "untold", run: runID(31), injure: func(t *testing.T, w *world) string {
+		w.parked(t, 31, 24*time.Hour)
+		w.sql(t, "delete from export_outbox where tenant = 'acme' and run_id = $1 and event_type = 'export.waiting'", runID(31))
+		return "export.waiting"
+	}},
+	{name: "an approval is told of that nobody gave", kind: "told-falsely", run: runID(31), injure: func(t *testing.T, w *world) string {
+		w.started(t, acme, 31)
+		w.sql(t, "update export_outbox set event_type = 'export.approved' where tenant = 'acme' and run_id = $1 and event_type = 'export.requested'", runID(31))
+		return "export.approved"
+	}, with: []string{"untold", "run-stuck"}},
 	{name: "a success without archive", kind: "archive-missing", with: []string{"report-differs"}, injure: func(t *testing.T, w *world) string {
 		w.sql(t, "update export_runs set archive_digest = '' where tenant = 'acme' and id = $1", runID(1))
 		return ""

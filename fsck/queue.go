@@ -3,6 +3,7 @@ package fsck
 import (
 	"context"
 	"encoding/json"
+	"slices"
 
 	"github.com/stella-ops/exportcenter/export"
 	"github.com/stella-ops/exportcenter/storage"
@@ -24,7 +25,8 @@ var mayTell = map[export.Transition]func(export.State) bool{
 func (l *look) outbox(_ context.Context, of Divergence, r storage.RunRecord) error {
 	for _, o := range r.Outbox {
 		of.Subject = string(o.Event)
-		if happened := mayTell[o.Event]; happened == nil || !happened(r.State) {
+		happened := mayTell[o.Event]
+		if waited := slices.Contains(toldOfWait(r.Wait), o.Event); !waited && (happened == nil || !happened(r.State)) {
 			if err := l.tell(toldFalsely, of, "the run is %s", r.State); err != nil {
 				return err
 			}

@@ -38,7 +38,7 @@ func (l *look) runs(ctx context.Context, tenant string) error {
 
 func (l *look) run(ctx context.Context, tenant string, r storage.RunRecord) error {
 	of := Divergence{Tenant: tenant, Run: r.ID}
-	for _, check := range []func(context.Context, Divergence, storage.RunRecord) error{l.journal, l.end, l.told, l.outbox, l.progress, l.bundle, l.onItsWay} {
+	for _, check := range []func(context.Context, Divergence, storage.RunRecord) error{l.journal, l.end, l.told, l.outbox, l.progress, l.bundle, l.onItsWay, l.waits} {
 		if err := check(ctx, of, r); err != nil {
 			return err
 		}
@@ -90,6 +90,7 @@ func (l *look) told(_ context.Context, of Divergence, r storage.RunRecord) error
 	case export.StateFailed, export.StateAborted:
 		want = append(want, export.TransitionFailed)
 	}
+	want = append(want, toldOfWait(r.Wait)...)
 	for _, t := range want {
 		if slices.ContainsFunc(r.Outbox, func(o storage.OutboxRecord) bool { return o.Event == t }) {
 			continue
@@ -124,8 +125,7 @@ func (l *look) bundle(_ context.Context, of Divergence, r storage.RunRecord) err
 	return nil
 }
 
-// onItsWay names what should have moved on by now. A run that waits for an
-// approval may do so for as long as people need.
+// onItsWay names what should have moved on by now.
 func (l *look) onItsWay(ctx context.Context, of Divergence, r storage.RunRecord) error {
 	switch r.State {
 	case export.StatePending, export.StateRunning:

@@ -136,6 +136,14 @@ type Runs interface {
 	// RequestCancel records who wants the run to end and why, once: a second
 	// request keeps the first. ErrConflict when the run has ended.
 	RequestCancel(ctx context.Context, ref export.Ref, c export.Cancellation) (export.Run, error)
+	// Decide records what somebody says of a run that waits: the first decision stands,
+	// and the same one by the same person again changes nothing. ErrConflict when the
+	// run has ended, waits for nothing, was decided otherwise or is to be cancelled, and
+	// when its time is over.
+	Decide(ctx context.Context, ref export.Ref, d export.Decision) (export.Run, error)
+	// GuardReport gives what the guard found; ErrNotFound when it did not look at the
+	// run, or not yet.
+	GuardReport(ctx context.Context, ref export.Ref) (Guarded, error)
 	// Events lists a run's journal after seq, oldest first.
 	Events(ctx context.Context, ref export.Ref, after int64, limit int) ([]export.Event, error)
 	// Files lists the entries of a run's bundle in archive order.
@@ -245,6 +253,15 @@ type ShardPlaces struct {
 	Places []byte
 }
 
+// Guarded is what the guard found of a run.
+type Guarded struct {
+	Report export.GuardReport
+	Parked bool
+	At     time.Time
+	// Until a run that is parked waits; it is in the run's Wait.
+	Until time.Time
+}
+
 // Distribution is a place a bundle was delivered to, a row of export_distributions.
 type Distribution struct {
 	Type      string // http, oci, object
@@ -347,6 +364,20 @@ type Execution interface {
 	SaveSources(ctx context.Context, c Claim, sources []export.SourceCount) error
 	// Sources gives what SaveSources recorded, by source, stream and kind.
 	Sources(ctx context.Context, ref export.Ref) ([]export.SourceCount, error)
+	// LastGuarded gives the run that another is held against: of the same profile,
+	// project and selection the last that was asked for, succeeded and was guarded;
+	// ErrNotFound without one.
+	LastGuarded(ctx context.Context, run export.Run) (export.Run, error)
+	// Guarded gives what SaveGuard recorded; ErrNotFound before it.
+	Guarded(ctx context.Context, ref export.Ref) (Guarded, error)
+	// SaveGuard records what the guard found, once: what is there stays. A run that is
+	// parked waits, and gives its slot back: event run.waiting and the export.waiting
+	// outbox row; of another guard.passed. The run that is returned has what stays.
+	SaveGuard(ctx context.Context, c Claim, g Guarded) (export.Run, error)
+	// Settle records a decision about a run that waits, unless there is one, as
+	// Runs.Decide does; with nil it records none. A run that is approved and has a
+	// slot goes on: event run.resumed. ErrConflict when it waits for nothing.
+	Settle(ctx context.Context, c Claim, d *export.Decision, at time.Time) (export.Run, error)
 	// Finish ends the run: compare-and-set to the outcome's state, with its
 	// event and outbox rows, the report to the Findings Ledger, and artifact_ready before a success, adapter.error
 	// before a failure of the adapter. A run that ended before keeps its end, and that
@@ -402,4 +433,5 @@ type Waiting struct {
 	Queued  bool
 	Pending bool // it was given out, or is to be cancelled, and no workflow has started it yet
 	Cancel  bool // a cancel request is recorded and the run has not ended
+	Decided bool // it waited, and was rejected, or approved and given a slot
 }

@@ -34,6 +34,10 @@ type RunRecord struct {
 	Sealed bool
 	// Pins counts the blobs that the run keeps.
 	Pins int64
+	// Wait is as in the run's row, of a decision its verdict and its time; Guarded says
+	// that there is a report of the guard.
+	Wait    *export.Wait
+	Guarded bool
 }
 
 // OutboxRecord is an event for the timeline.

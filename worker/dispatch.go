@@ -123,11 +123,26 @@ func (d *Dispatcher) CancelRun(ctx context.Context, ref export.Ref) error {
 }
 
 func (d *Dispatcher) signal(ctx context.Context, ref export.Ref) error {
+	return d.send(ctx, ref, workflows.CancelSignal, export.Cancellation{By: "the API", Reason: "as the run's row says"})
+}
+
+// DecideRun tells the workflow of a run that waits that its row has news: the signal
+// says nothing by itself, so that no history knows who decided what.
+func (d *Dispatcher) DecideRun(ctx context.Context, ref export.Ref) error {
+	if err := d.signalDecision(ctx, ref); err != nil && !gone(err) {
+		return err
+	}
+	return nil
+}
+
+func (d *Dispatcher) signalDecision(ctx context.Context, ref export.Ref) error {
+	return d.send(ctx, ref, workflows.DecisionSignal, export.Decision{By: "the API", Reason: "as the run's row says"})
+}
+
+func (d *Dispatcher) send(ctx context.Context, ref export.Ref, signal string, what any) error {
 	ctx, stop := context.WithTimeout(ctx, callTimeout)
 	defer stop()
-	err := d.Client.SignalWorkflow(ctx, export.RunWorkflowID(ref), "", workflows.CancelSignal,
-		export.Cancellation{By: "the API", Reason: "as the run's row says"})
-	if err != nil {
+	if err := d.Client.SignalWorkflow(ctx, export.RunWorkflowID(ref), "", signal, what); err != nil {
 		return fmt.Errorf("signal workflow of run %s: %w", ref.RunID, err)
 	}
 	return nil
@@ -247,6 +262,9 @@ func (d *Dispatcher) bring(ctx context.Context, w storage.Waiting) (err error) {
 	}
 	if err == nil && w.Cancel {
 		err = d.signal(ctx, w.Ref)
+	}
+	if err == nil && w.Decided && !w.Cancel {
+		err = d.signalDecision(ctx, w.Ref)
 	}
 	if gone(err) {
 		return d.bury(ctx, w, d.whyGone(ctx, w.Ref))

@@ -14,6 +14,9 @@ import (
 const (
 	// CancelSignal asks a run to end; its argument is an export.Cancellation.
 	CancelSignal = "cancel"
+	// DecisionSignal approves or rejects a run that waits, or says that its row has
+	// news; its argument is an export.Decision.
+	DecisionSignal = "decision"
 	// StatusQuery answers with an ExportRunStatus.
 	StatusQuery = "status"
 )
@@ -34,6 +37,8 @@ type ExportRunResult struct {
 type ExportRunStatus struct {
 	Phase     export.Phase `json:"phase"`
 	Cancelled bool         `json:"cancelled"`
+	// Waits says that the run holds for somebody to decide.
+	Waits bool `json:"waits,omitempty"`
 }
 
 // ExportRun walks a run through its phases: plan, resolve, adapt, manifest,
@@ -62,6 +67,7 @@ type exportRun struct {
 	ctx    workflow.Context // the run's own context: both ways to cancel end it
 	phase  export.Phase
 	cancel *export.Cancellation // from the signal
+	waits  bool
 }
 
 // setupExportRun answers queries and listens for cancel before the first step,
@@ -70,7 +76,7 @@ func (r Runs) setupExportRun(ctx workflow.Context, ref export.Ref) (*exportRun, 
 	own, stop := workflow.WithCancel(ctx)
 	run := &exportRun{Runs: r, ref: ref, ctx: own, phase: export.PhasePlan}
 	err := workflow.SetQueryHandler(ctx, StatusQuery, func() (ExportRunStatus, error) {
-		return ExportRunStatus{Phase: run.phase, Cancelled: run.ctx.Err() != nil}, nil
+		return ExportRunStatus{Phase: run.phase, Cancelled: run.ctx.Err() != nil, Waits: run.waits}, nil
 	})
 	if err != nil {
 		return nil, err
@@ -93,6 +99,7 @@ func (r *exportRun) walk() error {
 		func() error { return r.take(export.PhaseResolve, exporting.Resolve, &planned) },
 		func() error { return r.adapt(planned.Ranges) },
 		func() error { return r.assemble(planned.Builds) },
+		func() error { return r.guard(planned.Guarded) },
 		func() error { return r.take(export.PhaseManifest, exporting.Manifest, nil) },
 		func() error { return r.take(export.PhaseSign, exporting.Sign, nil) },
 		func() error { return r.take(export.PhaseDistribute, exporting.Distribute, nil) },

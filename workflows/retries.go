@@ -26,6 +26,7 @@ var patienceOf = map[export.Phase]Patience{
 	export.PhasePlan:         {StartToClose: 10 * time.Second, Attempts: 30},
 	export.PhaseResolve:      {StartToClose: time.Hour, Heartbeat: 10 * time.Second, Attempts: 30},
 	export.PhaseAdapt:        {StartToClose: 12 * time.Hour, Heartbeat: 10 * time.Second, Attempts: 60},
+	export.PhaseGuard:        {StartToClose: 12 * time.Hour, Heartbeat: 10 * time.Second, Attempts: 30},
 	export.PhaseManifest:     {StartToClose: 5 * time.Minute, Heartbeat: 10 * time.Second, Attempts: 30},
 	export.PhaseSign:         {StartToClose: time.Hour, Heartbeat: 10 * time.Second, Attempts: 30},
 	export.PhaseDistribute:   {StartToClose: time.Hour, Heartbeat: 10 * time.Second, Attempts: 30},

@@ -33,6 +33,7 @@ type Runs struct {
 	journals map[export.Ref][]export.Event
 	hearers  map[int]func(storage.Notice)
 	hearings int
+	guarded  map[export.Ref]storage.Guarded
 }
 
 type idempotent struct {
@@ -46,7 +47,8 @@ var _ storage.Runs = (*Runs)(nil)
 func NewRuns() *Runs {
 	return &Runs{runs: map[export.Ref]export.Run{}, files: map[export.Ref][]storage.File{}, plans: map[export.Ref][]storage.PlannedShard{},
 		keys: map[[2]string]idempotent{}, attested: map[export.Ref][]storage.StoredSignature{},
-		journals: map[export.Ref][]export.Event{}, hearers: map[int]func(storage.Notice){}}
+		journals: map[export.Ref][]export.Event{}, hearers: map[int]func(storage.Notice){},
+		guarded: map[export.Ref]storage.Guarded{}}
 }
 
 // Put sets a run and its files, whatever they were.

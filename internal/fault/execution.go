@@ -131,6 +131,22 @@ func (e *execution) Sources(ctx context.Context, ref export.Ref) ([]export.Sourc
 	return read(e.injector, func() ([]export.SourceCount, error) { return e.inner.Sources(ctx, ref) })
 }
 
+func (e *execution) LastGuarded(ctx context.Context, run export.Run) (export.Run, error) {
+	return read(e.injector, func() (export.Run, error) { return e.inner.LastGuarded(ctx, run) })
+}
+
+func (e *execution) Guarded(ctx context.Context, ref export.Ref) (storage.Guarded, error) {
+	return read(e.injector, func() (storage.Guarded, error) { return e.inner.Guarded(ctx, ref) })
+}
+
+func (e *execution) SaveGuard(ctx context.Context, c storage.Claim, g storage.Guarded) (export.Run, error) {
+	return answer(ctx, e.injector, SaveGuard, func(ctx context.Context) (export.Run, error) { return e.inner.SaveGuard(ctx, c, g) })
+}
+
+func (e *execution) Settle(ctx context.Context, c storage.Claim, d *export.Decision, at time.Time) (export.Run, error) {
+	return answer(ctx, e.injector, Settle, func(ctx context.Context) (export.Run, error) { return e.inner.Settle(ctx, c, d, at) })
+}
+
 func (e *execution) Finish(ctx context.Context, c storage.Claim, o storage.Outcome) (export.Run, error) {
 	return answer(ctx, e.injector, Finish, func(ctx context.Context) (export.Run, error) { return e.inner.Finish(ctx, c, o) })
 }

@@ -8,6 +8,7 @@ type Point string
 const (
 	CreateRun     Point = "runs.CreateRun"
 	RequestCancel Point = "runs.RequestCancel"
+	Decide        Point = "runs.Decide"
 
 	ClaimTurn Point = "dispatch.Claim"
 
@@ -27,6 +28,8 @@ const (
 	SaveSigned       Point = "execution.SaveSigned"
 	SaveDistribution Point = "execution.SaveDistribution"
 	SaveSources      Point = "execution.SaveSources"
+	SaveGuard        Point = "execution.SaveGuard"
+	Settle           Point = "execution.Settle"
 	Finish           Point = "execution.Finish"
 	Pin              Point = "execution.Pin"
 	PinAll           Point = "execution.PinAll"
@@ -74,7 +77,7 @@ func Points() []Point {
 		Begin, BeginPart, Start,
 		SavePlaces, SavePlan, AddEvent, PinAll, SaveShards, ForgetPacked,
 		Stage, Write, Pin, Publish, Discard,
-		SaveSources, SaveFiles, SaveManifest, Sign, KeepSignature, SaveSigned, SaveDistribution,
+		SaveSources, SaveGuard, Decide, Settle, SaveFiles, SaveManifest, Sign, KeepSignature, SaveSigned, SaveDistribution,
 		Finish, DropBlobs, EraseBlobs, EraseUnrecorded, Delete)
 }
 

@@ -49,6 +49,14 @@ func (r *runs) RequestCancel(ctx context.Context, ref export.Ref, c export.Cance
 	return answer(ctx, r.injector, RequestCancel, func(ctx context.Context) (export.Run, error) { return r.inner.RequestCancel(ctx, ref, c) })
 }
 
+func (r *runs) Decide(ctx context.Context, ref export.Ref, d export.Decision) (export.Run, error) {
+	return answer(ctx, r.injector, Decide, func(ctx context.Context) (export.Run, error) { return r.inner.Decide(ctx, ref, d) })
+}
+
+func (r *runs) GuardReport(ctx context.Context, ref export.Ref) (storage.Guarded, error) {
+	return read(r.injector, func() (storage.Guarded, error) { return r.inner.GuardReport(ctx, ref) })
+}
+
 func (r *runs) Events(ctx context.Context, ref export.Ref, after int64, limit int) ([]export.Event, error) {
 	return read(r.injector, func() ([]export.Event, error) { return r.inner.Events(ctx, ref, after, limit) })
 }

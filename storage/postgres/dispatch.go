@@ -36,7 +36,8 @@ func (d *Dispatch) Within(limits storage.Limits) *Dispatch {
 const waitingPerTenant = 64
 
 // waits is the policy's own condition, so that its partial index serves all.
-const waits = `(r.status = 'pending' or (r.cancel_requested_at is not null and r.status in ('pending', 'running', 'waiting')))`
+const waits = `(r.status = 'pending' or (r.cancel_requested_at is not null and r.status in ('pending', 'running', 'waiting'))
+	or (r.status = 'waiting' and r.decision is not null))`
 
 // waitingQuery steps from tenant to tenant through the index, whatever number
 // of runs each of them has waiting, and reads a few of each.
@@ -47,16 +48,19 @@ with recursive names (tenant, n) as (
   select (select r.tenant from export_runs r where r.tenant > names.tenant and ` + waits + ` order by r.tenant limit 1), n + 1
   from names where names.tenant is not null and n < $2
 )
-select names.tenant, w.id, w.profile_id, w.queued, w.pending and not w.queued, w.cancelled
+select names.tenant, w.id, w.profile_id, w.queued, w.pending and not w.queued, w.cancelled, w.decided
 from names cross join lateral (
-  (select r.queue_seq, r.requested_at, r.id, r.profile_id, true as queued, true as pending, false as cancelled
-   from export_runs r where r.tenant = names.tenant and ` + waits + `
-     and r.status = 'pending' and r.dispatched_at is null and r.cancel_requested_at is null
+  (select r.queue_seq, r.requested_at, r.id, r.profile_id, true as queued, true as pending, false as cancelled, false as decided
+   from export_runs r where r.tenant = names.tenant and ` + waits + ` and r.cancel_requested_at is null
+     and (r.status = 'pending' and r.dispatched_at is null
+       or r.status = 'waiting' and r.decision = 'approved' and r.resumed_at is null)
    order by r.queue_seq, r.requested_at, r.id limit 1)
   union all
-  (select r.queue_seq, r.requested_at, r.id, r.profile_id, false, r.status = 'pending', r.cancel_requested_at is not null
+  (select r.queue_seq, r.requested_at, r.id, r.profile_id, false, r.status = 'pending', r.cancel_requested_at is not null,
+     r.status = 'waiting' and r.decision is not null
    from export_runs r where r.tenant = names.tenant and ` + waits + `
-     and (r.dispatched_at is not null or r.cancel_requested_at is not null)
+     and (r.cancel_requested_at is not null or r.status = 'pending' and r.dispatched_at is not null
+       or r.status = 'waiting' and (r.decision <> 'approved' or r.resumed_at is not null))
    order by r.queue_seq, r.requested_at, r.id limit $3)
 ) w
 where names.tenant is not null
@@ -73,7 +77,7 @@ func (d *Dispatch) Waiting(ctx context.Context, after string, tenants int) ([]st
 		return nil, fmt.Errorf("list waiting runs: %w", classify("query", err))
 	}
 	waiting, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (w storage.Waiting, err error) {
-		return w, row.Scan(&w.Ref.Tenant, &w.Ref.RunID, &w.ProfileID, &w.Queued, &w.Pending, &w.Cancel)
+		return w, row.Scan(&w.Ref.Tenant, &w.Ref.RunID, &w.ProfileID, &w.Queued, &w.Pending, &w.Cancel, &w.Decided)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("list waiting runs: %w", classify("query", err))

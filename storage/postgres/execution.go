@@ -141,7 +141,8 @@ func (e *Execution) locked(ctx context.Context, c storage.Claim, op string, fn f
 // Start moves a run to running and fixes the moment it reads at.
 func (e *Execution) Start(ctx context.Context, c storage.Claim, seq int64, at time.Time) (run export.Run, err error) {
 	err = e.claimed(ctx, c, "start run", func(tx pgx.Tx, found export.Run) error {
-		if run = found; run.State == export.StateRunning {
+		// One that waits goes on when it is approved, also when its workflow begins anew.
+		if run = found; run.State == export.StateRunning || run.State == export.StateWaiting {
 			return nil
 		}
 		if err := mayKeepMore(ctx, tx, run.Tenant, e.limits); err != nil {

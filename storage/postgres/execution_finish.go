@@ -61,6 +61,9 @@ func complete(ctx context.Context, tx pgx.Tx, run export.Run) error {
 		return &export.Error{Code: export.CodeDistribution, Class: export.ClassPermanent, Err: storage.ErrConflict,
 			Message: "the run cannot succeed: " + what}
 	}
+	if run.Wait != nil && !run.Wait.Approved() {
+		return incomplete("the guard parked it, and nobody has approved it")
+	}
 	if run.Result.ArchiveDigest == "" {
 		return incomplete("no digest of its archive is recorded")
 	}

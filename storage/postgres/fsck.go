@@ -61,10 +61,10 @@ func (s *Survey) RunRecords(ctx context.Context, tenant, after string, limit int
 // A run that waits for a slot lives as long as its queue moves.
 const runRecords = `
 with queue as (
-  select max(dispatched_at) as moved from export_runs where tenant = $1 and status in ('pending', 'running')
+  select max(greatest(dispatched_at, resumed_at)) as moved from export_runs where tenant = $1 and status in ('pending', 'running', 'waiting')
 )
 select r.id, r.status, greatest(r.requested_at, r.dispatched_at, r.started_at, e.at,
-    case when r.status = 'pending' and r.dispatched_at is null then (select moved from queue) end), r.completed_at,
+    case when r.status = 'pending' and r.dispatched_at is null or r.status = 'waiting' then (select moved from queue) end), r.completed_at,
   r.event_seq, e.events, e.first, e.last, e.ends,
   array(select o.event_type from export_outbox o where o.tenant = r.tenant and o.run_id = r.id order by o.event_type),
   array(select o.event_id from export_outbox o where o.tenant = r.tenant and o.run_id = r.id order by o.event_type),
@@ -75,7 +75,9 @@ select r.id, r.status, greatest(r.requested_at, r.dispatched_at, r.started_at, e
   r.archive_digest,
   array(select 'sha256:' || encode(d.digest, 'hex') from export_distributions d where d.tenant = r.tenant and d.run_id = r.id order by 1),
   exists (select from export_files f where f.tenant = r.tenant and f.run_id = r.id and f.path = $4),
-  (select count(*) from blob_pins p where p.tenant = r.tenant and p.run_id = r.id)
+  (select count(*) from blob_pins p where p.tenant = r.tenant and p.run_id = r.id),
+  r.waiting_since, r.waiting_until, r.decision, r.decided_at, r.resumed_at,
+  exists (select from export_guards g where g.tenant = r.tenant and g.run_id = r.id and g.parked)
 from export_runs r cross join lateral (
   select count(*) as events, coalesce(min(e.seq), 0) as first, coalesce(max(e.seq), 0) as last, max(e.at) as at,
     coalesce(array_agg(e.event_type order by e.seq)
@@ -97,16 +99,18 @@ func scanRunRecord(row pgx.CollectableRow) (r storage.RunRecord, err error) {
 	var events []export.Transition
 	var ids, payloads []string
 	var seqs []int64
+	var wait runRow
 	p, c := &r.Progress, &r.Counted
 	err = row.Scan(&r.ID, &r.State, &r.LastSign, &completed, &r.Counter, &r.Events, &r.FirstEvent, &r.LastEvent, &r.Ends,
 		&events, &ids, &seqs, &payloads,
 		&p.Shards, &p.Records, &p.Bytes, &p.ShardsDone, &p.RecordsDone, &p.BytesDone,
 		&c.Shards, &c.Records, &c.Bytes, &c.ShardsDone, &c.RecordsDone, &c.BytesDone,
-		&r.ArchiveDigest, &r.Delivered, &r.Sealed, &r.Pins)
+		&r.ArchiveDigest, &r.Delivered, &r.Sealed, &r.Pins,
+		&wait.waitingSince, &wait.waitingUntil, &wait.decision, &wait.decidedAt, &wait.resumedAt, &r.Guarded)
 	for i := range events {
 		r.Outbox = append(r.Outbox, storage.OutboxRecord{Event: events[i], ID: ids[i], Seq: seqs[i], Payload: payloads[i]})
 	}
-	r.LastSign, r.CompletedAt = r.LastSign.UTC(), timeOf(completed)
+	r.LastSign, r.CompletedAt, r.Wait = r.LastSign.UTC(), timeOf(completed), wait.wait()
 	return r, err
 }
 

@@ -179,9 +179,10 @@ func TestRunsAtWorkKeepATenant(t *testing.T) {
 		require.NoError(t, err)
 	}
 	set("dispatched_at = null")
-	for _, status := range []string{"running", "waiting"} {
-		set("status = '" + status + "', started_at = requested_at where id = '" + runs[0].ID + "'")
-		require.ErrorContains(t, ask(), "1 runs of the tenant are at work")
+	approved := ", decision = 'approved', decided_at = requested_at, decided_by = 'x', decision_reason = 'x'"
+	for _, status := range []string{"'running'", "'waiting', waiting_since = requested_at, waiting_until = requested_at, waiting_why = 'x'", "'waiting'" + approved} {
+		set("status = " + status + ", started_at = requested_at where id = '" + runs[0].ID + "'")
+		require.ErrorContains(t, ask(), "1 runs of the tenant are at work", status)
 	}
 	set("status = 'failed', completed_at = requested_at, error_code = 'x', error_message = 'x' where id = '" + runs[0].ID + "'")
 	set("cancel_requested_at = requested_at, cancel_by = 'x', cancel_reason = 'x' where id = '" + runs[1].ID + "'")

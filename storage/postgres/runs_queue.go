@@ -25,11 +25,14 @@ type place struct {
 
 // holdsSlot is the condition of a run that works, or will as soon as Temporal
 // has heard of it.
-const holdsSlot = `(status = 'running' or (status = 'pending' and dispatched_at is not null))`
+const holdsSlot = `(status = 'running' or (status = 'pending' and dispatched_at is not null)
+	or (status = 'waiting' and resumed_at is not null))`
 
-// queued is the condition of a run that waits for a slot. One that is to be
-// cancelled needs none: its workflow ends it before the first step.
-const queued = `(status = 'pending' and dispatched_at is null and cancel_requested_at is null)`
+// queued is the condition of a run that waits for a slot: a new one, or one that waited
+// for an approval and has it. One that is to be cancelled needs none: its workflow
+// ends it before the next step.
+const queued = `(cancel_requested_at is null and (status = 'pending' and dispatched_at is null
+	or status = 'waiting' and decision = 'approved' and resumed_at is null))`
 
 const takeNumber = `
 insert into export_queues as q (tenant, seq) values ($1, 1)
@@ -42,7 +45,7 @@ on conflict (tenant) do update set seq = q.seq + 1 returning seq`
 const ready = `
 working as (
   select id, profile_id, queue_seq, requested_at, nullif(quota_active, 0) as bound, ` + holdsSlot + ` as holds, ` + queued + ` as waits
-  from export_runs where tenant = $1 and status in ('pending', 'running')
+  from export_runs where tenant = $1 and (status in ('pending', 'running') or status = 'waiting' and decision = 'approved')
 ), at_work as (
   select profile_id, count(*) as n from working where holds group by profile_id
 ), ranked as (
@@ -108,12 +111,12 @@ const giveOut = `
 with ` + ready + `, free as (
   select case when ` + closed + ` then 0 else greatest(0, $2 - count(*)) end as slots from working where holds
 ), given as (
-  update export_runs set dispatched_at = $3
+  update export_runs set dispatched_at = coalesce(dispatched_at, $3), resumed_at = case when status = 'waiting' then $3 end
   where tenant = $1 and ` + queued + ` and id in (
     select id from ready order by queue_seq, requested_at, id limit (select slots from free))
-  returning id, profile_id, queue_seq, requested_at
+  returning id, profile_id, status, queue_seq, requested_at
 )
-select id, profile_id from given order by queue_seq, requested_at, id`
+select id, profile_id, status = 'pending', status = 'waiting' from given order by queue_seq, requested_at, id`
 
 // Claim gives out a tenant's next runs; see storage.Dispatch.
 func (d *Dispatch) Claim(ctx context.Context, tenant string, at time.Time) ([]storage.Waiting, error) {
@@ -143,7 +146,7 @@ func giveRuns(ctx context.Context, tx pgx.Tx, tenant string, slots int, at time.
 		return nil, err
 	}
 	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (storage.Waiting, error) {
-		w := storage.Waiting{Ref: export.Ref{Tenant: tenant}, Pending: true}
-		return w, row.Scan(&w.Ref.RunID, &w.ProfileID)
+		w := storage.Waiting{Ref: export.Ref{Tenant: tenant}}
+		return w, row.Scan(&w.Ref.RunID, &w.ProfileID, &w.Pending, &w.Decided)
 	})
 }

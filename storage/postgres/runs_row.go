@@ -32,20 +32,26 @@ const runColumns = `tenant, project, id, profile_id, profile_revision, profile_n
 	cancel_requested_at, cancel_by, cancel_reason,
 	shards, shards_done, records, records_done, bytes, bytes_done,
 	manifest_digest, payload_digest, rerun_hash, archive_digest, archive_bytes, signatures,
-	quota_active, quota_daily, quota_bytes, reach`
+	quota_active, quota_daily, quota_bytes,
+	guard, waiting_since, waiting_until, waiting_why, decision, decided_at, decided_by, decision_reason, resumed_at, reach`
 
 // listedRunColumns are runColumns without what may be long and lists do not tell.
 var listedRunColumns = strings.TrimSuffix(runColumns, "reach") + "null::jsonb"
 
 // runRow is a row of export_runs as it is read.
 type runRow struct {
-	run                       export.Run
-	project                   string
-	dispatchedAt              *time.Time
-	startedAt, completedAt    *time.Time
-	errCode, errText, errStep *string
-	cancelAt                  *time.Time
-	cancelBy, cancelReason    *string
+	run                        export.Run
+	project                    string
+	dispatchedAt               *time.Time
+	startedAt, completedAt     *time.Time
+	errCode, errText, errStep  *string
+	cancelAt                   *time.Time
+	cancelBy, cancelReason     *string
+	waitingSince, waitingUntil *time.Time
+	waitingWhy                 *string
+	decision                   *string
+	decidedAt, resumedAt       *time.Time
+	decidedBy, decisionReason  *string
 }
 
 // targets are where the runColumns are scanned to.
@@ -61,7 +67,9 @@ func (r *runRow) targets() []any {
 		&run.Progress.Bytes, &run.Progress.BytesDone,
 		&run.Result.ManifestDigest, &run.Result.PayloadDigest, &run.Result.RerunHash,
 		&run.Result.ArchiveDigest, &run.Result.ArchiveBytes, &run.Result.Signatures,
-		&run.Quotas.MaxConcurrentRuns, &run.Quotas.MaxRunsPerDay, &run.Quotas.MaxBytes, &run.Reach,
+		&run.Quotas.MaxConcurrentRuns, &run.Quotas.MaxRunsPerDay, &run.Quotas.MaxBytes,
+		&run.Guard, &r.waitingSince, &r.waitingUntil, &r.waitingWhy,
+		&r.decision, &r.decidedAt, &r.decidedBy, &r.decisionReason, &r.resumedAt, &run.Reach,
 	}
 }
 
@@ -87,7 +95,20 @@ func (r *runRow) finish() export.Run {
 	if r.cancelAt != nil {
 		run.Cancel = &export.Cancellation{By: textOf(r.cancelBy), Reason: textOf(r.cancelReason), At: r.cancelAt.UTC()}
 	}
+	run.Wait = r.wait()
 	return run
+}
+
+// wait is what the run waits for, or did.
+func (r *runRow) wait() *export.Wait {
+	if r.waitingSince == nil {
+		return nil
+	}
+	wait := &export.Wait{Since: timeOf(r.waitingSince), Until: timeOf(r.waitingUntil), Why: textOf(r.waitingWhy), ResumedAt: timeOf(r.resumedAt)}
+	if r.decision != nil {
+		wait.Decision = &export.Decision{Verdict: export.Verdict(*r.decision), By: textOf(r.decidedBy), Reason: textOf(r.decisionReason), At: timeOf(r.decidedAt)}
+	}
+	return wait
 }
 
 func timeOf(t *time.Time) time.Time {

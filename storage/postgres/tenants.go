@@ -103,7 +103,7 @@ func (t *Tenants) OffboardTenant(ctx context.Context, name string, change export
 		if _, err := tx.Exec(ctx, "select from export_queues where tenant = $1 for update", name); err != nil {
 			return err
 		}
-		rows, err := tx.Query(ctx, "select id from export_runs where tenant = $1 and status in ('pending', 'running', 'waiting') and not "+queued+" order by id", name)
+		rows, err := tx.Query(ctx, "select id from export_runs where tenant = $1 and status in ('pending', 'running', 'waiting') and (status = 'waiting' or not "+queued+") order by id", name)
 		if err != nil {
 			return err
 		}
