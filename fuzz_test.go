@@ -72,6 +72,7 @@ var readers = map[string]string{
 	"internal/purl.decode":      "FuzzSplit",
 	"ledger.ParseObject":        "- is the one of internal/jsonobject",
 	"advisory.Read":             "FuzzRead",
+	"sbom.Read":                 "FuzzRead",
 	"vex.Read":                  "FuzzRead",
 	"ledger/osv.Parse":          "FuzzParse",
 	"ledger/openvex.Parse":      "FuzzParse",
