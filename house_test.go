@@ -55,6 +55,7 @@ var house = map[string]room{
 	"ledger/sample":           {3, "a few advisories of our own, for the demo"},
 	"adapters/jsonraw":        {3, "profile json:raw"},
 	"adapters/jsonpolicy":     {3, "profile json:policy"},
+	"adapters/trivydb":        {3, "profile trivy:db"},
 	"signing/keyfile":         {3, "encrypted private keys in files"},
 	"signing/dpop":            {3, "proofs that a client holds its token's key (RFC 9449)"},
 	"signing/sigstore":        {3, "our signers behind sigstore's interface and theirs behind ours"},

@@ -1,0 +1,307 @@
+package trivydb
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/stella-ops/exportcenter/adapters"
+	"github.com/stella-ops/exportcenter/advisory"
+	"github.com/stella-ops/exportcenter/ledger"
+)
+
+// packer turns documents into lines.
+type packer struct{}
+
+// Write writes the lines of a document: its document line, its note, and what
+// goes into the database.
+func (packer) Write(w adapters.LineWriter, doc ledger.Line) (adapters.Written, error) {
+	p := &packing{doc: doc, note: note{Kind: string(doc.Kind), Source: doc.Source, Stream: doc.Stream, ID: doc.UpstreamID, Modified: doc.Modified}}
+	p.read()
+	return adapters.Written{}, p.write(w)
+}
+
+// write writes what was packed.
+func (p *packing) write(w adapters.LineWriter) error {
+	head, err := adapters.AppendDocument(nil, p.doc, p.records)
+	if err != nil {
+		return fmt.Errorf("document line of %s: %w", p.doc.UpstreamID, err)
+	}
+	for _, line := range append([][]byte{head, append([]byte{noteLine}, encode(p.note)...)}, p.lines...) {
+		if err := w.WriteLine(line); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// packing is one document being packed.
+type packing struct {
+	doc     ledger.Line
+	note    note
+	lines   [][]byte
+	records int64
+
+	document  string // its own id
+	publisher publisher
+	ids       []string // under which its records go
+	others    []string
+}
+
+func (p *packing) read() {
+	if p.doc.Kind != ledger.KindAdvisory {
+		p.note.Reason = reasonKind
+		return
+	}
+	a, err := advisory.Read(p.doc.Format, p.doc.Canonical)
+	if err != nil {
+		p.note.Reason = reasonUnread
+		p.leave("%v", err)
+		return
+	}
+	p.note.Left = append(p.note.Left, a.Unread[:min(len(a.Unread), maxLeft)]...)
+	p.pack(a)
+	if p.records > 0 { // commits besides versions are no loss
+		p.note.Left = slices.DeleteFunc(p.note.Left, func(what string) bool { return strings.HasSuffix(what, " of type GIT") })
+	}
+}
+
+// pack packs what the document says, vulnerability by vulnerability.
+func (p *packing) pack(a advisory.Advisory) {
+	if a.Withdrawn != "" {
+		p.note.Reason = reasonWithdrawn
+		return
+	}
+	p.document = a.ID
+	p.publisher = publisherOf(a.ID, a.Affected)
+	p.note.Reason = reasonNothing
+	for _, one := range a.Split() {
+		p.packOne(&one)
+	}
+	if p.records > 0 {
+		p.note.Reason = ""
+	}
+}
+
+func (p *packing) packOne(a *advisory.Advisory) {
+	p.ids, p.others = identify(a.ID, slices.Concat(a.Aliases, a.Upstream))
+	p.ids = slices.DeleteFunc(p.ids, func(id string) bool {
+		if isKey(id) {
+			return false
+		}
+		p.leave("id %.80q cannot be a key", id)
+		return true
+	})
+	before := p.records
+	for _, one := range packages(a.Affected) {
+		p.packPackage(one)
+	}
+	if p.records == before {
+		return
+	}
+	about := detailOf(a, p.publisher)
+	value := string(encode(about))
+	rank := fmt.Sprintf("%02d", slices.Index(precedence, p.publisher.id)+1)
+	for _, id := range p.ids {
+		p.add(detailLine, id, rank, p.identity(), about.Severity, value)
+	}
+}
+
+// affectedPackage is what a document says of one package: OSV lists a package
+// once for each of its branches, or all of them in one.
+type affectedPackage struct {
+	ecosystem, release, name string
+	parts                    []advisory.Affected
+}
+
+func packages(affected []advisory.Affected) (list []affectedPackage) {
+	at := map[[2]string]int{}
+	for _, a := range affected {
+		key := [2]string{a.Ecosystem, a.Name}
+		i, known := at[key]
+		if !known {
+			i = len(list)
+			at[key] = i
+			ecosystem, release, _ := strings.Cut(a.Ecosystem, ":")
+			list = append(list, affectedPackage{ecosystem: ecosystem, release: release, name: a.Name})
+		}
+		list[i].parts = append(list[i].parts, a)
+	}
+	return list
+}
+
+func (p *packing) packPackage(one affectedPackage) {
+	if lang, known := languages[one.ecosystem]; known {
+		p.packLanguage(lang, one)
+		return
+	}
+	if sys, known := systems[one.ecosystem]; known {
+		p.packSystem(sys, one)
+		return
+	}
+	p.leave("%s %s: Trivy scans no such ecosystem in this form", one.ecosystem, one.name)
+}
+
+// packLanguage packs a package of a language.
+func (p *packing) packLanguage(lang language, one affectedPackage) {
+	versions := p.versions(lang.grammar, one)
+	if len(versions) == 0 {
+		p.lacksVersions(one)
+		return
+	}
+	bucket := lang.slug + "::" + sourceName(p.doc.Source, p.doc.Stream)
+	value := string(encode(record{VendorIDs: p.others, VulnerableVersions: versions}))
+	for _, name := range lang.names(one.name) {
+		if !isKey(name) {
+			p.leave("%s %.80q: the name cannot be a key", one.ecosystem, name)
+			continue
+		}
+		for _, id := range p.ids {
+			p.add(languageLine, lang.slug, name, id, bucket, p.identity(), value)
+			p.records++
+		}
+	}
+	p.addSource(bucket, p.publisher)
+}
+
+// versions says which versions of a package are affected, in Trivy's words.
+func (p *packing) versions(g *grammar, one affectedPackage) (list []string) {
+	var all []interval
+	for _, a := range one.parts {
+		for _, r := range a.Ranges {
+			of, err := intervals(r)
+			if err != nil {
+				p.leave("%s %s: %v", one.ecosystem, one.name, err)
+				continue
+			}
+			for _, i := range of {
+				words, err := g.expressions(i)
+				if err != nil {
+					p.leave("%s %s: %v", one.ecosystem, one.name, err)
+					continue
+				}
+				list, all = append(list, words...), append(all, i)
+			}
+		}
+	}
+	for _, a := range one.parts {
+		for _, version := range a.Versions {
+			if slices.ContainsFunc(all, func(i interval) bool { return i.surelyHolds(version) }) {
+				continue
+			}
+			spelled, ok := g.read(version)
+			if !ok {
+				p.leave("%s %s: %.80q is no %s that Trivy reads", one.ecosystem, one.name, version, g.name)
+				continue
+			}
+			list = append(list, g.equal+spelled)
+		}
+	}
+	return inOrder(list)
+}
+
+// packSystem packs a package of an operating system. Trivy's records have one
+// fixed version, and a first affected one for some; what a document says beyond
+// that is left out, and said.
+func (p *packing) packSystem(sys system, one affectedPackage) {
+	bucket, ok := sys.bucket(one.release)
+	if !ok {
+		p.leave("%s %s: Trivy knows no release %q of it", one.ecosystem, one.name, one.release)
+		return
+	}
+	if !isKey(one.name) {
+		p.leave("%s %.80q: the name cannot be a key", one.ecosystem, one.name)
+		return
+	}
+	value, ok := p.systemRecord(sys, one)
+	if !ok {
+		p.lacksVersions(one)
+		return
+	}
+	for _, id := range p.ids {
+		p.add(systemLine, bucket, one.name, id, p.doc.Modified, p.identity(), string(encode(value)))
+		p.records++
+	}
+	p.addSource(bucket, publisher{sys.source, p.publisher.url})
+}
+
+func (p *packing) systemRecord(sys system, one affectedPackage) (value record, ok bool) {
+	var all []interval
+	for _, a := range one.parts {
+		for _, r := range a.Ranges {
+			of, err := intervals(r)
+			if err != nil {
+				p.leave("%s:%s %s: %v", one.ecosystem, one.release, one.name, err)
+				continue
+			}
+			all = append(all, of...)
+		}
+		if len(a.Arches) > 0 {
+			p.leave("%s:%s %s: told of all architectures, not of %s alone", one.ecosystem, one.release, one.name, strings.Join(a.Arches, ", "))
+		}
+		value.Status = max(value.Status, statuses[a.Status])
+		value.Severity = max(value.Severity, levelOf(a.Severities))
+	}
+	if len(all) == 0 {
+		return value, false
+	}
+	last := all[len(all)-1] // the highest: the others end below it
+	value.VendorIDs = p.others
+	if !last.closed && !last.limit {
+		value.FixedVersion = last.to
+	}
+	if value.FixedVersion != "" {
+		value.Status = 0
+	} else if !sys.unfixed {
+		p.leave("%s:%s %s: no fixed version, and Trivy reports none without", one.ecosystem, one.release, one.name)
+		return value, false
+	} else if last.closed || last.limit {
+		p.leave("%s:%s %s: versions after %q are told as affected too", one.ecosystem, one.release, one.name, last.to)
+	}
+	if first := all[0].from; first != "" && sys.introduced {
+		value.AffectedVersion = first
+	} else if first != "" {
+		p.leave("%s:%s %s: versions before %q are told as affected too", one.ecosystem, one.release, one.name, first)
+	}
+	if len(all) > 1 {
+		p.leave("%s:%s %s: versions between the ranges are told as affected too", one.ecosystem, one.release, one.name)
+	}
+	return value, true
+}
+
+// lacksVersions notes that a package gives no record.
+func (p *packing) lacksVersions(one affectedPackage) {
+	p.note.Reason = reasonVersions
+	for _, a := range one.parts {
+		if len(a.Ranges)+len(a.Versions) > 0 {
+			return // what is wrong with them is said
+		}
+	}
+	p.leave("%s %s: neither ranges nor versions", one.ecosystem, one.name)
+}
+
+// maxLeft bounds what is said of one document.
+const maxLeft = 20
+
+func (p *packing) leave(format string, args ...any) {
+	if len(p.note.Left) < maxLeft {
+		p.note.Left = append(p.note.Left, fmt.Sprintf(format, args...))
+	}
+}
+
+func (p *packing) add(kind byte, fields ...string) { p.lines = append(p.lines, line(kind, fields...)) }
+
+// identity tells documents apart, in an order that no run changes.
+func (p *packing) identity() string {
+	return p.doc.Source + "\x01" + p.doc.Stream + "\x01" + p.doc.UpstreamID
+}
+
+func (p *packing) addSource(bucket string, from publisher) {
+	name := sourceName(p.doc.Source, p.doc.Stream)
+	p.add(sourceLine, bucket, from.id, string(encode(dataSource{ID: from.id, Name: name, URL: from.url})))
+}
+
+// sourceName is a name for each stream of each source, and for one only.
+func sourceName(source, stream string) string {
+	return strings.NewReplacer("%", "%25", "/", "%2F").Replace(source) + "/" + stream
+}
