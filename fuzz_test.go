@@ -92,6 +92,7 @@ var readers = map[string]string{
 	"export.ParseFieldPath":        "FuzzParseFieldPath",
 	"export.ParseRunWorkflowID":    "- reads ids that this program gave; no tenant reaches Temporal",
 	"adapters/jsonraw.allowed":     "FuzzRedact",
+	"adapters/trivydb.intervals":   "FuzzIntervals",
 	"adapters.DocumentOf":          "FuzzDocumentOf",
 	"frontend.decodeLargeRecord":   "FuzzLargeRecord",
 	"frontend.decodeInPlace":       "FuzzLargeRecord",

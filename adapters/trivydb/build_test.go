@@ -7,14 +7,12 @@ import (
 	"io"
 	"math/rand/v2"
 	"os"
-	"path/filepath"
 	"runtime"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/stella-ops/exportcenter/adapters"
-	"github.com/stella-ops/exportcenter/export"
 )
 
 // many are documents of several sources that speak of the same packages.
@@ -56,34 +54,6 @@ func TestTheSameBytes(t *testing.T) {
 	}
 }
 
-// TestCancelledHalfWay leaves no result, and nothing in the scratch directory is
-// open or needed.
-func TestCancelledHalfWay(t *testing.T) {
-	lines := bytes.Join(many(t), nil)
-	for _, after := range []int{1, 3} {
-		ctx, cancel := context.WithCancel(t.Context())
-		t.Cleanup(cancel)
-		scratch := t.TempDir()
-		var shards []adapters.Shard
-		for i := range 4 {
-			s := shard(lines)
-			s.Open = func(context.Context) (io.ReadCloser, error) {
-				if i == after {
-					cancel()
-				}
-				return io.NopCloser(bytes.NewReader(lines)), nil
-			}
-			shards = append(shards, s)
-		}
-		d := &database{path: filepath.Join(t.TempDir(), "trivy.db")}
-		_, err := Adapter{}.Build(ctx, adapters.Input{Shards: shards, Stamp: stamp, Scratch: scratch}, output{d: d})
-		require.ErrorIs(t, err, context.Canceled)
-		require.Empty(t, d.text)
-		require.NoFileExists(t, d.path)
-		require.NoError(t, os.RemoveAll(scratch))
-	}
-}
-
 // TestAShardThatBreaksOff fails the build and names the shard.
 func TestAShardThatBreaksOff(t *testing.T) {
 	broken := shard(packAdvisory(t, "s", "t", lodash))
@@ -91,13 +61,6 @@ func TestAShardThatBreaksOff(t *testing.T) {
 	_, err := Adapter{}.Build(t.Context(), adapters.Input{Shards: []adapters.Shard{broken}, Stamp: stamp, Scratch: t.TempDir()}, output{d: &database{}})
 	require.ErrorContains(t, err, broken.Path)
 	require.ErrorContains(t, err, "the disk is gone")
-}
-
-func TestARedactionIsRefused(t *testing.T) {
-	_, err := Adapter{}.Packer(export.Options{Redaction: &export.Redaction{}})
-	require.ErrorContains(t, err, "a redaction cannot be followed")
-	_, err = Adapter{}.Packer(export.Options{})
-	require.NoError(t, err)
 }
 
 // TestNothingSelected gives a database that Trivy opens.
