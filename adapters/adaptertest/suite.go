@@ -13,6 +13,7 @@ import (
 
 	"github.com/stella-ops/exportcenter/adapters"
 	"github.com/stella-ops/exportcenter/bundle"
+	"github.com/stella-ops/exportcenter/bundle/bundletest"
 	"github.com/stella-ops/exportcenter/export"
 )
 
@@ -180,4 +181,10 @@ func (s Subject) refuses(t *testing.T) {
 		require.ErrorContains(t, err, says)
 		require.False(t, begun, "it began to build")
 	}
+}
+
+// Flips holds that in a signed bundle of the adapter's files every bit counts.
+func Flips(t *testing.T, s Subject) {
+	archive, trust := s.do(t, s.Work).Bundle(t, s.Adapter, bundletest.Key(t, 1))
+	RefuseFlips(t, archive, trust, 1)
 }

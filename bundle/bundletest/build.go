@@ -29,10 +29,19 @@ type Shard struct {
 	Lines           []string
 }
 
+// File is a payload file of any form.
+type File struct {
+	Path   string
+	Stored []byte
+	Info   bundle.PayloadInfo
+}
+
 // Options say what to build. The zero value is a good small bundle.
 type Options struct {
 	RunID, Tenant, Project string
 	Shards                 []Shard        // nil = three documents in two shards
+	Files                  []File         // payload files behind the shards, as they are
+	Kind, Variant          string         // "" = json, raw
 	Signer                 signing.Signer // nil = Key(t, 1)
 	// Payload may change a payload file before it is described.
 	Payload func(path string, stored []byte) []byte
@@ -102,7 +111,7 @@ func Build(t testing.TB, options Options) []byte {
 // New makes a bundle in pieces.
 func New(t testing.TB, options Options) *Bundle {
 	t.Helper()
-	if options.Shards == nil {
+	if options.Shards == nil && options.Files == nil {
 		options.Shards = Small()
 	}
 	if options.Signer == nil {
@@ -110,6 +119,7 @@ func New(t testing.TB, options Options) *Bundle {
 	}
 	b := &builder{t: t, o: options, entries: map[string][]byte{}}
 	b.payload()
+	b.files()
 	b.documents()
 	b.signatures()
 	return b.seal()
@@ -149,16 +159,43 @@ func (b *builder) payload() {
 	}
 }
 
+func (b *builder) files() {
+	for _, f := range b.o.Files {
+		info, data := f.Info, f.Stored
+		if b.o.Payload != nil {
+			data = b.o.Payload(f.Path, bytes.Clone(data))
+		}
+		info.Digest, info.Size = bundle.DigestOf(data), int64(len(data))
+		b.entries[f.Path] = data
+		b.contents = append(b.contents, bundle.NewContent(f.Path, info))
+	}
+}
+
+// policy is what the manifest says of the decisions among the files.
+func (b *builder) policy() *bundle.Policy {
+	snapshot, there := b.entries[bundle.PolicySnapshotPath]
+	if !there {
+		return nil
+	}
+	policy, err := bundle.PolicyOf(snapshot)
+	if err != nil {
+		return nil // spoiled; the test says what the manifest claims
+	}
+	return &policy
+}
+
 func (b *builder) documents() {
+	kind, variant := or(b.o.Kind, "json"), or(b.o.Variant, "raw")
 	b.manifest = bundle.Manifest{
 		Schema: bundle.ManifestSchema, Version: bundle.ManifestVersion,
 		RunID: or(b.o.RunID, "019a0000-0000-7000-8000-000000000001"), Tenant: or(b.o.Tenant, "acme"), Project: b.o.Project,
-		Profile:     bundle.Profile{ID: "prof-json-raw", Kind: "json", Variant: "raw", Name: "json-raw", Revision: 1},
+		Profile:     bundle.Profile{ID: "prof-" + kind + "-" + variant, Kind: kind, Variant: variant, Name: kind + "-" + variant, Revision: 1},
 		Selectors:   json.RawMessage(`{}`),
 		GeneratedAt: "2026-11-21T08:00:00Z",
 		Compression: bundle.EncoderCompression(),
 		Keys:        []bundle.Key{{KeyID: b.o.Signer.KeyID(), Algorithm: string(b.o.Signer.Algorithm())}},
-		Tool:        bundle.Tool{Name: "exportcenter", Version: "v0.0.0-test", Adapters: map[string]string{"json:raw": "1"}},
+		Tool:        bundle.Tool{Name: "exportcenter", Version: "v0.0.0-test", Adapters: map[string]string{kind + ":" + variant: "1"}},
+		Policy:      b.policy(),
 	}
 	b.manifest.ExportID = b.manifest.RunID
 	require.NoError(b.t, b.manifest.SetContents(b.contents))

@@ -3,7 +3,6 @@ package verify_test
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
 	"errors"
 	"runtime"
 	"sync"
@@ -13,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/stella-ops/exportcenter/adapters/adaptertest"
 	"github.com/stella-ops/exportcenter/bundle/bundletest"
 	"github.com/stella-ops/exportcenter/bundle/verify"
 	"github.com/stella-ops/exportcenter/signing"
@@ -54,36 +54,10 @@ func (o *outcome) add(i int, report verify.Report, err error) {
 	}
 }
 
-// remembering is a key that does not check the same signature of the same
-// message twice: most spoiled bundles carry signatures that were not touched.
-type remembering struct {
-	signing.Verifier
-	good  map[[sha256.Size]byte]bool
-	learn bool // still learning, so not yet shared between goroutines
-}
-
-func (r *remembering) Verify(message, sig []byte) error {
-	pair := sha256.Sum256(append([]byte{byte(len(sig))}, append(sig[:len(sig):len(sig)], message...)...))
-	if r.good[pair] {
-		return nil
-	}
-	err := r.Verifier.Verify(message, sig)
-	if err == nil && r.learn {
-		r.good[pair] = true
-	}
-	return err
-}
-
-// learn verifies the good bundle and gives a trust that remembers its signatures.
+// learn gives a trust that remembers the signatures of a good bundle.
 func learn(t *testing.T, archive []byte, signer signing.Signer) verify.Trust {
 	t.Helper()
-	key := &remembering{bundletest.Verifier(t, signer), map[[sha256.Size]byte]bool{}, true}
-	trust := verify.Trust{key}
-	_, err := verify.Reader(context.Background(), bytes.NewReader(archive), int64(len(archive)), trust)
-	require.NoError(t, err)
-	require.Len(t, key.good, 4) // the provenance's two are over the same bytes
-	key.learn = false
-	return trust
+	return adaptertest.Remember(t, archive, bundletest.Verifier(t, signer))
 }
 
 // TestEveryBitFlip flips every single bit of a small bundle: none may be

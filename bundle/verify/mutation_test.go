@@ -34,14 +34,22 @@ type mutation struct {
 
 // archive makes the spoiled archive of a bundle by signer.
 func (m mutation) archive(t *testing.T, signer signing.Signer) []byte {
+	return m.archiveOf(t, bundletest.Options{Signer: signer})
+}
+
+// archiveOf makes the spoiled archive of a bundle of other payload files.
+func (m mutation) archiveOf(t *testing.T, of bundletest.Options) []byte {
 	if m.options != nil {
 		o := *m.options
 		if o.Signer == nil {
-			o.Signer = signer
+			o.Signer = of.Signer
+		}
+		if o.Shards == nil {
+			o.Shards, o.Files, o.Kind, o.Variant = of.Shards, of.Files, of.Kind, of.Variant
 		}
 		return bundletest.Build(t, o)
 	}
-	built := bundletest.New(t, bundletest.Options{Signer: signer})
+	built := bundletest.New(t, of)
 	switch {
 	case m.pieces != nil:
 		m.pieces(t, built)
