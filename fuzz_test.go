@@ -52,6 +52,11 @@ var readers = map[string]string{
 
 	"internal/devissuer.parseRegister": "- reads our own file, of bounded size",
 
+	// Decisions: packs are another's program, evidence is read again on replay.
+	"policy.ReadPack":     "FuzzReadPack FuzzRules",
+	"policy.parseVersion": "FuzzVersions",
+	"policy.Evaluate":     "FuzzEvidence",
+
 	// The record of who did what.
 	"audit.Decode":          "FuzzVerify",
 	"audit.Verify":          "FuzzVerify",

@@ -48,6 +48,11 @@ func affects(ecosystem, version string, a *advisory.Affected) (v verdict, fixed 
 	if v == unaffected && len(a.Ranges) == 0 && len(a.Versions) == 0 {
 		return undetermined, nil, "the advisory names no versions"
 	}
+	if in := orderOf(ecosystem, ""); v == unaffected && why == "" && len(a.Versions) > 0 && hasOrder(in) {
+		if _, err := parseVersion(in, version); err != nil {
+			why = err.Error() // what is no version is in no list of versions
+		}
+	}
 	if v == unaffected && why != "" {
 		return undetermined, nil, why
 	}

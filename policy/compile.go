@@ -2,6 +2,7 @@ package policy
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 
 	"github.com/open-policy-agent/opa/v1/ast"
@@ -95,7 +96,11 @@ func told(err error) string {
 	}
 	lines := make([]string, 0, len(list))
 	for _, e := range list {
-		lines = append(lines, e.Error())
+		line := strings.ReplaceAll(e.Message, "\n", " ")
+		if e.Location != nil {
+			line = fmt.Sprintf("%s:%d: %s", e.Location.File, e.Location.Row, line)
+		}
+		lines = append(lines, line)
 	}
 	return strings.Join(lines, "; ")
 }

@@ -54,6 +54,7 @@ const (
 // engine asks one pack.
 type engine struct {
 	query rego.PreparedEvalQuery
+	limit time.Duration // of one decision
 }
 
 // EngineVersion is the version of Open Policy Agent that evaluates.
@@ -79,7 +80,7 @@ func newEngine(ctx context.Context, p *Pack) (*engine, error) {
 	if err != nil {
 		return nil, refused("%s", told(err))
 	}
-	return &engine{query}, nil
+	return &engine{query, evalTime}, nil
 }
 
 // decide asks for one finding. The input is its canonical JSON, which names it
@@ -94,14 +95,14 @@ func (e *engine) decide(ctx context.Context, finding string, input []byte) (Deci
 	if err != nil {
 		return Decision{}, fmt.Errorf("finding %s: %w", finding, err)
 	}
-	limited, cancel := context.WithTimeout(ctx, evalTime)
+	limited, cancel := context.WithTimeout(ctx, e.limit)
 	defer cancel()
 	results, err := e.query.Eval(limited, rego.EvalParsedInput(parsed))
 	switch {
 	case ctx.Err() != nil:
 		return Decision{}, ctx.Err()
 	case err != nil && (limited.Err() != nil || topdown.IsCancel(err)):
-		return Decision{}, undecided(finding, "the pack took longer than %s", evalTime)
+		return Decision{}, undecided(finding, "the pack took longer than %s", e.limit)
 	case err != nil:
 		return Decision{}, undecided(finding, "the pack failed: %v", err)
 	case len(results) == 0:

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/stella-ops/exportcenter/advisory"
+	"github.com/stella-ops/exportcenter/export"
 	"github.com/stella-ops/exportcenter/internal/purl"
 	"github.com/stella-ops/exportcenter/ledger"
 	"github.com/stella-ops/exportcenter/sbom"
@@ -15,7 +16,7 @@ import (
 type readers struct {
 	advisory func(format string, canonical []byte) (advisory.Advisory, error)
 	sbom     func(format string, canonical []byte) (sbom.Inventory, error)
-	vex      func(format string, canonical []byte) ([]vex.Statement, error)
+	vex      func(format string, canonical []byte) (vex.Document, error)
 }
 
 // Sides of a join. Within a group the right side comes last, so that it can be
@@ -41,10 +42,17 @@ func (e *evaluation) take(directory string, line *rawLine) error {
 	return nil
 }
 
+// unreadable is why a document ends the evaluation: to go on without it would be
+// a decision about evidence that nobody has seen.
+func unreadable(kind ledger.Kind, doc Document, err error) error {
+	return export.Errorf(export.CodeValidation, "%s %.200s of source %s, stream %q, cannot be decided on: %v; leave it out with the run's selectors, or import it mended",
+		kind, doc.UpstreamID, doc.Source, doc.Stream, err)
+}
+
 func (e *evaluation) takeAdvisory(doc Document, raw []byte) error {
 	read, err := e.readers.advisory(doc.Format, raw)
 	if err != nil {
-		return err
+		return unreadable(ledger.KindAdvisory, doc, err)
 	}
 	e.evidence.Advisories++
 	e.noteAll("advisory", doc, read.Unread)
@@ -95,7 +103,7 @@ func (e *evaluation) takeVulnerability(doc Document, read *advisory.Advisory) er
 func (e *evaluation) takeSBOM(doc Document, raw []byte) error {
 	inventory, err := e.readers.sbom(doc.Format, raw)
 	if err != nil {
-		return err
+		return unreadable(ledger.KindSBOM, doc, err)
 	}
 	e.evidence.SBOMs++
 	e.noteAll("sbom", doc, inventory.Unread)
@@ -105,7 +113,10 @@ func (e *evaluation) takeSBOM(doc Document, raw []byte) error {
 			return err
 		}
 	}
-	return nil
+	if doc.Format != "cyclonedx" {
+		return nil
+	}
+	return e.takeVEX(doc, raw) // a CycloneDX document may be both
 }
 
 func (e *evaluation) takeComponent(of SBOM, c *sbom.Component) error {
@@ -144,12 +155,15 @@ func (e *evaluation) takeComponent(of SBOM, c *sbom.Component) error {
 }
 
 func (e *evaluation) takeVEX(doc Document, raw []byte) error {
-	statements, err := e.readers.vex(doc.Format, raw)
+	read, err := e.readers.vex(doc.Format, raw)
 	if err != nil {
-		return err
+		return unreadable(ledger.KindVEX, doc, err)
 	}
-	e.evidence.VEXDocuments++
-	for _, s := range statements {
+	if len(read.Statements) > 0 || doc.Format != "cyclonedx" {
+		e.evidence.VEXDocuments++
+	}
+	e.noteAll("vex", doc, read.Unread)
+	for _, s := range read.Statements {
 		e.evidence.Statements++
 		for _, id := range ids(s.Vulnerability, s.Aliases) {
 			if err := e.vulnerabilities.add(appendKey(nil, id, leftSide), statementItem{doc, s}); err != nil {

@@ -55,6 +55,14 @@ var sameForm = map[order]order{
 	"AlmaLinux": "Red Hat", "Rocky Linux": "Red Hat", "SUSE": "Red Hat", "openSUSE": "Red Hat", "Photon OS": "Red Hat", "Mageia": "Red Hat", "openEuler": "Red Hat",
 }
 
+// hasOrder reports whether versions of an order can be compared at all.
+func hasOrder(in order) bool {
+	if same, has := sameForm[in]; has {
+		in = same
+	}
+	return forms[in] != nil
+}
+
 // sameOrder are ecosystems the library does not know by that name.
 var sameOrder = map[order]order{"GitHub Actions": "npm", "Photon OS": "Red Hat"}
 

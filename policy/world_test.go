@@ -30,7 +30,7 @@ type world struct {
 }
 
 func worldReaders() readers {
-	return readers{advisory: readAs[advisory.Advisory], sbom: readAs[sbom.Inventory], vex: readAs[[]vex.Statement]}
+	return readers{advisory: readAs[advisory.Advisory], sbom: readAs[sbom.Inventory], vex: readAs[vex.Document]}
 }
 
 func readAs[T any](_ string, canonical []byte) (value T, err error) {
@@ -61,7 +61,7 @@ func (w *world) files(t testing.TB) []File {
 		lines[1] = append(lines[1], line(t, ledger.KindSBOM, s.ID, s))
 	}
 	for n, v := range w.vex {
-		lines[2] = append(lines[2], line(t, ledger.KindVEX, fmt.Sprintf("vex-%d", n), v))
+		lines[2] = append(lines[2], line(t, ledger.KindVEX, fmt.Sprintf("vex-%d", n), vex.Document{Statements: v}))
 	}
 	add(ledger.KindAdvisory, lines[0])
 	add(ledger.KindSBOM, lines[1])

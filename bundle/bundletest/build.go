@@ -27,6 +27,10 @@ type Shard struct {
 	// Tenant and Project are another tenant's whose evidence it is; "" = the bundle's own.
 	Tenant, Project string
 	Lines           []string
+	// Path names a file that was built, in place of what Type and Key make; Stored
+	// is its content when it is not of lines.
+	Path   string
+	Stored []byte
 }
 
 // File is a payload file of any form.
@@ -140,6 +144,15 @@ func (b *builder) payload() {
 		path := bundle.ShardPath(s.Type, s.Key, s.Key == "")
 		if s.Tenant != "" {
 			path = bundle.TenantShardPath(s.Tenant, s.Project, s.Type, s.Key, s.Key == "")
+		}
+		if s.Path != "" {
+			path = s.Path
+		}
+		if s.Stored != nil {
+			info := bundle.PayloadInfo{Digest: bundle.DigestOf(s.Stored), Size: int64(len(s.Stored)), ContentDigest: bundle.DigestOf(s.Stored), ContentSize: int64(len(s.Stored)), Records: 1}
+			b.entries[path] = s.Stored
+			b.contents = append(b.contents, bundle.NewContent(path, info))
+			continue
 		}
 		var stored bytes.Buffer
 		w, err := bundle.NewPayloadWriter(&stored)

@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/stella-ops/exportcenter/bundle/verify"
 	"github.com/stella-ops/exportcenter/internal/config"
 )
 
@@ -34,7 +35,20 @@ func main() {
 	if errors.Is(err, errNotRemoved) {
 		os.Exit(2)
 	}
-	os.Exit(1)
+	os.Exit(exitCode(err))
+}
+
+// exitCode is that of commands which verify (CONTRACT ruling 9), 1 elsewhere.
+func exitCode(err error) int {
+	var own *ended
+	var verdict *verify.Error
+	switch {
+	case errors.As(err, &own):
+		return own.code
+	case errors.As(err, &verdict):
+		return verdict.ExitCode()
+	}
+	return 1
 }
 
 // logged marks an error that is in the process's log already.
@@ -49,7 +63,7 @@ func rootCommand() *cobra.Command {
 		SilenceErrors: true,
 	}
 	root.AddCommand(upCommand(), apiCommand(), workerCommand(), migrateCommand(), tokenCommand(), clientCommand(), initCommand(), healthCommand(),
-		fsckCommand(), offboardCommand())
+		fsckCommand(), offboardCommand(), policyCommand())
 	return root
 }
 

@@ -1,0 +1,128 @@
+package policy
+
+import (
+	"slices"
+	"sort"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/stella-ops/exportcenter/vex"
+)
+
+// Which products a statement may name to be about a component of an SBOM.
+func TestProducts(t *testing.T) {
+	c := &subjectItem{Purl: "pkg:deb/debian/libssl3@3.0.11-1?arch=amd64&distro=debian-12", Ref: "r1", SBOMID: "urn:uuid:3E671687-395b-41f5-a30f-a58921a69b79", Subject: "pkg:oci/app@sha256%3Aabc?repository_url=example.org/app"}
+	const link = "urn:cdx:3e671687-395b-41f5-a30f-a58921a69b79/1"
+	for name, s := range map[string]struct {
+		products, subcomponents []string
+		want                    bool
+	}{
+		"the component":              {[]string{c.Purl}, nil, true},
+		"without version":            {[]string{"pkg:deb/debian/libssl3"}, nil, true},
+		"with its version":           {[]string{"pkg:deb/debian/libssl3@3.0.11-1"}, nil, true},
+		"with another version":       {[]string{"pkg:deb/debian/libssl3@3.0.11-2"}, nil, false},
+		"with a qualifier":           {[]string{"pkg:deb/debian/libssl3?arch=amd64"}, nil, true},
+		"with another qualifier":     {[]string{"pkg:deb/debian/libssl3?arch=arm64"}, nil, false},
+		"with one it has not":        {[]string{"pkg:deb/debian/libssl3?epoch=1"}, nil, false},
+		"another distribution":       {[]string{"pkg:deb/ubuntu/libssl3"}, nil, false},
+		"another package":            {[]string{"pkg:deb/debian/libssl"}, nil, false},
+		"another type":               {[]string{"pkg:generic/libssl3"}, nil, false},
+		"one of several":             {[]string{"pkg:npm/x", c.Purl}, nil, true},
+		"the subject":                {[]string{c.Subject}, nil, true},
+		"the subject, not versioned": {[]string{"pkg:oci/app"}, nil, true},
+		"another subject":            {[]string{"pkg:oci/other"}, nil, false},
+		"the subject, this part":     {[]string{"pkg:oci/app"}, []string{"pkg:deb/debian/libssl3"}, true},
+		"the subject, another part":  {[]string{"pkg:oci/app"}, []string{"pkg:deb/debian/zlib1g"}, false},
+		"the part alone":             {[]string{"pkg:oci/other"}, []string{"pkg:deb/debian/libssl3"}, false},
+		"the document":               {[]string{c.SBOMID}, nil, true},
+		"a link to the document":     {[]string{link}, nil, true},
+		"a link to the component":    {[]string{link + "#r1"}, nil, true},
+		"a link to another":          {[]string{link + "#r2"}, nil, false},
+		"a link to another document": {[]string{"urn:cdx:00000000-395b-41f5-a30f-a58921a69b79/1#r1"}, nil, false},
+		"a bare reference":           {[]string{"r1"}, nil, false},
+		"nothing":                    {nil, nil, false},
+		"an empty product":           {[]string{""}, nil, false},
+	} {
+		require.Equal(t, s.want, applies(&vex.Statement{Products: s.products, Subcomponents: s.subcomponents}, c), name)
+	}
+	bare := &subjectItem{}
+	for _, product := range []string{"", "urn:cdx:/1", "urn:cdx:#"} {
+		require.False(t, applies(&vex.Statement{Products: []string{product}}, bare), product)
+	}
+	python := &subjectItem{Purl: "pkg:pypi/Foo.Bar@1"}
+	require.True(t, applies(&vex.Statement{Products: []string{"pkg:pypi/foo-bar"}}, python))
+	other := &subjectItem{Purl: "pkg:generic/a/x@1"}
+	require.False(t, applies(&vex.Statement{Products: []string{"pkg:generic/b/x@1"}}, other))
+}
+
+// The later statement stands; of one time the graver, then the greater digest
+// comes last.
+func TestPrecedence(t *testing.T) {
+	want := []Statement{
+		{At: "2026-03-01T00:00:00Z", Status: "not_affected"},
+		{At: "2026-02-01T00:00:00.000000001Z", Status: "fixed"},
+		{At: "2026-02-01T01:00:00+01:00", Status: "affected"},
+		{At: "2026-02-01T00:00:00Z", Status: "under_investigation"},
+		{At: "2026-02-01T00:00:00Z", Status: "fixed", Document: Document{Digest: "sha256:a"}},
+		{At: "2026-02-01T00:00:00.0Z", Status: "fixed", Document: Document{Digest: "sha256:b"}},
+		{At: "2026-02-01T00:00:00Z", Status: "not_affected"},
+		{At: "1999-12-31T23:59:59Z", Status: "affected"},
+		{At: "", Status: "affected"},
+		{At: "soon", Status: "fixed"},
+		{At: "", Status: "not_affected"},
+	}
+	var keys []string
+	for i := range want {
+		keys = append(keys, string(appendKey(nil, precedence(&want[i])...)))
+	}
+	require.True(t, sort.StringsAreSorted(keys), "%q", keys)
+	require.Len(t, slices.Compact(slices.Clone(keys)), len(keys))
+}
+
+func TestStatementsInAWorld(t *testing.T) {
+	for name, c := range map[string]struct {
+		statements [][]vex.Statement
+		action     Action
+		status     string
+		count      int64
+	}{
+		"none":                        {nil, Block, "", 0},
+		"of another vulnerability":    {[][]vex.Statement{{{Vulnerability: "CVE-OTHER", Products: []string{"pkg:npm/lodash"}, Status: vex.Fixed}}}, Block, "", 0},
+		"by alias":                    {[][]vex.Statement{{{Vulnerability: "X", Aliases: []string{"cve-a-1"}, Products: []string{"pkg:npm/lodash"}, Status: vex.Fixed}}}, Suppress, "fixed", 1},
+		"by both names, once":         {[][]vex.Statement{{{Vulnerability: "A-1", Aliases: []string{"CVE-A-1"}, Products: []string{"pkg:npm/lodash"}, Status: vex.Fixed}}}, Suppress, "fixed", 1},
+		"without a reason":            {[][]vex.Statement{{{Vulnerability: "A-1", Products: []string{"pkg:npm/lodash"}, Status: vex.NotAffected}}}, Warn, "not_affected", 1},
+		"with an impact":              {[][]vex.Statement{{{Vulnerability: "A-1", Products: []string{"pkg:npm/lodash"}, Status: vex.NotAffected, Impact: "not called"}}}, Suppress, "not_affected", 1},
+		"under investigation":         {[][]vex.Statement{{{Vulnerability: "A-1", Products: []string{"pkg:npm/lodash"}, Status: vex.UnderInvestigation}}}, Warn, "under_investigation", 1},
+		"affected":                    {[][]vex.Statement{{{Vulnerability: "A-1", Products: []string{"pkg:npm/lodash"}, Status: vex.Affected}}}, Block, "affected", 1},
+		"two documents, the later":    {[][]vex.Statement{{{Vulnerability: "A-1", Products: []string{"pkg:npm/lodash"}, Status: vex.Fixed, At: "2026-01-02T00:00:00Z"}}, {{Vulnerability: "A-1", Products: []string{"pkg:npm/lodash"}, Status: vex.Affected, At: "2026-01-01T00:00:00Z"}}}, Suppress, "fixed", 2},
+		"two documents, the same day": {[][]vex.Statement{{{Vulnerability: "A-1", Products: []string{"pkg:npm/lodash"}, Status: vex.Fixed, At: "2026-01-02T00:00:00Z"}}, {{Vulnerability: "A-1", Products: []string{"pkg:npm/lodash"}, Status: vex.Affected, At: "2026-01-02T00:00:00Z"}}}, Block, "affected", 2},
+		"more than are shown":         {manyStatements(40), Block, "affected", 40},
+	} {
+		w := smallWorld()
+		w.vex = c.statements
+		w.advisories = w.advisories[:1]
+		w.sboms[0].Components = w.sboms[0].Components[:1]
+		for _, memory := range []int{1 << 10, 1 << 20} {
+			out, _ := w.run(t, func(in *Input) { in.Memory = memory })
+			trace := out.traces(t)[0]
+			require.Equal(t, c.action, trace.Decision.Action, name)
+			require.Equal(t, c.status, out.findings(t)[0].VEX, name)
+			require.Equal(t, c.count, trace.StatementCount, name)
+			require.Len(t, trace.Input.Statements, int(min(c.count, maxStatements)), name)
+			require.Equal(t, c.count > 0, trace.Input.VEX != nil, name)
+		}
+	}
+}
+
+// manyStatements of one time, the last of which is the gravest.
+func manyStatements(count int) (all [][]vex.Statement) {
+	for n := range count {
+		s := vex.Statement{Vulnerability: "A-1", Products: []string{"pkg:npm/lodash"}, Status: vex.Fixed, Impact: string(rune('a' + n)), At: "2026-01-02T00:00:00Z"}
+		if n == count-1 {
+			s.Status = vex.Affected
+		}
+		all = append(all, []vex.Statement{s})
+	}
+	return all
+}
