@@ -53,6 +53,11 @@ func BuiltinProfiles() []Profile {
 	return []Profile{
 		{ID: "prof-json-raw", Revision: 1, Name: "json-raw", Kind: "json", Variant: "raw", CreatedBy: "exportcenter",
 			Description: "All evidence as canonical JSON lines", Config: ProfileConfig{Distribution: []string{"http"}}},
+		{ID: "prof-json-policy", Revision: 1, Name: "json-policy", Kind: "json", Variant: "policy", CreatedBy: "exportcenter",
+			Description: "Evidence, and what a policy decides about each component that an advisory names",
+			Config:      ProfileConfig{Distribution: []string{"http"}, Include: []string{"advisories", "sboms", "vex"}}},
+		{ID: "prof-trivy-db", Revision: 1, Name: "trivy-db", Kind: "trivy", Variant: "db", CreatedBy: "exportcenter",
+			Description: "A vulnerability database for Trivy", Config: ProfileConfig{Distribution: []string{"http"}, Include: []string{"advisories"}}},
 	}
 }
 

@@ -102,6 +102,10 @@ func configured(profile export.Profile, asked askedRun) (export.Selectors, expor
 		return selectors, options, err
 	}
 	selectors.Kinds = kinds
+	if options.Redaction != nil && export.Assembled(profile.Kind, profile.Variant) {
+		return selectors, options, fieldError(export.CodeValidation, "options.redaction",
+			"profile %s is of kind %s, which is made of whole evidence; leave the redaction out, or export json:raw", profile.Name, profile.Label())
+	}
 	if options.Redaction == nil {
 		options.Redaction = profile.Config.Redaction
 	} else if err := options.Redaction.Within(profile.Config.Redaction); err != nil {

@@ -72,9 +72,9 @@ func TestWhatIsNotCarriedOutIsSaid(t *testing.T) {
 }
 
 func TestKindsAreRefusedByName(t *testing.T) {
-	require.Equal(t, []string{"json/raw"}, profiles.Served())
-	_, err := profiles.Check("trivy", "db", []byte(`{}`))
-	require.ErrorContains(t, err, "kind trivy/db is not served by this version")
+	require.Equal(t, []string{"json/raw", "json/policy", "trivy/db"}, profiles.Served())
+	_, err := profiles.Check("mirror", "full", []byte(`{}`))
+	require.ErrorContains(t, err, "kind mirror/full is not served by this version")
 	_, err = profiles.Check("json", "cooked", []byte(`{}`))
 	require.ErrorContains(t, err, `"json/cooked" is not a kind`)
 	for _, p := range export.BuiltinProfiles() {

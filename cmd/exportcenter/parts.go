@@ -10,7 +10,9 @@ import (
 	"time"
 
 	"github.com/stella-ops/exportcenter/adapters"
+	"github.com/stella-ops/exportcenter/adapters/jsonpolicy"
 	"github.com/stella-ops/exportcenter/adapters/jsonraw"
+	"github.com/stella-ops/exportcenter/adapters/trivydb"
 	"github.com/stella-ops/exportcenter/bundle/verify"
 	"github.com/stella-ops/exportcenter/export"
 	"github.com/stella-ops/exportcenter/internal/clock"
@@ -105,6 +107,8 @@ func loadSigner(cfg config.Signing) (signing.Signer, error) {
 func profileKinds() (*adapters.Registry, error) {
 	return adapters.NewRegistry(
 		jsonraw.Adapter{},
+		jsonpolicy.Adapter{},
+		trivydb.Adapter{},
 	)
 }
 
