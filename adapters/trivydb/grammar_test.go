@@ -157,7 +157,12 @@ func TestExpressions(t *testing.T) {
 		{nodeSemver, []string{"introduced 0"}, []string{""}},
 		{nodeSemver, []string{"introduced 2.1.0"}, []string{">=2.1.0"}},
 		{generic, []string{"introduced 0", "fixed 1.21.9", "introduced 1.22.0-0", "fixed 1.22.2"}, []string{"<1.21.9", ">=1.22.0-0, <1.22.2"}},
-		{generic, []string{"introduced 1.0.0", "introduced 1.1.0", "fixed 1.2.0", "fixed 1.3.0"}, []string{">=1.0.0, <1.2.0"}},
+		{generic, []string{"introduced 1.0.0", "introduced 1.1.0", "fixed 1.2.0", "fixed 1.3.0"}, []string{">=1.0.0, <1.2.0", ">=1.1.0, <1.2.0"}},
+		{generic, []string{"introduced 2.0.0", "introduced 1.0.0", "fixed 1.2.0", "fixed 2.3.0"}, []string{">=1.0.0, <1.2.0", ">=2.0.0, <2.3.0"}},
+		{generic, []string{"introduced 3.0.0", "fixed 3.1.0-rc.1", "introduced 2.0.0", "fixed 3.0.0"}, []string{">=3.0.0, <3.1.0-rc.1", ">=2.0.0, <3.0.0"}},
+		{generic, []string{"introduced 1.0.0", "fixed 1.0.0", "introduced 1.1.0", "fixed 1.2.0"}, []string{">=1.1.0, <1.2.0"}},
+		{nodeSemver, []string{"introduced 2.1.0", "limit 2.2"}, []string{">=2.1.0 <2.2.0"}},
+		{nodeSemver, []string{"introduced 0", "limit 2.2.0"}, []string{">=0.0.0-0 <2.2.0"}},
 		{generic, []string{"introduced 0", "limit 2.0.0"}, []string{"<=2.0.0, !=2.0.0"}},
 		{generic, []string{"introduced 0", "limit *"}, []string{""}},
 		{pep440, []string{"introduced 1.0", "fixed 2.0"}, []string{">=1.0, <2.0", ">=1.0, <=2.0, !=2.0"}},
@@ -174,7 +179,7 @@ func TestExpressions(t *testing.T) {
 		}
 		require.Equal(t, c.want, got, "%s %v", c.g.name, c.events)
 	}
-	_, err := intervals(affects("", "", "fixed 1", "introduced 0").Ranges[0])
+	_, err := intervals(affects("", "", "fixed 1-a", "introduced 0").Ranges[0])
 	require.ErrorContains(t, err, "events[0] ends a range")
 	_, err = generic.expressions(interval{to: "dev-master"})
 	require.ErrorContains(t, err, `"dev-master" is no version to end a range with`)

@@ -1,7 +1,9 @@
 package trivydb
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/stella-ops/exportcenter/advisory"
@@ -15,37 +17,66 @@ type interval struct {
 	limit    bool // to is not a version with a fix
 }
 
-// intervals pairs the events of a range, which stand in the order of their
-// versions (OSV schema, "Requirements"): the first one that introduces opens an
-// interval, the first that ends closes it.
+// intervals pairs the events of a range: one that introduces opens an interval,
+// the first behind it that ends closes it. OSV wants events evaluated in the
+// order of their versions; real documents have their pairs in any order, and
+// where one branch is fixed in the version that introduces the next, only the
+// pairs say what is meant (PYSEC-2022-42972). So events that come in pairs are
+// taken as they stand; others are sorted where plain numbers tell how.
 func intervals(r advisory.Range) (list []interval, err error) {
-	open := false
-	for i, event := range r.Events {
-		end := interval{}
-		switch {
-		case event.Introduced != "":
-			if !open {
-				list, open = append(list, interval{from: notZero(event.Introduced)}), true
+	events := r.Events
+	if !paired(events) {
+		events = sortedEvents(events)
+	}
+	var open []interval
+	for i, event := range events {
+		if event.Introduced != "" {
+			open = append(open, interval{from: notZero(event.Introduced)})
+			continue
+		}
+		if i == 0 {
+			return nil, fmt.Errorf("events[0] ends a range that no event before it introduces")
+		}
+		if event.Limit == "*" {
+			continue
+		}
+		for _, of := range open {
+			of.to, of.closed, of.limit = versionOf(event), event.LastAffected != "", event.Limit != ""
+			if of.from != of.to || of.closed { // RustSec has "introduced 1.2.0, fixed 1.2.0"
+				list = append(list, of)
 			}
-			continue
-		case event.Fixed != "":
-			end = interval{to: event.Fixed}
-		case event.LastAffected != "":
-			end = interval{to: event.LastAffected, closed: true}
-		case event.Limit == "*":
-			continue
-		default:
-			end = interval{to: event.Limit, limit: true}
 		}
-		if !open && len(list) == 0 {
-			return nil, fmt.Errorf("events[%d] ends a range that no event before it introduces", i)
-		}
-		if open {
-			end.from = list[len(list)-1].from
-			list[len(list)-1], open = end, false
+		open = open[:0]
+	}
+	return append(list, open...), nil
+}
+
+// paired reports whether every second event ends what the one before begins.
+func paired(events []advisory.Event) bool {
+	for i, e := range events {
+		if (e.Introduced != "") != (i%2 == 0) {
+			return false
 		}
 	}
-	return list, nil
+	return true
+}
+
+// sortedEvents sorts events whose versions are all plain; others stay as they
+// are. At one version an end goes before a begin, so that nothing is lost.
+func sortedEvents(events []advisory.Event) []advisory.Event {
+	if slices.ContainsFunc(events, func(e advisory.Event) bool { return !plain(versionOf(e)) }) {
+		return events
+	}
+	events = slices.Clone(events)
+	slices.SortStableFunc(events, func(a, b advisory.Event) int {
+		begins := func(e advisory.Event) int { return min(len(e.Introduced), 1) }
+		return cmp.Or(comparePlain(versionOf(a), versionOf(b)), cmp.Compare(begins(a), begins(b)))
+	})
+	return events
+}
+
+func versionOf(e advisory.Event) string {
+	return cmp.Or(e.Introduced, e.Fixed, e.LastAffected, e.Limit)
 }
 
 // notZero gives "" for "0", which OSV puts before every version.
@@ -65,7 +96,7 @@ func (g *grammar) expressions(of interval) ([]string, error) {
 		if !ok {
 			return nil, fmt.Errorf("%.80q is no %s to begin a range with", of.from, g.name)
 		}
-		conditions = append(conditions, ">="+from)
+		conditions, of.from = append(conditions, ">="+from), from
 	}
 	if of.to == "" {
 		return []string{strings.Join(conditions, ", ")}, nil
@@ -77,10 +108,13 @@ func (g *grammar) expressions(of interval) ([]string, error) {
 	if of.closed {
 		return []string{strings.Join(append(conditions, "<="+to), ", ")}, nil
 	}
+	if of.limit && g == nodeSemver { // which has no "!="; Trivy tells a fix by a "<" behind a comma
+		return []string{">=" + cmp.Or(of.from, "0.0.0-0") + " <" + to}, nil
+	}
 	below := strings.Join(append(conditions[:len(conditions):len(conditions)], "<"+to), ", ")
 	inOtherWords := strings.Join(append(conditions, "<="+to, "!="+to), ", ")
 	switch {
-	case of.limit && g != nodeSemver: // which has no "!="
+	case of.limit:
 		return []string{inOtherWords}, nil // from "<" Trivy would tell a fixed version
 	case g.preReleases != nil && g.preReleases(to):
 		// Twice: Trivy tells the fixed version by the first, and the second has

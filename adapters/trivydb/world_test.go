@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -146,4 +147,29 @@ func affects(ecosystem, name string, events ...string) advisory.Affected {
 		}
 	}
 	return advisory.Affected{Ecosystem: ecosystem, Name: name, Ranges: []advisory.Range{r}}
+}
+
+// real packs the real advisories beside the project: one stream for each kind
+// of id, a shard for each few hundred documents.
+func realShards(t testing.TB, documents [][]byte) (shards []adapters.Shard) {
+	t.Helper()
+	var lines text
+	for i, raw := range documents {
+		canonical, err := bundle.Canonical(raw)
+		require.NoError(t, err)
+		a, err := advisory.Read("osv", canonical)
+		require.NoError(t, err)
+		stream, _, _ := strings.Cut(a.ID, "-")
+		doc := ledger.Line{
+			Row: ledger.Row{Kind: ledger.KindAdvisory, UpstreamID: a.ID, Source: "osv", Stream: strings.ToLower(stream)}, Modified: a.Modified,
+			Format: "osv", Canonical: canonical, Aliases: a.Aliases,
+		}
+		_, err = packer{}.Write(&lines, doc)
+		require.NoError(t, err)
+		if i%500 == 499 {
+			shards = append(shards, shard(slices.Clone(lines.Bytes())))
+			lines.Reset()
+		}
+	}
+	return append(shards, shard(slices.Clone(lines.Bytes())))
 }
