@@ -42,7 +42,7 @@ func affects(ecosystem, version string, a *advisory.Affected) (v verdict, fixed 
 			fixed = append(fixed, ends...)
 		}
 	}
-	if v == unaffected && slices.ContainsFunc(a.Versions, func(listed string) bool { return sameVersion(ecosystem, version, listed) }) {
+	if v == unaffected && slices.ContainsFunc(a.Versions, sameAs(ecosystem, version)) {
 		v = byVersion // 1.0 is 1.0.0 where the ecosystem says so
 	}
 	if v == unaffected && len(a.Ranges) == 0 && len(a.Versions) == 0 {
@@ -60,23 +60,22 @@ func affects(ecosystem, version string, a *advisory.Affected) (v verdict, fixed 
 	return v, slices.Compact(fixed), ""
 }
 
-// sameVersion reports whether two texts are one version: the same text, or
-// equal in the ecosystem's order.
-func sameVersion(ecosystem, a, b string) bool {
-	if a == b {
-		return true
-	}
+// sameAs reports whether a text is another spelling of a version, in the
+// ecosystem's order.
+func sameAs(ecosystem, version string) func(text string) bool {
 	in := orderOf(ecosystem, "")
-	left, err := parseVersion(in, a)
-	if err != nil {
-		return false
+	v, failed := parseVersion(in, version)
+	return func(text string) bool {
+		if failed != nil {
+			return false
+		}
+		other, err := parseVersion(in, text)
+		if err != nil {
+			return false
+		}
+		n, err := compare(v, other)
+		return err == nil && n == 0
 	}
-	right, err := parseVersion(in, b)
-	if err != nil {
-		return false
-	}
-	n, err := compare(left, right)
-	return err == nil && n == 0
 }
 
 // event is one event of a range with its version.

@@ -18,7 +18,7 @@ func Evaluate(ctx context.Context, in Input, out Output) (Result, error) {
 	return evaluate(ctx, in, out, documentReaders())
 }
 
-func evaluate(ctx context.Context, in Input, out Output, read readers) (result Result, err error) {
+func evaluate(ctx context.Context, in Input, out Output, read readers) (Result, error) {
 	pack, err := ReadPack(in.Pack)
 	if err != nil {
 		return Result{}, err
@@ -27,7 +27,11 @@ func evaluate(ctx context.Context, in Input, out Output, read readers) (result R
 	if err != nil {
 		return Result{}, err
 	}
-	e := newEvaluation(in, read, pack, asked)
+	return newEvaluation(in, read, pack, asked).run(ctx, out)
+}
+
+func (e *evaluation) run(ctx context.Context, out Output) (_ Result, err error) {
+	in := e.in
 	defer func() { err = errors.Join(err, e.close()) }()
 	for i, file := range in.Files {
 		if err := readFile(ctx, file, e.take); err != nil {

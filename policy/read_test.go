@@ -47,11 +47,14 @@ func FuzzEvidence(f *testing.F) {
 	f.Add([]byte(osv + sbom))
 	f.Add([]byte(sbom))
 	f.Add([]byte("{}\n"))
-	pack := baselinePack(f)
+	pack, err := ReadPack(baselinePack(f))
+	require.NoError(f, err)
+	asked, err := newEngine(f.Context(), pack)
+	require.NoError(f, err)
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		out := newShelf()
-		in := Input{Files: []File{fileOf(string(raw))}, Pack: pack, Scratch: t.TempDir()}
-		result, err := Evaluate(t.Context(), in, out)
+		in := Input{Files: []File{fileOf(string(raw))}, Scratch: t.TempDir()}
+		result, err := newEvaluation(in, documentReaders(), pack, asked).run(t.Context(), out)
 		if err != nil {
 			return
 		}

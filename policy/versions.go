@@ -27,16 +27,16 @@ func orderOf(ecosystem, rangeType string) order {
 	return order(base(ecosystem))
 }
 
-// semver is what semver 2.0 takes, and what is written beside it: a leading v,
+// semverForm is what semver 2.0 takes, and what is written beside it: a leading v,
 // fewer numbers. A fourth number would be read as a pre-release.
-var semver = regexp.MustCompile(`^[vV]?[0-9]+(?:\.[0-9]+){0,2}(?:-[0-9A-Za-z.-]+)?(?:\+[0-9A-Za-z.-]+)?$`)
+var semverForm = regexp.MustCompile(`^[vV]?[0-9]+(?:\.[0-9]+){0,2}(?:-[0-9A-Za-z.-]+)?(?:\+[0-9A-Za-z.-]+)?$`)
 
 // forms are what versions of an ecosystem look like. The library reads anything
 // as some version; what an ecosystem would refuse must not be compared.
 var forms = map[order]*regexp.Regexp{
-	"npm": semver, "Go": semver, "crates.io": semver, "Hex": semver, "SwiftURL": semver, "Bitnami": semver,
-	"ConanCenter": semver, "Julia": semver, "GitHub Actions": semver,
-	"Pub":       semver,
+	"npm": semverForm, "Go": semverForm, "crates.io": semverForm, "Hex": semverForm, "SwiftURL": semverForm, "Bitnami": semverForm,
+	"ConanCenter": semverForm, "Julia": semverForm, "GitHub Actions": semverForm,
+	"Pub":       semverForm,
 	"PyPI":      regexp.MustCompile(`(?i)^\s*v?(?:[0-9]+!)?[0-9]+(?:\.[0-9]+)*(?:[-_.]?(?:a|b|c|rc|alpha|beta|pre|preview)[-_.]?[0-9]*)?(?:-[0-9]+|[-_.]?(?:post|rev|r)[-_.]?[0-9]*)?(?:[-_.]?dev[-_.]?[0-9]*)?(?:\+[a-z0-9]+(?:[-_.][a-z0-9]+)*)?\s*$`),
 	"Maven":     regexp.MustCompile(`^[0-9A-Za-z][0-9A-Za-z._+-]*$`),
 	"NuGet":     regexp.MustCompile(`^[vV]?[0-9]+(?:\.[0-9]+){0,3}(?:-[0-9A-Za-z.-]+)?(?:\+[0-9A-Za-z.-]+)?$`),
