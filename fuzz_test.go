@@ -83,6 +83,8 @@ var readers = map[string]string{
 	"ledger/openvex.Parse":      "FuzzParse",
 	"ledger/csaf.Parse":         "FuzzParse",
 	"ledger/cyclonedx.Parse":    "FuzzParse",
+	"ledger/gavlist.Parse":      "FuzzParse",
+	"artifact.Each":             "FuzzEach",
 	"ledger/spdx.Parse":         "FuzzParse",
 	"ledger/detect.Reader":      "FuzzReader",
 	"ledger/feed.openZip":       "FuzzArchive",

@@ -1025,7 +1025,7 @@ type Selectors struct {
 	// Include Only documents with such an id, of their own or as an alias: "CVE-2021-44228", "GHSA-*". * stands for any characters; at most 8 stars each.
 	Include []string `json:"include,omitempty,omitzero"`
 
-	// Kinds Kinds of evidence - advisory, vex, sbom, finding, policy, attestation.
+	// Kinds Kinds of evidence - advisory, vex, sbom, finding, policy, attestation, artifact.
 	Kinds []string `json:"kinds,omitempty,omitzero"`
 
 	// Products Package URLs without a version, or patterns of them in which * stands for any

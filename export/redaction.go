@@ -42,7 +42,7 @@ const (
 )
 
 var (
-	redactionKinds = []string{"advisory", "vex", "sbom", "finding", "policy", "attestation"}
+	redactionKinds = []string{"advisory", "vex", "sbom", "finding", "policy", "attestation", "artifact"}
 	linksetLists   = []string{"aliases", "ecosystems", "products"}
 	policyForm     = regexp.MustCompile(`^[A-Za-z0-9](?:[A-Za-z0-9._:/-]{0,126}[A-Za-z0-9])?$`)
 )

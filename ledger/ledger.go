@@ -28,6 +28,7 @@ const (
 	KindFinding     Kind = "finding"
 	KindPolicy      Kind = "policy"
 	KindAttestation Kind = "attestation"
+	KindArtifact    Kind = "artifact"
 )
 
 // PayloadType is the word for k in payload file names: data/raw/<type>-<shard>.
@@ -41,6 +42,8 @@ func (k Kind) PayloadType() string {
 		return "findings"
 	case KindAttestation:
 		return "attestations"
+	case KindArtifact:
+		return "artifacts"
 	}
 	return string(k)
 }

@@ -69,7 +69,7 @@ func CleanName(name, fallback string) string {
 }
 
 // Kinds lists every kind of evidence.
-var Kinds = []Kind{KindAdvisory, KindVEX, KindSBOM, KindFinding, KindPolicy, KindAttestation}
+var Kinds = []Kind{KindAdvisory, KindVEX, KindSBOM, KindFinding, KindPolicy, KindAttestation, KindArtifact}
 
 // Valid reports whether k is one of the kinds.
 func (k Kind) Valid() bool { return slices.Contains(Kinds, k) }

@@ -12,6 +12,7 @@ import (
 	"github.com/stella-ops/exportcenter/ledger/csaf"
 	"github.com/stella-ops/exportcenter/ledger/cyclonedx"
 	"github.com/stella-ops/exportcenter/ledger/detect"
+	"github.com/stella-ops/exportcenter/ledger/gavlist"
 	"github.com/stella-ops/exportcenter/ledger/openvex"
 	"github.com/stella-ops/exportcenter/ledger/osv"
 	"github.com/stella-ops/exportcenter/ledger/sample"
@@ -34,6 +35,7 @@ func Lines(t testing.TB, entries ...Entry) (lines []ledger.Line) {
 		detect.Format{Name: csaf.Format, Recognise: csaf.Recognise, Parse: csaf.Parse},
 		detect.Format{Name: cyclonedx.Format, Recognise: cyclonedx.Recognise, Parse: cyclonedx.Parse},
 		detect.Format{Name: spdx.Format, Recognise: spdx.Recognise, Parse: spdx.Parse},
+		detect.Format{Name: gavlist.Format, Recognise: gavlist.Recognise, Parse: gavlist.Parse},
 	)
 	for i, e := range entries {
 		o, err := read(ledger.Entry{Source: e.Source, Stream: e.Stream, Bytes: e.Text})

@@ -4,6 +4,7 @@ import (
 	"github.com/stella-ops/exportcenter/ledger/csaf"
 	"github.com/stella-ops/exportcenter/ledger/cyclonedx"
 	"github.com/stella-ops/exportcenter/ledger/detect"
+	"github.com/stella-ops/exportcenter/ledger/gavlist"
 	"github.com/stella-ops/exportcenter/ledger/openvex"
 	"github.com/stella-ops/exportcenter/ledger/osv"
 	"github.com/stella-ops/exportcenter/ledger/spdx"
@@ -16,4 +17,5 @@ var parseEvidence = detect.Reader(
 	detect.Format{Name: csaf.Format, Recognise: csaf.Recognise, Parse: csaf.Parse},
 	detect.Format{Name: cyclonedx.Format, Recognise: cyclonedx.Recognise, Parse: cyclonedx.Parse},
 	detect.Format{Name: spdx.Format, Recognise: spdx.Recognise, Parse: spdx.Parse},
+	detect.Format{Name: gavlist.Format, Recognise: gavlist.Recognise, Parse: gavlist.Parse},
 )
