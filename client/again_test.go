@@ -75,6 +75,10 @@ func repeatable() map[string]struct {
 		}},
 		"OffboardingRecord": {false, func(ctx context.Context, c c) error { return c.OffboardingRecord(ctx, "t", io.Discard) }}, // as ExportAudit
 		"CancelRun":         {true, func(ctx context.Context, c c) error { return err(c.CancelRun(ctx, someRun, "")) }},
+		"ApproveRun":        {true, func(ctx context.Context, c c) error { return err(c.ApproveRun(ctx, someRun, "so")) }},
+		"RejectRun":         {true, func(ctx context.Context, c c) error { return err(c.RejectRun(ctx, someRun, "so")) }},
+		"GuardReport":       {true, func(ctx context.Context, c c) error { return err(c.GuardReport(ctx, someRun)) }},
+		"LatestRun":         {true, func(ctx context.Context, c c) error { return err(c.LatestRun(ctx, "p")) }},
 		"PriceRun":          {true, func(ctx context.Context, c c) error { return err(c.PriceRun(ctx, client.RunRequest{})) }},
 		"GetRun":            {true, func(ctx context.Context, c c) error { return err(c.GetRun(ctx, someRun)) }},
 		"WaitRun":           {true, func(ctx context.Context, c c) error { return err(c.WaitRun(ctx, someRun, nil)) }},

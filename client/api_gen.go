@@ -146,6 +146,27 @@ func (e RedactionLinkset) Valid() bool {
 	}
 }
 
+// Defines values for RunDecisionVerdict.
+const (
+	RunDecisionVerdictApproved RunDecisionVerdict = "approved"
+	RunDecisionVerdictExpired  RunDecisionVerdict = "expired"
+	RunDecisionVerdictRejected RunDecisionVerdict = "rejected"
+)
+
+// Valid indicates whether the value is a known member of the RunDecisionVerdict enum.
+func (e RunDecisionVerdict) Valid() bool {
+	switch e {
+	case RunDecisionVerdictApproved:
+		return true
+	case RunDecisionVerdictExpired:
+		return true
+	case RunDecisionVerdictRejected:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for RunStatus.
 const (
 	RunStatusAborted   RunStatus = "aborted"
@@ -390,6 +411,12 @@ type Cancellation struct {
 	Reason string    `json:"reason"`
 }
 
+// DecisionRequest defines model for DecisionRequest.
+type DecisionRequest struct {
+	// Reason Why; required unless X-Stella-Reason says it.
+	Reason string `json:"reason,omitempty,omitzero"`
+}
+
 // Digest defines model for Digest.
 type Digest = string
 
@@ -478,6 +505,98 @@ type ExportRecord struct {
 type ExportRecordPage struct {
 	NextCursor string         `json:"nextCursor,omitempty,omitzero"`
 	Records    []ExportRecord `json:"records"`
+}
+
+// GoneDocument defines model for GoneDocument.
+type GoneDocument struct {
+	ID     string `json:"id"`
+	Source string `json:"source"`
+
+	// Withdrawn It is still there, and gives no record any more.
+	Withdrawn bool `json:"withdrawn,omitempty,omitzero"`
+}
+
+// GuardBaseline The run that it was held against; absent when there was none.
+type GuardBaseline struct {
+	RequestedAt time.Time `json:"requestedAt"`
+	RunID       string    `json:"runId"`
+}
+
+// GuardCanary defines model for GuardCanary.
+type GuardCanary struct {
+	Found bool   `json:"found"`
+	ID    string `json:"id"`
+}
+
+// GuardCounts defines model for GuardCounts.
+type GuardCounts struct {
+	Documents int64 `json:"documents"`
+
+	// Newest The newest modification time of its documents, absent when none has one.
+	Newest  string `json:"newest,omitempty,omitzero"`
+	Records int64  `json:"records"`
+}
+
+// GuardDisappeared Documents that gave records in the last run and give none now.
+type GuardDisappeared struct {
+	// Documents The first 10,000, at most 1 MiB of names, in the order of an export.
+	Documents []GoneDocument `json:"documents"`
+	Total     int64          `json:"total"`
+
+	// Unknown Why they are not listed.
+	Unknown string `json:"unknown,omitempty,omitzero"`
+}
+
+// GuardReason defines model for GuardReason.
+type GuardReason struct {
+	Canary  string `json:"canary,omitempty,omitzero"`
+	Kind    string `json:"kind,omitempty,omitzero"`
+	Message string `json:"message"`
+
+	// Rule source-vanished, source-dropped, source-older, source-stale, canary-not-found. Bear others.
+	Rule   string `json:"rule"`
+	Source string `json:"source,omitempty,omitzero"`
+	Stream string `json:"stream,omitempty,omitzero"`
+}
+
+// GuardReport defines model for GuardReport.
+type GuardReport struct {
+	// At When the guard looked.
+	At time.Time `json:"at"`
+
+	// Baseline The run that it was held against; absent when there was none.
+	Baseline *GuardBaseline `json:"baseline,omitempty"`
+	Canaries []GuardCanary  `json:"canaries"`
+
+	// Disappeared Documents that gave records in the last run and give none now.
+	Disappeared GuardDisappeared `json:"disappeared"`
+
+	// MaxAgeHours How old its newest document may be; absent is not asked.
+	MaxAgeHours int `json:"maxAgeHours,omitempty,omitzero"`
+
+	// MaxDropPercent What a source may lose.
+	MaxDropPercent int `json:"maxDropPercent"`
+
+	// Parked Whether the run had to wait.
+	Parked bool `json:"parked"`
+
+	// Reasons The first 1,000.
+	Reasons      []GuardReason `json:"reasons"`
+	ReasonsTotal int           `json:"reasonsTotal"`
+	RunID        string        `json:"runId"`
+
+	// Sources The first 1,000, by name.
+	Sources      []GuardSource `json:"sources"`
+	SourcesTotal int           `json:"sourcesTotal"`
+}
+
+// GuardSource defines model for GuardSource.
+type GuardSource struct {
+	Before *GuardCounts `json:"before,omitempty"`
+	Kind   string       `json:"kind"`
+	Now    *GuardCounts `json:"now,omitempty"`
+	Source string       `json:"source"`
+	Stream string       `json:"stream,omitempty,omitzero"`
 }
 
 // Health defines model for Health.
@@ -918,7 +1037,21 @@ type Run struct {
 	Signatures []Signature `json:"signatures"`
 	StartedAt  time.Time   `json:"startedAt,omitempty,omitzero"`
 	Status     RunStatus   `json:"status"`
+
+	// Wait What a run waits for, or waited for.
+	Wait *RunWait `json:"wait,omitempty"`
 }
+
+// RunDecision defines model for RunDecision.
+type RunDecision struct {
+	At      time.Time          `json:"at"`
+	By      string             `json:"by"`
+	Reason  string             `json:"reason"`
+	Verdict RunDecisionVerdict `json:"verdict"`
+}
+
+// RunDecisionVerdict defines model for RunDecision.Verdict.
+type RunDecisionVerdict string
 
 // RunError defines model for RunError.
 type RunError struct {
@@ -931,7 +1064,7 @@ type RunError struct {
 type RunEvent struct {
 	At time.Time `json:"at"`
 
-	// EventType run.pending, run.started, run.planned, run.progress, run.cancel_requested, adapter.start, adapter.chunk, adapter.complete, adapter.error, manifest.written, signing.started, signing.completed, distribution.started, distribution.completed, artifact_ready, run.succeeded, run.failed, run.aborted. Bear others.
+	// EventType run.pending, run.started, run.planned, run.progress, run.cancel_requested, guard.passed, run.waiting, run.approved, run.rejected, run.resumed, adapter.start, adapter.chunk, adapter.complete, adapter.error, manifest.written, signing.started, signing.completed, distribution.started, distribution.completed, artifact_ready, run.succeeded, run.failed, run.aborted. Bear others.
 	EventType string `json:"eventType"`
 
 	// Message For people.
@@ -1005,6 +1138,21 @@ type RunRequest struct {
 
 // RunStatus defines model for RunStatus.
 type RunStatus string
+
+// RunWait What a run waits for, or waited for.
+type RunWait struct {
+	Decision *RunDecision `json:"decision,omitempty"`
+
+	// ExpiresAt Without a decision the run fails then.
+	ExpiresAt time.Time `json:"expiresAt"`
+
+	// ResumedAt When it had a slot again.
+	ResumedAt    time.Time `json:"resumedAt,omitempty,omitzero"`
+	WaitingSince time.Time `json:"waitingSince"`
+
+	// Why In short; the guard's report says more.
+	Why string `json:"why"`
+}
 
 // Sample Keeps a document when SHA-256(seed, line feed, its own id), read as a fraction, is below rate: the same documents in every run.
 type Sample struct {
@@ -1432,6 +1580,15 @@ type UpdateProfileParams struct {
 	XStellaOpsTenant *TenantHeaderAlias `json:"X-StellaOps-Tenant,omitempty"`
 }
 
+// GetLatestRunParams defines parameters for GetLatestRun.
+type GetLatestRunParams struct {
+	// XStellaTenant When present it must equal the token's tenant.
+	XStellaTenant *TenantHeader `json:"X-Stella-Tenant,omitempty"`
+
+	// XStellaOpsTenant Older name of X-Stella-Tenant.
+	XStellaOpsTenant *TenantHeaderAlias `json:"X-StellaOps-Tenant,omitempty"`
+}
+
 // ListProfileRevisionsParams defines parameters for ListProfileRevisions.
 type ListProfileRevisionsParams struct {
 	// Limit At most this many revisions.
@@ -1501,6 +1658,18 @@ type GetRunParams struct {
 	XStellaOpsTenant *TenantHeaderAlias `json:"X-StellaOps-Tenant,omitempty"`
 }
 
+// ApproveRunParams defines parameters for ApproveRun.
+type ApproveRunParams struct {
+	// XStellaReason Why, when the body gives no reason.
+	XStellaReason *string `json:"X-Stella-Reason,omitempty"`
+
+	// XStellaTenant When present it must equal the token's tenant.
+	XStellaTenant *TenantHeader `json:"X-Stella-Tenant,omitempty"`
+
+	// XStellaOpsTenant Older name of X-Stella-Tenant.
+	XStellaOpsTenant *TenantHeaderAlias `json:"X-StellaOps-Tenant,omitempty"`
+}
+
 // GetAttestationParams defines parameters for GetAttestation.
 type GetAttestationParams struct {
 	// XStellaTenant When present it must equal the token's tenant.
@@ -1553,6 +1722,15 @@ type StreamEventsParams struct {
 	XStellaOpsTenant *TenantHeaderAlias `json:"X-StellaOps-Tenant,omitempty"`
 }
 
+// GetGuardReportParams defines parameters for GetGuardReport.
+type GetGuardReportParams struct {
+	// XStellaTenant When present it must equal the token's tenant.
+	XStellaTenant *TenantHeader `json:"X-Stella-Tenant,omitempty"`
+
+	// XStellaOpsTenant Older name of X-Stella-Tenant.
+	XStellaOpsTenant *TenantHeaderAlias `json:"X-StellaOps-Tenant,omitempty"`
+}
+
 // GetManifestParams defines parameters for GetManifest.
 type GetManifestParams struct {
 	// XStellaTenant When present it must equal the token's tenant.
@@ -1582,6 +1760,18 @@ type GetRunPlanParams struct {
 
 // GetProvenanceParams defines parameters for GetProvenance.
 type GetProvenanceParams struct {
+	// XStellaTenant When present it must equal the token's tenant.
+	XStellaTenant *TenantHeader `json:"X-Stella-Tenant,omitempty"`
+
+	// XStellaOpsTenant Older name of X-Stella-Tenant.
+	XStellaOpsTenant *TenantHeaderAlias `json:"X-StellaOps-Tenant,omitempty"`
+}
+
+// RejectRunParams defines parameters for RejectRun.
+type RejectRunParams struct {
+	// XStellaReason Why, when the body gives no reason.
+	XStellaReason *string `json:"X-Stella-Reason,omitempty"`
+
 	// XStellaTenant When present it must equal the token's tenant.
 	XStellaTenant *TenantHeader `json:"X-Stella-Tenant,omitempty"`
 
@@ -1792,8 +1982,14 @@ type UpdateProfileJSONRequestBody = ProfilePatch
 // CreateRunJSONRequestBody defines body for CreateRun for application/json ContentType.
 type CreateRunJSONRequestBody = RunRequest
 
+// ApproveRunJSONRequestBody defines body for ApproveRun for application/json ContentType.
+type ApproveRunJSONRequestBody = DecisionRequest
+
 // CancelRunJSONRequestBody defines body for CancelRun for application/json ContentType.
 type CancelRunJSONRequestBody = CancelRequest
+
+// RejectRunJSONRequestBody defines body for RejectRun for application/json ContentType.
+type RejectRunJSONRequestBody = DecisionRequest
 
 // CreateTenantJSONRequestBody defines body for CreateTenant for application/json ContentType.
 type CreateTenantJSONRequestBody = TenantRequest
@@ -2000,6 +2196,14 @@ type ClientInterface interface {
 	// Corresponds with PATCH /api/export/profiles/{id} (the `UpdateProfile` operationId).
 	UpdateProfile(ctx context.Context, id ProfileID, params *UpdateProfileParams, body UpdateProfileJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// GetLatestRun The run whose bundle is the published one of a profile
+	//
+	// Of the profile's runs that succeeded, the one that was asked for last. Runs that wait, were
+	// rejected, failed or are under way leave it as it is. 404 ERR_EXPORT_003 when none has succeeded yet.
+	//
+	// Corresponds with GET /api/export/profiles/{id}/latest (the `GetLatestRun` operationId).
+	GetLatestRun(ctx context.Context, id ProfileID, params *GetLatestRunParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ListProfileRevisions All revisions of a profile, newest first
 	//
 	// Corresponds with GET /api/export/profiles/{id}/revisions (the `ListProfileRevisions` operationId).
@@ -2063,6 +2267,28 @@ type ClientInterface interface {
 	// Corresponds with GET /api/export/runs/{id} (the `GetRun` operationId).
 	GetRun(ctx context.Context, id RunID, params *GetRunParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// ApproveRunWithBody Let a run that waits go on
+	//
+	// For a run that is `waiting`: it goes on as soon as a slot is free. The first decision stands;
+	// the same by the same person again changes nothing, any other is 409 ERR_EXPORT_009, as is one after the
+	// run has ended, or after its time is over.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /api/export/runs/{id}/approve (the `ApproveRun` operationId).
+	ApproveRunWithBody(ctx context.Context, id RunID, params *ApproveRunParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ApproveRun Let a run that waits go on
+	//
+	// For a run that is `waiting`: it goes on as soon as a slot is free. The first decision stands;
+	// the same by the same person again changes nothing, any other is 409 ERR_EXPORT_009, as is one after the
+	// run has ended, or after its time is over.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /api/export/runs/{id}/approve (the `ApproveRun` operationId).
+	ApproveRun(ctx context.Context, id RunID, params *ApproveRunParams, body ApproveRunJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// GetAttestation The signed statements about the archive of a run
 	//
 	// DSSE envelopes around in-toto Statements v1 whose subject is the archive (docs/formats/signatures.md).
@@ -2120,6 +2346,15 @@ type ClientInterface interface {
 	// Corresponds with GET /api/export/runs/{id}/events (the `StreamEvents` operationId).
 	StreamEvents(ctx context.Context, id RunID, params *StreamEventsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// GetGuardReport What the guard found when it held a run against the last one
+	//
+	// Runs of kinds that are guarded have a report once they are built, whether or not they
+	// wait for an approval; of others, and before, the answer is 409 ERR_EXPORT_014. Its lists are bounded, its
+	// totals are not.
+	//
+	// Corresponds with GET /api/export/runs/{id}/guard (the `GetGuardReport` operationId).
+	GetGuardReport(ctx context.Context, id RunID, params *GetGuardReportParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// GetManifest The signed manifest, byte for byte as in the bundle
 	//
 	// Corresponds with GET /api/export/runs/{id}/manifest (the `GetManifest` operationId).
@@ -2138,6 +2373,26 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /api/export/runs/{id}/provenance (the `GetProvenance` operationId).
 	GetProvenance(ctx context.Context, id RunID, params *GetProvenanceParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RejectRunWithBody End a run that waits
+	//
+	// The run ends `failed` with ERR_EXPORT_REJECTED; what was published last stays published. Which
+	// decision counts is as for approvals.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /api/export/runs/{id}/reject (the `RejectRun` operationId).
+	RejectRunWithBody(ctx context.Context, id RunID, params *RejectRunParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RejectRun End a run that waits
+	//
+	// The run ends `failed` with ERR_EXPORT_REJECTED; what was published last stays published. Which
+	// decision counts is as for approvals.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /api/export/runs/{id}/reject (the `RejectRun` operationId).
+	RejectRun(ctx context.Context, id RunID, params *RejectRunParams, body RejectRunJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// VerifyRun Verify the stored bundle of a run
 	//
@@ -2632,6 +2887,24 @@ func (c *api) UpdateProfile(ctx context.Context, id ProfileID, params *UpdatePro
 	return c.Client.Do(req)
 }
 
+// GetLatestRun The run whose bundle is the published one of a profile
+//
+// Of the profile's runs that succeeded, the one that was asked for last. Runs that wait, were
+// rejected, failed or are under way leave it as it is. 404 ERR_EXPORT_003 when none has succeeded yet.
+//
+// Corresponds with GET /api/export/profiles/{id}/latest (the `GetLatestRun` operationId).
+func (c *api) GetLatestRun(ctx context.Context, id ProfileID, params *GetLatestRunParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetLatestRunRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // ListProfileRevisions All revisions of a profile, newest first
 //
 // Corresponds with GET /api/export/profiles/{id}/revisions (the `ListProfileRevisions` operationId).
@@ -2735,6 +3008,48 @@ func (c *api) CreateRun(ctx context.Context, params *CreateRunParams, body Creat
 // Corresponds with GET /api/export/runs/{id} (the `GetRun` operationId).
 func (c *api) GetRun(ctx context.Context, id RunID, params *GetRunParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetRunRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ApproveRunWithBody Let a run that waits go on
+//
+// For a run that is `waiting`: it goes on as soon as a slot is free. The first decision stands;
+// the same by the same person again changes nothing, any other is 409 ERR_EXPORT_009, as is one after the
+// run has ended, or after its time is over.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /api/export/runs/{id}/approve (the `ApproveRun` operationId).
+func (c *api) ApproveRunWithBody(ctx context.Context, id RunID, params *ApproveRunParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewApproveRunRequestWithBody(c.Server, id, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ApproveRun Let a run that waits go on
+//
+// For a run that is `waiting`: it goes on as soon as a slot is free. The first decision stands;
+// the same by the same person again changes nothing, any other is 409 ERR_EXPORT_009, as is one after the
+// run has ended, or after its time is over.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /api/export/runs/{id}/approve (the `ApproveRun` operationId).
+func (c *api) ApproveRun(ctx context.Context, id RunID, params *ApproveRunParams, body ApproveRunJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewApproveRunRequest(c.Server, id, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -2852,6 +3167,25 @@ func (c *api) StreamEvents(ctx context.Context, id RunID, params *StreamEventsPa
 	return c.Client.Do(req)
 }
 
+// GetGuardReport What the guard found when it held a run against the last one
+//
+// Runs of kinds that are guarded have a report once they are built, whether or not they
+// wait for an approval; of others, and before, the answer is 409 ERR_EXPORT_014. Its lists are bounded, its
+// totals are not.
+//
+// Corresponds with GET /api/export/runs/{id}/guard (the `GetGuardReport` operationId).
+func (c *api) GetGuardReport(ctx context.Context, id RunID, params *GetGuardReportParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetGuardReportRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // GetManifest The signed manifest, byte for byte as in the bundle
 //
 // Corresponds with GET /api/export/runs/{id}/manifest (the `GetManifest` operationId).
@@ -2891,6 +3225,46 @@ func (c *api) GetRunPlan(ctx context.Context, id RunID, params *GetRunPlanParams
 // Corresponds with GET /api/export/runs/{id}/provenance (the `GetProvenance` operationId).
 func (c *api) GetProvenance(ctx context.Context, id RunID, params *GetProvenanceParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetProvenanceRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RejectRunWithBody End a run that waits
+//
+// The run ends `failed` with ERR_EXPORT_REJECTED; what was published last stays published. Which
+// decision counts is as for approvals.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /api/export/runs/{id}/reject (the `RejectRun` operationId).
+func (c *api) RejectRunWithBody(ctx context.Context, id RunID, params *RejectRunParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRejectRunRequestWithBody(c.Server, id, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RejectRun End a run that waits
+//
+// The run ends `failed` with ERR_EXPORT_REJECTED; what was published last stays published. Which
+// decision counts is as for approvals.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /api/export/runs/{id}/reject (the `RejectRun` operationId).
+func (c *api) RejectRun(ctx context.Context, id RunID, params *RejectRunParams, body RejectRunJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRejectRunRequest(c.Server, id, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -4220,6 +4594,66 @@ func NewUpdateProfileRequestWithBody(server string, id ProfileID, params *Update
 	return req, nil
 }
 
+// NewGetLatestRunRequest constructs an http.Request for the GetLatestRun method
+func NewGetLatestRunRequest(server string, id ProfileID, params *GetLatestRunParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/export/profiles/%s/latest", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.XStellaTenant != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "X-Stella-Tenant", *params.XStellaTenant, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("X-Stella-Tenant", headerParam0)
+		}
+
+		if params.XStellaOpsTenant != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "X-StellaOps-Tenant", *params.XStellaOpsTenant, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("X-StellaOps-Tenant", headerParam1)
+		}
+
+	}
+
+	return req, nil
+}
+
 // NewListProfileRevisionsRequest constructs an http.Request for the ListProfileRevisions method
 func NewListProfileRevisionsRequest(server string, id ProfileID, params *ListProfileRevisionsParams) (*http.Request, error) {
 	var err error
@@ -4620,6 +5054,90 @@ func NewGetRunRequest(server string, id RunID, params *GetRunParams) (*http.Requ
 	return req, nil
 }
 
+// NewApproveRunRequest calls the generic ApproveRun builder with application/json body
+func NewApproveRunRequest(server string, id RunID, params *ApproveRunParams, body ApproveRunJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewApproveRunRequestWithBody(server, id, params, "application/json", bodyReader)
+}
+
+// NewApproveRunRequestWithBody constructs an http.Request for the ApproveRun method, with any body, and a specified content type
+func NewApproveRunRequestWithBody(server string, id RunID, params *ApproveRunParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/export/runs/%s/approve", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.XStellaReason != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "X-Stella-Reason", *params.XStellaReason, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("X-Stella-Reason", headerParam0)
+		}
+
+		if params.XStellaTenant != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "X-Stella-Tenant", *params.XStellaTenant, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("X-Stella-Tenant", headerParam1)
+		}
+
+		if params.XStellaOpsTenant != nil {
+			var headerParam2 string
+
+			headerParam2, err = runtime.StyleParamWithOptions("simple", false, "X-StellaOps-Tenant", *params.XStellaOpsTenant, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("X-StellaOps-Tenant", headerParam2)
+		}
+
+	}
+
+	return req, nil
+}
+
 // NewGetAttestationRequest constructs an http.Request for the GetAttestation method
 func NewGetAttestationRequest(server string, id RunID, params *GetAttestationParams) (*http.Request, error) {
 	var err error
@@ -4967,6 +5485,66 @@ func NewStreamEventsRequest(server string, id RunID, params *StreamEventsParams)
 	return req, nil
 }
 
+// NewGetGuardReportRequest constructs an http.Request for the GetGuardReport method
+func NewGetGuardReportRequest(server string, id RunID, params *GetGuardReportParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/export/runs/%s/guard", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.XStellaTenant != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "X-Stella-Tenant", *params.XStellaTenant, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("X-Stella-Tenant", headerParam0)
+		}
+
+		if params.XStellaOpsTenant != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "X-StellaOps-Tenant", *params.XStellaOpsTenant, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("X-StellaOps-Tenant", headerParam1)
+		}
+
+	}
+
+	return req, nil
+}
+
 // NewGetManifestRequest constructs an http.Request for the GetManifest method
 func NewGetManifestRequest(server string, id RunID, params *GetManifestParams) (*http.Request, error) {
 	var err error
@@ -5191,6 +5769,90 @@ func NewGetProvenanceRequest(server string, id RunID, params *GetProvenanceParam
 			}
 
 			req.Header.Set("X-StellaOps-Tenant", headerParam1)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewRejectRunRequest calls the generic RejectRun builder with application/json body
+func NewRejectRunRequest(server string, id RunID, params *RejectRunParams, body RejectRunJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewRejectRunRequestWithBody(server, id, params, "application/json", bodyReader)
+}
+
+// NewRejectRunRequestWithBody constructs an http.Request for the RejectRun method, with any body, and a specified content type
+func NewRejectRunRequestWithBody(server string, id RunID, params *RejectRunParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/export/runs/%s/reject", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.XStellaReason != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "X-Stella-Reason", *params.XStellaReason, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("X-Stella-Reason", headerParam0)
+		}
+
+		if params.XStellaTenant != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "X-Stella-Tenant", *params.XStellaTenant, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("X-Stella-Tenant", headerParam1)
+		}
+
+		if params.XStellaOpsTenant != nil {
+			var headerParam2 string
+
+			headerParam2, err = runtime.StyleParamWithOptions("simple", false, "X-StellaOps-Tenant", *params.XStellaOpsTenant, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("X-StellaOps-Tenant", headerParam2)
 		}
 
 	}
@@ -6961,6 +7623,16 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with PATCH /api/export/profiles/{id} (the `UpdateProfile` operationId).
 	UpdateProfileWithResponse(ctx context.Context, id ProfileID, params *UpdateProfileParams, body UpdateProfileJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateProfileResponse, error)
 
+	// GetLatestRunWithResponse The run whose bundle is the published one of a profile
+	//
+	// Of the profile's runs that succeeded, the one that was asked for last. Runs that wait, were
+	// rejected, failed or are under way leave it as it is. 404 ERR_EXPORT_003 when none has succeeded yet.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/export/profiles/{id}/latest (the `GetLatestRun` operationId).
+	GetLatestRunWithResponse(ctx context.Context, id ProfileID, params *GetLatestRunParams, reqEditors ...RequestEditorFn) (*GetLatestRunResponse, error)
+
 	// ListProfileRevisionsWithResponse All revisions of a profile, newest first
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -7030,6 +7702,28 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /api/export/runs/{id} (the `GetRun` operationId).
 	GetRunWithResponse(ctx context.Context, id RunID, params *GetRunParams, reqEditors ...RequestEditorFn) (*GetRunResponse, error)
 
+	// ApproveRunWithBodyWithResponse Let a run that waits go on
+	//
+	// For a run that is `waiting`: it goes on as soon as a slot is free. The first decision stands;
+	// the same by the same person again changes nothing, any other is 409 ERR_EXPORT_009, as is one after the
+	// run has ended, or after its time is over.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/export/runs/{id}/approve (the `ApproveRun` operationId).
+	ApproveRunWithBodyWithResponse(ctx context.Context, id RunID, params *ApproveRunParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ApproveRunResponse, error)
+
+	// ApproveRunWithResponse Let a run that waits go on
+	//
+	// For a run that is `waiting`: it goes on as soon as a slot is free. The first decision stands;
+	// the same by the same person again changes nothing, any other is 409 ERR_EXPORT_009, as is one after the
+	// run has ended, or after its time is over.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/export/runs/{id}/approve (the `ApproveRun` operationId).
+	ApproveRunWithResponse(ctx context.Context, id RunID, params *ApproveRunParams, body ApproveRunJSONRequestBody, reqEditors ...RequestEditorFn) (*ApproveRunResponse, error)
+
 	// GetAttestationWithResponse The signed statements about the archive of a run
 	//
 	// DSSE envelopes around in-toto Statements v1 whose subject is the archive (docs/formats/signatures.md).
@@ -7093,6 +7787,17 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /api/export/runs/{id}/events (the `StreamEvents` operationId).
 	StreamEventsWithResponse(ctx context.Context, id RunID, params *StreamEventsParams, reqEditors ...RequestEditorFn) (*StreamEventsResponse, error)
 
+	// GetGuardReportWithResponse What the guard found when it held a run against the last one
+	//
+	// Runs of kinds that are guarded have a report once they are built, whether or not they
+	// wait for an approval; of others, and before, the answer is 409 ERR_EXPORT_014. Its lists are bounded, its
+	// totals are not.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/export/runs/{id}/guard (the `GetGuardReport` operationId).
+	GetGuardReportWithResponse(ctx context.Context, id RunID, params *GetGuardReportParams, reqEditors ...RequestEditorFn) (*GetGuardReportResponse, error)
+
 	// GetManifestWithResponse The signed manifest, byte for byte as in the bundle
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -7117,6 +7822,26 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /api/export/runs/{id}/provenance (the `GetProvenance` operationId).
 	GetProvenanceWithResponse(ctx context.Context, id RunID, params *GetProvenanceParams, reqEditors ...RequestEditorFn) (*GetProvenanceResponse, error)
+
+	// RejectRunWithBodyWithResponse End a run that waits
+	//
+	// The run ends `failed` with ERR_EXPORT_REJECTED; what was published last stays published. Which
+	// decision counts is as for approvals.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/export/runs/{id}/reject (the `RejectRun` operationId).
+	RejectRunWithBodyWithResponse(ctx context.Context, id RunID, params *RejectRunParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RejectRunResponse, error)
+
+	// RejectRunWithResponse End a run that waits
+	//
+	// The run ends `failed` with ERR_EXPORT_REJECTED; what was published last stays published. Which
+	// decision counts is as for approvals.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/export/runs/{id}/reject (the `RejectRun` operationId).
+	RejectRunWithResponse(ctx context.Context, id RunID, params *RejectRunParams, body RejectRunJSONRequestBody, reqEditors ...RequestEditorFn) (*RejectRunResponse, error)
 
 	// VerifyRunWithResponse Verify the stored bundle of a run
 	//
@@ -8503,6 +9228,114 @@ func (r UpdateProfileResponse) ContentType() string {
 	return ""
 }
 
+// GetLatestRunResponse401Headers the declared response headers of an HTTP 401 response for GetLatestRun
+type GetLatestRunResponse401Headers struct {
+	DPoPNonce       string
+	WWWAuthenticate string
+}
+
+// GetLatestRunResponse429Headers the declared response headers of an HTTP 429 response for GetLatestRun
+type GetLatestRunResponse429Headers struct {
+	RetryAfter            string
+	XStellaQuotaLimit     string
+	XStellaQuotaRemaining string
+	XStellaQuotaReset     string
+}
+
+type GetLatestRunResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Run
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *BadRequest
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *Unauthorized
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *Forbidden
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *NotFound
+	// ApplicationProblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationProblemJSON429 *TooManyRequests
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *Internal
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *Unavailable
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *GetLatestRunResponse401Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *GetLatestRunResponse429Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetLatestRunResponse) GetJSON200() *Run {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r GetLatestRunResponse) GetApplicationProblemJSON400() *BadRequest {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r GetLatestRunResponse) GetApplicationProblemJSON401() *Unauthorized {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r GetLatestRunResponse) GetApplicationProblemJSON403() *Forbidden {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r GetLatestRunResponse) GetApplicationProblemJSON404() *NotFound {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r GetLatestRunResponse) GetApplicationProblemJSON429() *TooManyRequests {
+	return r.ApplicationProblemJSON429
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r GetLatestRunResponse) GetApplicationProblemJSON500() *Internal {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r GetLatestRunResponse) GetApplicationProblemJSON503() *Unavailable {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r GetLatestRunResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetLatestRunResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetLatestRunResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetLatestRunResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // ListProfileRevisionsResponse401Headers the declared response headers of an HTTP 401 response for ListProfileRevisions
 type ListProfileRevisionsResponse401Headers struct {
 	DPoPNonce       string
@@ -8964,6 +9797,135 @@ func (r GetRunResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r GetRunResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ApproveRunResponse401Headers the declared response headers of an HTTP 401 response for ApproveRun
+type ApproveRunResponse401Headers struct {
+	DPoPNonce       string
+	WWWAuthenticate string
+}
+
+// ApproveRunResponse429Headers the declared response headers of an HTTP 429 response for ApproveRun
+type ApproveRunResponse429Headers struct {
+	RetryAfter            string
+	XStellaQuotaLimit     string
+	XStellaQuotaRemaining string
+	XStellaQuotaReset     string
+}
+
+type ApproveRunResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON202 the response for an HTTP 202 `application/json` response
+	JSON202 *Run
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *BadRequest
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *Unauthorized
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *Forbidden
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *NotFound
+	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationProblemJSON409 *Conflict
+	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationProblemJSON413 *TooLarge
+	// ApplicationProblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationProblemJSON415 *UnsupportedMediaType
+	// ApplicationProblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationProblemJSON429 *TooManyRequests
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *Internal
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *Unavailable
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *ApproveRunResponse401Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *ApproveRunResponse429Headers
+}
+
+// GetJSON202 returns the response for an HTTP 202 `application/json` response
+func (r ApproveRunResponse) GetJSON202() *Run {
+	return r.JSON202
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r ApproveRunResponse) GetApplicationProblemJSON400() *BadRequest {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r ApproveRunResponse) GetApplicationProblemJSON401() *Unauthorized {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r ApproveRunResponse) GetApplicationProblemJSON403() *Forbidden {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r ApproveRunResponse) GetApplicationProblemJSON404() *NotFound {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r ApproveRunResponse) GetApplicationProblemJSON409() *Conflict {
+	return r.ApplicationProblemJSON409
+}
+
+// GetApplicationProblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r ApproveRunResponse) GetApplicationProblemJSON413() *TooLarge {
+	return r.ApplicationProblemJSON413
+}
+
+// GetApplicationProblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r ApproveRunResponse) GetApplicationProblemJSON415() *UnsupportedMediaType {
+	return r.ApplicationProblemJSON415
+}
+
+// GetApplicationProblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r ApproveRunResponse) GetApplicationProblemJSON429() *TooManyRequests {
+	return r.ApplicationProblemJSON429
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r ApproveRunResponse) GetApplicationProblemJSON500() *Internal {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r ApproveRunResponse) GetApplicationProblemJSON503() *Unavailable {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ApproveRunResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ApproveRunResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ApproveRunResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ApproveRunResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -9481,6 +10443,121 @@ func (r StreamEventsResponse) ContentType() string {
 	return ""
 }
 
+// GetGuardReportResponse401Headers the declared response headers of an HTTP 401 response for GetGuardReport
+type GetGuardReportResponse401Headers struct {
+	DPoPNonce       string
+	WWWAuthenticate string
+}
+
+// GetGuardReportResponse429Headers the declared response headers of an HTTP 429 response for GetGuardReport
+type GetGuardReportResponse429Headers struct {
+	RetryAfter            string
+	XStellaQuotaLimit     string
+	XStellaQuotaRemaining string
+	XStellaQuotaReset     string
+}
+
+type GetGuardReportResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *GuardReport
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *BadRequest
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *Unauthorized
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *Forbidden
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *NotFound
+	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationProblemJSON409 *Conflict
+	// ApplicationProblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationProblemJSON429 *TooManyRequests
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *Internal
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *Unavailable
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *GetGuardReportResponse401Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *GetGuardReportResponse429Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetGuardReportResponse) GetJSON200() *GuardReport {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r GetGuardReportResponse) GetApplicationProblemJSON400() *BadRequest {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r GetGuardReportResponse) GetApplicationProblemJSON401() *Unauthorized {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r GetGuardReportResponse) GetApplicationProblemJSON403() *Forbidden {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r GetGuardReportResponse) GetApplicationProblemJSON404() *NotFound {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r GetGuardReportResponse) GetApplicationProblemJSON409() *Conflict {
+	return r.ApplicationProblemJSON409
+}
+
+// GetApplicationProblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r GetGuardReportResponse) GetApplicationProblemJSON429() *TooManyRequests {
+	return r.ApplicationProblemJSON429
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r GetGuardReportResponse) GetApplicationProblemJSON500() *Internal {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r GetGuardReportResponse) GetApplicationProblemJSON503() *Unavailable {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r GetGuardReportResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetGuardReportResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetGuardReportResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetGuardReportResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // GetManifestResponse200Headers the declared response headers of an HTTP 200 response for GetManifest
 type GetManifestResponse200Headers struct {
 	ContentDigest       string
@@ -9875,6 +10952,135 @@ func (r GetProvenanceResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r GetProvenanceResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// RejectRunResponse401Headers the declared response headers of an HTTP 401 response for RejectRun
+type RejectRunResponse401Headers struct {
+	DPoPNonce       string
+	WWWAuthenticate string
+}
+
+// RejectRunResponse429Headers the declared response headers of an HTTP 429 response for RejectRun
+type RejectRunResponse429Headers struct {
+	RetryAfter            string
+	XStellaQuotaLimit     string
+	XStellaQuotaRemaining string
+	XStellaQuotaReset     string
+}
+
+type RejectRunResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON202 the response for an HTTP 202 `application/json` response
+	JSON202 *Run
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *BadRequest
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *Unauthorized
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *Forbidden
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *NotFound
+	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationProblemJSON409 *Conflict
+	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationProblemJSON413 *TooLarge
+	// ApplicationProblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationProblemJSON415 *UnsupportedMediaType
+	// ApplicationProblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationProblemJSON429 *TooManyRequests
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *Internal
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *Unavailable
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *RejectRunResponse401Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *RejectRunResponse429Headers
+}
+
+// GetJSON202 returns the response for an HTTP 202 `application/json` response
+func (r RejectRunResponse) GetJSON202() *Run {
+	return r.JSON202
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r RejectRunResponse) GetApplicationProblemJSON400() *BadRequest {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r RejectRunResponse) GetApplicationProblemJSON401() *Unauthorized {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r RejectRunResponse) GetApplicationProblemJSON403() *Forbidden {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r RejectRunResponse) GetApplicationProblemJSON404() *NotFound {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r RejectRunResponse) GetApplicationProblemJSON409() *Conflict {
+	return r.ApplicationProblemJSON409
+}
+
+// GetApplicationProblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r RejectRunResponse) GetApplicationProblemJSON413() *TooLarge {
+	return r.ApplicationProblemJSON413
+}
+
+// GetApplicationProblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r RejectRunResponse) GetApplicationProblemJSON415() *UnsupportedMediaType {
+	return r.ApplicationProblemJSON415
+}
+
+// GetApplicationProblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r RejectRunResponse) GetApplicationProblemJSON429() *TooManyRequests {
+	return r.ApplicationProblemJSON429
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r RejectRunResponse) GetApplicationProblemJSON500() *Internal {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r RejectRunResponse) GetApplicationProblemJSON503() *Unavailable {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r RejectRunResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RejectRunResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RejectRunResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RejectRunResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -12565,6 +13771,22 @@ func (c *ClientWithResponses) UpdateProfileWithResponse(ctx context.Context, id 
 	return ParseUpdateProfileResponse(rsp)
 }
 
+// GetLatestRunWithResponse The run whose bundle is the published one of a profile
+//
+// Of the profile's runs that succeeded, the one that was asked for last. Runs that wait, were
+// rejected, failed or are under way leave it as it is. 404 ERR_EXPORT_003 when none has succeeded yet.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/export/profiles/{id}/latest (the `GetLatestRun` operationId).
+func (c *ClientWithResponses) GetLatestRunWithResponse(ctx context.Context, id ProfileID, params *GetLatestRunParams, reqEditors ...RequestEditorFn) (*GetLatestRunResponse, error) {
+	rsp, err := c.GetLatestRun(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetLatestRunResponse(rsp)
+}
+
 // ListProfileRevisionsWithResponse All revisions of a profile, newest first
 //
 // Returns a wrapper object for the known response body format(s).
@@ -12664,6 +13886,40 @@ func (c *ClientWithResponses) GetRunWithResponse(ctx context.Context, id RunID, 
 	return ParseGetRunResponse(rsp)
 }
 
+// ApproveRunWithBodyWithResponse Let a run that waits go on
+//
+// For a run that is `waiting`: it goes on as soon as a slot is free. The first decision stands;
+// the same by the same person again changes nothing, any other is 409 ERR_EXPORT_009, as is one after the
+// run has ended, or after its time is over.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/export/runs/{id}/approve (the `ApproveRun` operationId).
+func (c *ClientWithResponses) ApproveRunWithBodyWithResponse(ctx context.Context, id RunID, params *ApproveRunParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ApproveRunResponse, error) {
+	rsp, err := c.ApproveRunWithBody(ctx, id, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseApproveRunResponse(rsp)
+}
+
+// ApproveRunWithResponse Let a run that waits go on
+//
+// For a run that is `waiting`: it goes on as soon as a slot is free. The first decision stands;
+// the same by the same person again changes nothing, any other is 409 ERR_EXPORT_009, as is one after the
+// run has ended, or after its time is over.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/export/runs/{id}/approve (the `ApproveRun` operationId).
+func (c *ClientWithResponses) ApproveRunWithResponse(ctx context.Context, id RunID, params *ApproveRunParams, body ApproveRunJSONRequestBody, reqEditors ...RequestEditorFn) (*ApproveRunResponse, error) {
+	rsp, err := c.ApproveRun(ctx, id, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseApproveRunResponse(rsp)
+}
+
 // GetAttestationWithResponse The signed statements about the archive of a run
 //
 // DSSE envelopes around in-toto Statements v1 whose subject is the archive (docs/formats/signatures.md).
@@ -12757,6 +14013,23 @@ func (c *ClientWithResponses) StreamEventsWithResponse(ctx context.Context, id R
 	return ParseStreamEventsResponse(rsp)
 }
 
+// GetGuardReportWithResponse What the guard found when it held a run against the last one
+//
+// Runs of kinds that are guarded have a report once they are built, whether or not they
+// wait for an approval; of others, and before, the answer is 409 ERR_EXPORT_014. Its lists are bounded, its
+// totals are not.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/export/runs/{id}/guard (the `GetGuardReport` operationId).
+func (c *ClientWithResponses) GetGuardReportWithResponse(ctx context.Context, id RunID, params *GetGuardReportParams, reqEditors ...RequestEditorFn) (*GetGuardReportResponse, error) {
+	rsp, err := c.GetGuardReport(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetGuardReportResponse(rsp)
+}
+
 // GetManifestWithResponse The signed manifest, byte for byte as in the bundle
 //
 // Returns a wrapper object for the known response body format(s).
@@ -12798,6 +14071,38 @@ func (c *ClientWithResponses) GetProvenanceWithResponse(ctx context.Context, id 
 		return nil, err
 	}
 	return ParseGetProvenanceResponse(rsp)
+}
+
+// RejectRunWithBodyWithResponse End a run that waits
+//
+// The run ends `failed` with ERR_EXPORT_REJECTED; what was published last stays published. Which
+// decision counts is as for approvals.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/export/runs/{id}/reject (the `RejectRun` operationId).
+func (c *ClientWithResponses) RejectRunWithBodyWithResponse(ctx context.Context, id RunID, params *RejectRunParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RejectRunResponse, error) {
+	rsp, err := c.RejectRunWithBody(ctx, id, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRejectRunResponse(rsp)
+}
+
+// RejectRunWithResponse End a run that waits
+//
+// The run ends `failed` with ERR_EXPORT_REJECTED; what was published last stays published. Which
+// decision counts is as for approvals.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/export/runs/{id}/reject (the `RejectRun` operationId).
+func (c *ClientWithResponses) RejectRunWithResponse(ctx context.Context, id RunID, params *RejectRunParams, body RejectRunJSONRequestBody, reqEditors ...RequestEditorFn) (*RejectRunResponse, error) {
+	rsp, err := c.RejectRun(ctx, id, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRejectRunResponse(rsp)
 }
 
 // VerifyRunWithResponse Verify the stored bundle of a run
@@ -14547,6 +15852,132 @@ func ParseUpdateProfileResponse(rsp *http.Response) (*UpdateProfileResponse, err
 	return response, nil
 }
 
+// ParseGetLatestRunResponse parses an HTTP response from a GetLatestRunWithResponse call
+func ParseGetLatestRunResponse(rsp *http.Response) (*GetLatestRunResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetLatestRunResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Run
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest BadRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthorized
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest NotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest TooManyRequests
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Internal
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Unavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers GetLatestRunResponse401Headers
+		if values := rsp.Header.Values("DPoP-Nonce"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "DPoP-Nonce", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.DPoPNonce = value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 429:
+		var headers GetLatestRunResponse429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("X-Stella-Quota-Limit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Stella-Quota-Limit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XStellaQuotaLimit = value
+		}
+		if values := rsp.Header.Values("X-Stella-Quota-Remaining"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Stella-Quota-Remaining", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XStellaQuotaRemaining = value
+		}
+		if values := rsp.Header.Values("X-Stella-Quota-Reset"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Stella-Quota-Reset", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XStellaQuotaReset = value
+		}
+		response.Headers429 = &headers
+	}
+
+	return response, nil
+}
+
 // ParseListProfileRevisionsResponse parses an HTTP response from a ListProfileRevisionsWithResponse call
 func ParseListProfileRevisionsResponse(rsp *http.Response) (*ListProfileRevisionsResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -15055,6 +16486,153 @@ func ParseGetRunResponse(rsp *http.Response) (*GetRunResponse, error) {
 		response.Headers401 = &headers
 	case rsp.StatusCode == 429:
 		var headers GetRunResponse429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("X-Stella-Quota-Limit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Stella-Quota-Limit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XStellaQuotaLimit = value
+		}
+		if values := rsp.Header.Values("X-Stella-Quota-Remaining"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Stella-Quota-Remaining", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XStellaQuotaRemaining = value
+		}
+		if values := rsp.Header.Values("X-Stella-Quota-Reset"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Stella-Quota-Reset", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XStellaQuotaReset = value
+		}
+		response.Headers429 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseApproveRunResponse parses an HTTP response from a ApproveRunWithResponse call
+func ParseApproveRunResponse(rsp *http.Response) (*ApproveRunResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ApproveRunResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 202:
+		var dest Run
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON202 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest BadRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthorized
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest NotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest Conflict
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest TooLarge
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest UnsupportedMediaType
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest TooManyRequests
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Internal
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Unavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers ApproveRunResponse401Headers
+		if values := rsp.Header.Values("DPoP-Nonce"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "DPoP-Nonce", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.DPoPNonce = value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 429:
+		var headers ApproveRunResponse429Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
@@ -15780,6 +17358,139 @@ func ParseStreamEventsResponse(rsp *http.Response) (*StreamEventsResponse, error
 	return response, nil
 }
 
+// ParseGetGuardReportResponse parses an HTTP response from a GetGuardReportWithResponse call
+func ParseGetGuardReportResponse(rsp *http.Response) (*GetGuardReportResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetGuardReportResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest GuardReport
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest BadRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthorized
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest NotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest Conflict
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest TooManyRequests
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Internal
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Unavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers GetGuardReportResponse401Headers
+		if values := rsp.Header.Values("DPoP-Nonce"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "DPoP-Nonce", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.DPoPNonce = value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 429:
+		var headers GetGuardReportResponse429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("X-Stella-Quota-Limit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Stella-Quota-Limit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XStellaQuotaLimit = value
+		}
+		if values := rsp.Header.Values("X-Stella-Quota-Remaining"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Stella-Quota-Remaining", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XStellaQuotaRemaining = value
+		}
+		if values := rsp.Header.Values("X-Stella-Quota-Reset"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Stella-Quota-Reset", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XStellaQuotaReset = value
+		}
+		response.Headers429 = &headers
+	}
+
+	return response, nil
+}
+
 // ParseGetManifestResponse parses an HTTP response from a GetManifestWithResponse call
 func ParseGetManifestResponse(rsp *http.Response) (*GetManifestResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -16248,6 +17959,153 @@ func ParseGetProvenanceResponse(rsp *http.Response) (*GetProvenanceResponse, err
 		response.Headers401 = &headers
 	case rsp.StatusCode == 429:
 		var headers GetProvenanceResponse429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("X-Stella-Quota-Limit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Stella-Quota-Limit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XStellaQuotaLimit = value
+		}
+		if values := rsp.Header.Values("X-Stella-Quota-Remaining"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Stella-Quota-Remaining", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XStellaQuotaRemaining = value
+		}
+		if values := rsp.Header.Values("X-Stella-Quota-Reset"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Stella-Quota-Reset", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XStellaQuotaReset = value
+		}
+		response.Headers429 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseRejectRunResponse parses an HTTP response from a RejectRunWithResponse call
+func ParseRejectRunResponse(rsp *http.Response) (*RejectRunResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RejectRunResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 202:
+		var dest Run
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON202 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest BadRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthorized
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest NotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest Conflict
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest TooLarge
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest UnsupportedMediaType
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest TooManyRequests
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Internal
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Unavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers RejectRunResponse401Headers
+		if values := rsp.Header.Values("DPoP-Nonce"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "DPoP-Nonce", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.DPoPNonce = value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 429:
+		var headers RejectRunResponse429Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {

@@ -192,8 +192,17 @@ const (
 )
 
 // Refuses says why a decision about the run is not taken, "" when it is: the first one
-// stands, and the same by the same person again is the same.
+// stands, and the same by the same person again is no other, also after the end.
 func (r Run) Refuses(d Decision) string {
+	if r.Wait != nil && r.Wait.Decision != nil {
+		first := r.Wait.Decision
+		if first.Verdict == d.Verdict && first.By == d.By {
+			return ""
+		}
+		if first.Verdict != VerdictExpired {
+			return fmt.Sprintf("the run was %s by %s already, and the first decision stands", first.Verdict, first.By)
+		}
+	}
 	switch {
 	case r.State.Terminal():
 		return fmt.Sprintf("the run has ended: it is %s", r.State)
@@ -201,14 +210,7 @@ func (r Run) Refuses(d Decision) string {
 		return fmt.Sprintf("the run waits for no decision: it is %s", r.State)
 	case r.Cancel != nil:
 		return "the run is to be cancelled"
-	}
-	if first := r.Wait.Decision; first != nil {
-		if first.Verdict == d.Verdict && first.By == d.By {
-			return ""
-		}
-		return fmt.Sprintf("the run was %s by %s already, and the first decision stands", first.Verdict, first.By)
-	}
-	if !d.At.Before(r.Wait.Until) {
+	case r.Wait.Decision != nil, !d.At.Before(r.Wait.Until):
 		return fmt.Sprintf("the run could be decided about until %s; ask for a new one", r.Wait.Until.Format(time.RFC3339))
 	}
 	return ""

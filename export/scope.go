@@ -44,7 +44,8 @@ var Scopes = []string{
 type Role string
 
 // The roles (CONTRACT section 24d). Each has what the one before has. Nobody gets the
-// right to approve a cross-tenant export by a role: it is a second person's.
+// right to approve by a role, a cross-tenant export or a result that shrank: it is a
+// second person's.
 const (
 	RoleViewer   Role = "Export.Viewer"
 	RoleOperator Role = "Export.Operator"

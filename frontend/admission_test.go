@@ -51,6 +51,7 @@ func (s standing) StartRun(context.Context, export.Run) error {
 }
 
 func (s standing) CancelRun(context.Context, export.Ref) error { return nil }
+func (s standing) DecideRun(context.Context, export.Ref) error { return nil }
 
 // held is a world whose POST runs stand still until they are let go.
 func held(t *testing.T, rates frontend.Rates) (w *frontendtest.World, start func(tenant string), finish func()) {

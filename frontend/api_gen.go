@@ -145,6 +145,27 @@ func (e RedactionLinkset) Valid() bool {
 	}
 }
 
+// Defines values for RunDecisionVerdict.
+const (
+	RunDecisionVerdictApproved RunDecisionVerdict = "approved"
+	RunDecisionVerdictExpired  RunDecisionVerdict = "expired"
+	RunDecisionVerdictRejected RunDecisionVerdict = "rejected"
+)
+
+// Valid indicates whether the value is a known member of the RunDecisionVerdict enum.
+func (e RunDecisionVerdict) Valid() bool {
+	switch e {
+	case RunDecisionVerdictApproved:
+		return true
+	case RunDecisionVerdictExpired:
+		return true
+	case RunDecisionVerdictRejected:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for RunStatus.
 const (
 	RunStatusAborted   RunStatus = "aborted"
@@ -389,6 +410,12 @@ type Cancellation struct {
 	Reason string    `json:"reason"`
 }
 
+// DecisionRequest defines model for DecisionRequest.
+type DecisionRequest struct {
+	// Reason Why; required unless X-Stella-Reason says it.
+	Reason string `json:"reason,omitempty,omitzero"`
+}
+
 // Digest defines model for Digest.
 type Digest = string
 
@@ -477,6 +504,98 @@ type ExportRecord struct {
 type ExportRecordPage struct {
 	NextCursor string         `json:"nextCursor,omitempty,omitzero"`
 	Records    []ExportRecord `json:"records"`
+}
+
+// GoneDocument defines model for GoneDocument.
+type GoneDocument struct {
+	ID     string `json:"id"`
+	Source string `json:"source"`
+
+	// Withdrawn It is still there, and gives no record any more.
+	Withdrawn bool `json:"withdrawn,omitempty,omitzero"`
+}
+
+// GuardBaseline The run that it was held against; absent when there was none.
+type GuardBaseline struct {
+	RequestedAt time.Time `json:"requestedAt"`
+	RunID       string    `json:"runId"`
+}
+
+// GuardCanary defines model for GuardCanary.
+type GuardCanary struct {
+	Found bool   `json:"found"`
+	ID    string `json:"id"`
+}
+
+// GuardCounts defines model for GuardCounts.
+type GuardCounts struct {
+	Documents int64 `json:"documents"`
+
+	// Newest The newest modification time of its documents, absent when none has one.
+	Newest  string `json:"newest,omitempty,omitzero"`
+	Records int64  `json:"records"`
+}
+
+// GuardDisappeared Documents that gave records in the last run and give none now.
+type GuardDisappeared struct {
+	// Documents The first 10,000, at most 1 MiB of names, in the order of an export.
+	Documents []GoneDocument `json:"documents"`
+	Total     int64          `json:"total"`
+
+	// Unknown Why they are not listed.
+	Unknown string `json:"unknown,omitempty,omitzero"`
+}
+
+// GuardReason defines model for GuardReason.
+type GuardReason struct {
+	Canary  string `json:"canary,omitempty,omitzero"`
+	Kind    string `json:"kind,omitempty,omitzero"`
+	Message string `json:"message"`
+
+	// Rule source-vanished, source-dropped, source-older, source-stale, canary-not-found. Bear others.
+	Rule   string `json:"rule"`
+	Source string `json:"source,omitempty,omitzero"`
+	Stream string `json:"stream,omitempty,omitzero"`
+}
+
+// GuardReport defines model for GuardReport.
+type GuardReport struct {
+	// At When the guard looked.
+	At time.Time `json:"at"`
+
+	// Baseline The run that it was held against; absent when there was none.
+	Baseline *GuardBaseline `json:"baseline,omitempty"`
+	Canaries []GuardCanary  `json:"canaries"`
+
+	// Disappeared Documents that gave records in the last run and give none now.
+	Disappeared GuardDisappeared `json:"disappeared"`
+
+	// MaxAgeHours How old its newest document may be; absent is not asked.
+	MaxAgeHours int `json:"maxAgeHours,omitempty,omitzero"`
+
+	// MaxDropPercent What a source may lose.
+	MaxDropPercent int `json:"maxDropPercent"`
+
+	// Parked Whether the run had to wait.
+	Parked bool `json:"parked"`
+
+	// Reasons The first 1,000.
+	Reasons      []GuardReason `json:"reasons"`
+	ReasonsTotal int           `json:"reasonsTotal"`
+	RunID        string        `json:"runId"`
+
+	// Sources The first 1,000, by name.
+	Sources      []GuardSource `json:"sources"`
+	SourcesTotal int           `json:"sourcesTotal"`
+}
+
+// GuardSource defines model for GuardSource.
+type GuardSource struct {
+	Before *GuardCounts `json:"before,omitempty"`
+	Kind   string       `json:"kind"`
+	Now    *GuardCounts `json:"now,omitempty"`
+	Source string       `json:"source"`
+	Stream string       `json:"stream,omitempty,omitzero"`
 }
 
 // Health defines model for Health.
@@ -915,7 +1034,21 @@ type Run struct {
 	Signatures []Signature `json:"signatures"`
 	StartedAt  time.Time   `json:"startedAt,omitempty,omitzero"`
 	Status     RunStatus   `json:"status"`
+
+	// Wait What a run waits for, or waited for.
+	Wait *RunWait `json:"wait,omitempty"`
 }
+
+// RunDecision defines model for RunDecision.
+type RunDecision struct {
+	At      time.Time          `json:"at"`
+	By      string             `json:"by"`
+	Reason  string             `json:"reason"`
+	Verdict RunDecisionVerdict `json:"verdict"`
+}
+
+// RunDecisionVerdict defines model for RunDecision.Verdict.
+type RunDecisionVerdict string
 
 // RunError defines model for RunError.
 type RunError struct {
@@ -928,7 +1061,7 @@ type RunError struct {
 type RunEvent struct {
 	At time.Time `json:"at"`
 
-	// EventType run.pending, run.started, run.planned, run.progress, run.cancel_requested, adapter.start, adapter.chunk, adapter.complete, adapter.error, manifest.written, signing.started, signing.completed, distribution.started, distribution.completed, artifact_ready, run.succeeded, run.failed, run.aborted. Bear others.
+	// EventType run.pending, run.started, run.planned, run.progress, run.cancel_requested, guard.passed, run.waiting, run.approved, run.rejected, run.resumed, adapter.start, adapter.chunk, adapter.complete, adapter.error, manifest.written, signing.started, signing.completed, distribution.started, distribution.completed, artifact_ready, run.succeeded, run.failed, run.aborted. Bear others.
 	EventType string `json:"eventType"`
 
 	// Message For people.
@@ -1002,6 +1135,21 @@ type RunRequest struct {
 
 // RunStatus defines model for RunStatus.
 type RunStatus string
+
+// RunWait What a run waits for, or waited for.
+type RunWait struct {
+	Decision *RunDecision `json:"decision,omitempty"`
+
+	// ExpiresAt Without a decision the run fails then.
+	ExpiresAt time.Time `json:"expiresAt"`
+
+	// ResumedAt When it had a slot again.
+	ResumedAt    time.Time `json:"resumedAt,omitempty,omitzero"`
+	WaitingSince time.Time `json:"waitingSince"`
+
+	// Why In short; the guard's report says more.
+	Why string `json:"why"`
+}
 
 // Sample Keeps a document when SHA-256(seed, line feed, its own id), read as a fraction, is below rate: the same documents in every run.
 type Sample struct {
@@ -1429,6 +1577,15 @@ type UpdateProfileParams struct {
 	XStellaOpsTenant *TenantHeaderAlias `json:"X-StellaOps-Tenant,omitempty"`
 }
 
+// GetLatestRunParams defines parameters for GetLatestRun.
+type GetLatestRunParams struct {
+	// XStellaTenant When present it must equal the token's tenant.
+	XStellaTenant *TenantHeader `json:"X-Stella-Tenant,omitempty"`
+
+	// XStellaOpsTenant Older name of X-Stella-Tenant.
+	XStellaOpsTenant *TenantHeaderAlias `json:"X-StellaOps-Tenant,omitempty"`
+}
+
 // ListProfileRevisionsParams defines parameters for ListProfileRevisions.
 type ListProfileRevisionsParams struct {
 	// Limit At most this many revisions.
@@ -1498,6 +1655,18 @@ type GetRunParams struct {
 	XStellaOpsTenant *TenantHeaderAlias `json:"X-StellaOps-Tenant,omitempty"`
 }
 
+// ApproveRunParams defines parameters for ApproveRun.
+type ApproveRunParams struct {
+	// XStellaReason Why, when the body gives no reason.
+	XStellaReason *string `json:"X-Stella-Reason,omitempty"`
+
+	// XStellaTenant When present it must equal the token's tenant.
+	XStellaTenant *TenantHeader `json:"X-Stella-Tenant,omitempty"`
+
+	// XStellaOpsTenant Older name of X-Stella-Tenant.
+	XStellaOpsTenant *TenantHeaderAlias `json:"X-StellaOps-Tenant,omitempty"`
+}
+
 // GetAttestationParams defines parameters for GetAttestation.
 type GetAttestationParams struct {
 	// XStellaTenant When present it must equal the token's tenant.
@@ -1550,6 +1719,15 @@ type StreamEventsParams struct {
 	XStellaOpsTenant *TenantHeaderAlias `json:"X-StellaOps-Tenant,omitempty"`
 }
 
+// GetGuardReportParams defines parameters for GetGuardReport.
+type GetGuardReportParams struct {
+	// XStellaTenant When present it must equal the token's tenant.
+	XStellaTenant *TenantHeader `json:"X-Stella-Tenant,omitempty"`
+
+	// XStellaOpsTenant Older name of X-Stella-Tenant.
+	XStellaOpsTenant *TenantHeaderAlias `json:"X-StellaOps-Tenant,omitempty"`
+}
+
 // GetManifestParams defines parameters for GetManifest.
 type GetManifestParams struct {
 	// XStellaTenant When present it must equal the token's tenant.
@@ -1579,6 +1757,18 @@ type GetRunPlanParams struct {
 
 // GetProvenanceParams defines parameters for GetProvenance.
 type GetProvenanceParams struct {
+	// XStellaTenant When present it must equal the token's tenant.
+	XStellaTenant *TenantHeader `json:"X-Stella-Tenant,omitempty"`
+
+	// XStellaOpsTenant Older name of X-Stella-Tenant.
+	XStellaOpsTenant *TenantHeaderAlias `json:"X-StellaOps-Tenant,omitempty"`
+}
+
+// RejectRunParams defines parameters for RejectRun.
+type RejectRunParams struct {
+	// XStellaReason Why, when the body gives no reason.
+	XStellaReason *string `json:"X-Stella-Reason,omitempty"`
+
 	// XStellaTenant When present it must equal the token's tenant.
 	XStellaTenant *TenantHeader `json:"X-Stella-Tenant,omitempty"`
 
@@ -1789,8 +1979,14 @@ type UpdateProfileJSONRequestBody = ProfilePatch
 // CreateRunJSONRequestBody defines body for CreateRun for application/json ContentType.
 type CreateRunJSONRequestBody = RunRequest
 
+// ApproveRunJSONRequestBody defines body for ApproveRun for application/json ContentType.
+type ApproveRunJSONRequestBody = DecisionRequest
+
 // CancelRunJSONRequestBody defines body for CancelRun for application/json ContentType.
 type CancelRunJSONRequestBody = CancelRequest
+
+// RejectRunJSONRequestBody defines body for RejectRun for application/json ContentType.
+type RejectRunJSONRequestBody = DecisionRequest
 
 // CreateTenantJSONRequestBody defines body for CreateTenant for application/json ContentType.
 type CreateTenantJSONRequestBody = TenantRequest
@@ -1842,6 +2038,9 @@ type ServerInterface interface {
 	// UpdateProfile Change a profile
 	// (PATCH /api/export/profiles/{id})
 	UpdateProfile(ctx echo.Context, id ProfileID, params UpdateProfileParams) error
+	// GetLatestRun The run whose bundle is the published one of a profile
+	// (GET /api/export/profiles/{id}/latest)
+	GetLatestRun(ctx echo.Context, id ProfileID, params GetLatestRunParams) error
 	// ListProfileRevisions All revisions of a profile, newest first
 	// (GET /api/export/profiles/{id}/revisions)
 	ListProfileRevisions(ctx echo.Context, id ProfileID, params ListProfileRevisionsParams) error
@@ -1854,6 +2053,9 @@ type ServerInterface interface {
 	// GetRun State, progress, digests and signatures of a run
 	// (GET /api/export/runs/{id})
 	GetRun(ctx echo.Context, id RunID, params GetRunParams) error
+	// ApproveRun Let a run that waits go on
+	// (POST /api/export/runs/{id}/approve)
+	ApproveRun(ctx echo.Context, id RunID, params ApproveRunParams) error
 	// GetAttestation The signed statements about the archive of a run
 	// (GET /api/export/runs/{id}/attestation)
 	GetAttestation(ctx echo.Context, id RunID, params GetAttestationParams) error
@@ -1866,6 +2068,9 @@ type ServerInterface interface {
 	// StreamEvents The journal of a run, as it grows
 	// (GET /api/export/runs/{id}/events)
 	StreamEvents(ctx echo.Context, id RunID, params StreamEventsParams) error
+	// GetGuardReport What the guard found when it held a run against the last one
+	// (GET /api/export/runs/{id}/guard)
+	GetGuardReport(ctx echo.Context, id RunID, params GetGuardReportParams) error
 	// GetManifest The signed manifest, byte for byte as in the bundle
 	// (GET /api/export/runs/{id}/manifest)
 	GetManifest(ctx echo.Context, id RunID, params GetManifestParams) error
@@ -1875,6 +2080,9 @@ type ServerInterface interface {
 	// GetProvenance The signed provenance, byte for byte as in the bundle
 	// (GET /api/export/runs/{id}/provenance)
 	GetProvenance(ctx echo.Context, id RunID, params GetProvenanceParams) error
+	// RejectRun End a run that waits
+	// (POST /api/export/runs/{id}/reject)
+	RejectRun(ctx echo.Context, id RunID, params RejectRunParams) error
 	// VerifyRun Verify the stored bundle of a run
 	// (POST /api/export/runs/{id}/verify)
 	VerifyRun(ctx echo.Context, id RunID, params VerifyRunParams) error
@@ -2503,6 +2711,57 @@ func (w *ServerInterfaceWrapper) UpdateProfile(ctx echo.Context) error {
 	return err
 }
 
+// GetLatestRun converts echo context to params.
+func (w *ServerInterfaceWrapper) GetLatestRun(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id ProfileID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetLatestRunParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "X-Stella-Tenant" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("X-Stella-Tenant")]; found {
+		var XStellaTenant TenantHeader
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for X-Stella-Tenant, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "X-Stella-Tenant", valueList[0], &XStellaTenant, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter X-Stella-Tenant: %s", err))
+		}
+
+		params.XStellaTenant = &XStellaTenant
+	}
+	// ------------- Optional header parameter "X-StellaOps-Tenant" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("X-StellaOps-Tenant")]; found {
+		var XStellaOpsTenant TenantHeaderAlias
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for X-StellaOps-Tenant, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "X-StellaOps-Tenant", valueList[0], &XStellaOpsTenant, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter X-StellaOps-Tenant: %s", err))
+		}
+
+		params.XStellaOpsTenant = &XStellaOpsTenant
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetLatestRun(ctx, id, params)
+	return err
+}
+
 // ListProfileRevisions converts echo context to params.
 func (w *ServerInterfaceWrapper) ListProfileRevisions(ctx echo.Context) error {
 	var err error
@@ -2773,6 +3032,72 @@ func (w *ServerInterfaceWrapper) GetRun(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.GetRun(ctx, id, params)
+	return err
+}
+
+// ApproveRun converts echo context to params.
+func (w *ServerInterfaceWrapper) ApproveRun(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id RunID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ApproveRunParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "X-Stella-Reason" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("X-Stella-Reason")]; found {
+		var XStellaReason string
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for X-Stella-Reason, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "X-Stella-Reason", valueList[0], &XStellaReason, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter X-Stella-Reason: %s", err))
+		}
+
+		params.XStellaReason = &XStellaReason
+	}
+	// ------------- Optional header parameter "X-Stella-Tenant" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("X-Stella-Tenant")]; found {
+		var XStellaTenant TenantHeader
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for X-Stella-Tenant, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "X-Stella-Tenant", valueList[0], &XStellaTenant, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter X-Stella-Tenant: %s", err))
+		}
+
+		params.XStellaTenant = &XStellaTenant
+	}
+	// ------------- Optional header parameter "X-StellaOps-Tenant" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("X-StellaOps-Tenant")]; found {
+		var XStellaOpsTenant TenantHeaderAlias
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for X-StellaOps-Tenant, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "X-StellaOps-Tenant", valueList[0], &XStellaOpsTenant, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter X-StellaOps-Tenant: %s", err))
+		}
+
+		params.XStellaOpsTenant = &XStellaOpsTenant
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ApproveRun(ctx, id, params)
 	return err
 }
 
@@ -3068,6 +3393,57 @@ func (w *ServerInterfaceWrapper) StreamEvents(ctx echo.Context) error {
 	return err
 }
 
+// GetGuardReport converts echo context to params.
+func (w *ServerInterfaceWrapper) GetGuardReport(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id RunID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetGuardReportParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "X-Stella-Tenant" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("X-Stella-Tenant")]; found {
+		var XStellaTenant TenantHeader
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for X-Stella-Tenant, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "X-Stella-Tenant", valueList[0], &XStellaTenant, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter X-Stella-Tenant: %s", err))
+		}
+
+		params.XStellaTenant = &XStellaTenant
+	}
+	// ------------- Optional header parameter "X-StellaOps-Tenant" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("X-StellaOps-Tenant")]; found {
+		var XStellaOpsTenant TenantHeaderAlias
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for X-StellaOps-Tenant, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "X-StellaOps-Tenant", valueList[0], &XStellaOpsTenant, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter X-StellaOps-Tenant: %s", err))
+		}
+
+		params.XStellaOpsTenant = &XStellaOpsTenant
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetGuardReport(ctx, id, params)
+	return err
+}
+
 // GetManifest converts echo context to params.
 func (w *ServerInterfaceWrapper) GetManifest(ctx echo.Context) error {
 	var err error
@@ -3238,6 +3614,72 @@ func (w *ServerInterfaceWrapper) GetProvenance(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.GetProvenance(ctx, id, params)
+	return err
+}
+
+// RejectRun converts echo context to params.
+func (w *ServerInterfaceWrapper) RejectRun(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id RunID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params RejectRunParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "X-Stella-Reason" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("X-Stella-Reason")]; found {
+		var XStellaReason string
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for X-Stella-Reason, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "X-Stella-Reason", valueList[0], &XStellaReason, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter X-Stella-Reason: %s", err))
+		}
+
+		params.XStellaReason = &XStellaReason
+	}
+	// ------------- Optional header parameter "X-Stella-Tenant" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("X-Stella-Tenant")]; found {
+		var XStellaTenant TenantHeader
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for X-Stella-Tenant, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "X-Stella-Tenant", valueList[0], &XStellaTenant, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter X-Stella-Tenant: %s", err))
+		}
+
+		params.XStellaTenant = &XStellaTenant
+	}
+	// ------------- Optional header parameter "X-StellaOps-Tenant" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("X-StellaOps-Tenant")]; found {
+		var XStellaOpsTenant TenantHeaderAlias
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for X-StellaOps-Tenant, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "X-StellaOps-Tenant", valueList[0], &XStellaOpsTenant, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter X-StellaOps-Tenant: %s", err))
+		}
+
+		params.XStellaOpsTenant = &XStellaOpsTenant
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RejectRun(ctx, id, params)
 	return err
 }
 
@@ -4248,17 +4690,21 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.DELETE(options.BaseURL+"/api/export/profiles/:id", wrapper.ArchiveProfile, options.OperationMiddlewares["ArchiveProfile"]...)
 	router.GET(options.BaseURL+"/api/export/profiles/:id", wrapper.GetProfile, options.OperationMiddlewares["GetProfile"]...)
 	router.PATCH(options.BaseURL+"/api/export/profiles/:id", wrapper.UpdateProfile, options.OperationMiddlewares["UpdateProfile"]...)
+	router.GET(options.BaseURL+"/api/export/profiles/:id/latest", wrapper.GetLatestRun, options.OperationMiddlewares["GetLatestRun"]...)
 	router.GET(options.BaseURL+"/api/export/profiles/:id/revisions", wrapper.ListProfileRevisions, options.OperationMiddlewares["ListProfileRevisions"]...)
 	router.GET(options.BaseURL+"/api/export/runs", wrapper.ListRuns, options.OperationMiddlewares["ListRuns"]...)
 	router.POST(options.BaseURL+"/api/export/runs", wrapper.CreateRun, options.OperationMiddlewares["CreateRun"]...)
 	router.GET(options.BaseURL+"/api/export/runs/:id", wrapper.GetRun, options.OperationMiddlewares["GetRun"]...)
+	router.POST(options.BaseURL+"/api/export/runs/:id/approve", wrapper.ApproveRun, options.OperationMiddlewares["ApproveRun"]...)
 	router.GET(options.BaseURL+"/api/export/runs/:id/attestation", wrapper.GetAttestation, options.OperationMiddlewares["GetAttestation"]...)
 	router.POST(options.BaseURL+"/api/export/runs/:id/cancel", wrapper.CancelRun, options.OperationMiddlewares["CancelRun"]...)
 	router.GET(options.BaseURL+"/api/export/runs/:id/download", wrapper.DownloadRun, options.OperationMiddlewares["DownloadRun"]...)
 	router.GET(options.BaseURL+"/api/export/runs/:id/events", wrapper.StreamEvents, options.OperationMiddlewares["StreamEvents"]...)
+	router.GET(options.BaseURL+"/api/export/runs/:id/guard", wrapper.GetGuardReport, options.OperationMiddlewares["GetGuardReport"]...)
 	router.GET(options.BaseURL+"/api/export/runs/:id/manifest", wrapper.GetManifest, options.OperationMiddlewares["GetManifest"]...)
 	router.GET(options.BaseURL+"/api/export/runs/:id/plan", wrapper.GetRunPlan, options.OperationMiddlewares["GetRunPlan"]...)
 	router.GET(options.BaseURL+"/api/export/runs/:id/provenance", wrapper.GetProvenance, options.OperationMiddlewares["GetProvenance"]...)
+	router.POST(options.BaseURL+"/api/export/runs/:id/reject", wrapper.RejectRun, options.OperationMiddlewares["RejectRun"]...)
 	router.POST(options.BaseURL+"/api/export/runs/:id/verify", wrapper.VerifyRun, options.OperationMiddlewares["VerifyRun"]...)
 	router.GET(options.BaseURL+"/api/ledger/documents", wrapper.ListDocuments, options.OperationMiddlewares["ListDocuments"]...)
 	router.POST(options.BaseURL+"/api/ledger/documents", wrapper.ImportDocuments, options.OperationMiddlewares["ImportDocuments"]...)
@@ -5856,6 +6302,147 @@ func (response UpdateProfile503ApplicationProblemPlusJSONResponse) VisitUpdatePr
 	return err
 }
 
+type GetLatestRunRequestObject struct {
+	ID     ProfileID `json:"id"`
+	Params GetLatestRunParams
+}
+
+type GetLatestRunResponseObject interface {
+	VisitGetLatestRunResponse(w http.ResponseWriter) error
+}
+
+type GetLatestRun200JSONResponse Run
+
+func (response GetLatestRun200JSONResponse) VisitGetLatestRunResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetLatestRun400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response GetLatestRun400ApplicationProblemPlusJSONResponse) VisitGetLatestRunResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetLatestRun401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response GetLatestRun401ApplicationProblemPlusJSONResponse) VisitGetLatestRunResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("DPoP-Nonce", fmt.Sprint(response.Headers.DPoPNonce))
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetLatestRun403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response GetLatestRun403ApplicationProblemPlusJSONResponse) VisitGetLatestRunResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetLatestRun404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response GetLatestRun404ApplicationProblemPlusJSONResponse) VisitGetLatestRunResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetLatestRun429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response GetLatestRun429ApplicationProblemPlusJSONResponse) VisitGetLatestRunResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Stella-Quota-Limit", fmt.Sprint(response.Headers.XStellaQuotaLimit))
+	w.Header().Set("X-Stella-Quota-Remaining", fmt.Sprint(response.Headers.XStellaQuotaRemaining))
+	w.Header().Set("X-Stella-Quota-Reset", fmt.Sprint(response.Headers.XStellaQuotaReset))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetLatestRun500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response GetLatestRun500ApplicationProblemPlusJSONResponse) VisitGetLatestRunResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetLatestRun503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response GetLatestRun503ApplicationProblemPlusJSONResponse) VisitGetLatestRunResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListProfileRevisionsRequestObject struct {
 	ID     ProfileID `json:"id"`
 	Params ListProfileRevisionsParams
@@ -6478,6 +7065,196 @@ type GetRun503ApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetRun503ApplicationProblemPlusJSONResponse) VisitGetRunResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ApproveRunRequestObject struct {
+	ID     RunID `json:"id"`
+	Params ApproveRunParams
+	Body   *ApproveRunJSONRequestBody
+}
+
+type ApproveRunResponseObject interface {
+	VisitApproveRunResponse(w http.ResponseWriter) error
+}
+
+type ApproveRun202JSONResponse Run
+
+func (response ApproveRun202JSONResponse) VisitApproveRunResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ApproveRun400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ApproveRun400ApplicationProblemPlusJSONResponse) VisitApproveRunResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ApproveRun401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response ApproveRun401ApplicationProblemPlusJSONResponse) VisitApproveRunResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("DPoP-Nonce", fmt.Sprint(response.Headers.DPoPNonce))
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ApproveRun403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ApproveRun403ApplicationProblemPlusJSONResponse) VisitApproveRunResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ApproveRun404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response ApproveRun404ApplicationProblemPlusJSONResponse) VisitApproveRunResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ApproveRun409ApplicationProblemPlusJSONResponse struct {
+	ConflictApplicationProblemPlusJSONResponse
+}
+
+func (response ApproveRun409ApplicationProblemPlusJSONResponse) VisitApproveRunResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ApproveRun413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response ApproveRun413ApplicationProblemPlusJSONResponse) VisitApproveRunResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ApproveRun415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedMediaTypeApplicationProblemPlusJSONResponse
+}
+
+func (response ApproveRun415ApplicationProblemPlusJSONResponse) VisitApproveRunResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ApproveRun429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response ApproveRun429ApplicationProblemPlusJSONResponse) VisitApproveRunResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Stella-Quota-Limit", fmt.Sprint(response.Headers.XStellaQuotaLimit))
+	w.Header().Set("X-Stella-Quota-Remaining", fmt.Sprint(response.Headers.XStellaQuotaRemaining))
+	w.Header().Set("X-Stella-Quota-Reset", fmt.Sprint(response.Headers.XStellaQuotaReset))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ApproveRun500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response ApproveRun500ApplicationProblemPlusJSONResponse) VisitApproveRunResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ApproveRun503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ApproveRun503ApplicationProblemPlusJSONResponse) VisitApproveRunResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
@@ -7337,6 +8114,163 @@ func (response StreamEvents503ApplicationProblemPlusJSONResponse) VisitStreamEve
 	return err
 }
 
+type GetGuardReportRequestObject struct {
+	ID     RunID `json:"id"`
+	Params GetGuardReportParams
+}
+
+type GetGuardReportResponseObject interface {
+	VisitGetGuardReportResponse(w http.ResponseWriter) error
+}
+
+type GetGuardReport200JSONResponse GuardReport
+
+func (response GetGuardReport200JSONResponse) VisitGetGuardReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetGuardReport400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response GetGuardReport400ApplicationProblemPlusJSONResponse) VisitGetGuardReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetGuardReport401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response GetGuardReport401ApplicationProblemPlusJSONResponse) VisitGetGuardReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("DPoP-Nonce", fmt.Sprint(response.Headers.DPoPNonce))
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetGuardReport403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response GetGuardReport403ApplicationProblemPlusJSONResponse) VisitGetGuardReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetGuardReport404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response GetGuardReport404ApplicationProblemPlusJSONResponse) VisitGetGuardReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetGuardReport409ApplicationProblemPlusJSONResponse struct {
+	ConflictApplicationProblemPlusJSONResponse
+}
+
+func (response GetGuardReport409ApplicationProblemPlusJSONResponse) VisitGetGuardReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetGuardReport429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response GetGuardReport429ApplicationProblemPlusJSONResponse) VisitGetGuardReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Stella-Quota-Limit", fmt.Sprint(response.Headers.XStellaQuotaLimit))
+	w.Header().Set("X-Stella-Quota-Remaining", fmt.Sprint(response.Headers.XStellaQuotaRemaining))
+	w.Header().Set("X-Stella-Quota-Reset", fmt.Sprint(response.Headers.XStellaQuotaReset))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetGuardReport500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response GetGuardReport500ApplicationProblemPlusJSONResponse) VisitGetGuardReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetGuardReport503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response GetGuardReport503ApplicationProblemPlusJSONResponse) VisitGetGuardReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetManifestRequestObject struct {
 	ID     RunID `json:"id"`
 	Params GetManifestParams
@@ -7921,6 +8855,196 @@ type GetProvenance503ApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetProvenance503ApplicationProblemPlusJSONResponse) VisitGetProvenanceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RejectRunRequestObject struct {
+	ID     RunID `json:"id"`
+	Params RejectRunParams
+	Body   *RejectRunJSONRequestBody
+}
+
+type RejectRunResponseObject interface {
+	VisitRejectRunResponse(w http.ResponseWriter) error
+}
+
+type RejectRun202JSONResponse Run
+
+func (response RejectRun202JSONResponse) VisitRejectRunResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RejectRun400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response RejectRun400ApplicationProblemPlusJSONResponse) VisitRejectRunResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RejectRun401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response RejectRun401ApplicationProblemPlusJSONResponse) VisitRejectRunResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("DPoP-Nonce", fmt.Sprint(response.Headers.DPoPNonce))
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RejectRun403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response RejectRun403ApplicationProblemPlusJSONResponse) VisitRejectRunResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RejectRun404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response RejectRun404ApplicationProblemPlusJSONResponse) VisitRejectRunResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RejectRun409ApplicationProblemPlusJSONResponse struct {
+	ConflictApplicationProblemPlusJSONResponse
+}
+
+func (response RejectRun409ApplicationProblemPlusJSONResponse) VisitRejectRunResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RejectRun413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response RejectRun413ApplicationProblemPlusJSONResponse) VisitRejectRunResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RejectRun415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedMediaTypeApplicationProblemPlusJSONResponse
+}
+
+func (response RejectRun415ApplicationProblemPlusJSONResponse) VisitRejectRunResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RejectRun429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response RejectRun429ApplicationProblemPlusJSONResponse) VisitRejectRunResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Stella-Quota-Limit", fmt.Sprint(response.Headers.XStellaQuotaLimit))
+	w.Header().Set("X-Stella-Quota-Remaining", fmt.Sprint(response.Headers.XStellaQuotaRemaining))
+	w.Header().Set("X-Stella-Quota-Reset", fmt.Sprint(response.Headers.XStellaQuotaReset))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RejectRun500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response RejectRun500ApplicationProblemPlusJSONResponse) VisitRejectRunResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RejectRun503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response RejectRun503ApplicationProblemPlusJSONResponse) VisitRejectRunResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
@@ -11457,6 +12581,9 @@ type StrictServerInterface interface {
 	// UpdateProfile Change a profile
 	// (PATCH /api/export/profiles/{id})
 	UpdateProfile(ctx context.Context, request UpdateProfileRequestObject) (UpdateProfileResponseObject, error)
+	// GetLatestRun The run whose bundle is the published one of a profile
+	// (GET /api/export/profiles/{id}/latest)
+	GetLatestRun(ctx context.Context, request GetLatestRunRequestObject) (GetLatestRunResponseObject, error)
 	// ListProfileRevisions All revisions of a profile, newest first
 	// (GET /api/export/profiles/{id}/revisions)
 	ListProfileRevisions(ctx context.Context, request ListProfileRevisionsRequestObject) (ListProfileRevisionsResponseObject, error)
@@ -11469,6 +12596,9 @@ type StrictServerInterface interface {
 	// GetRun State, progress, digests and signatures of a run
 	// (GET /api/export/runs/{id})
 	GetRun(ctx context.Context, request GetRunRequestObject) (GetRunResponseObject, error)
+	// ApproveRun Let a run that waits go on
+	// (POST /api/export/runs/{id}/approve)
+	ApproveRun(ctx context.Context, request ApproveRunRequestObject) (ApproveRunResponseObject, error)
 	// GetAttestation The signed statements about the archive of a run
 	// (GET /api/export/runs/{id}/attestation)
 	GetAttestation(ctx context.Context, request GetAttestationRequestObject) (GetAttestationResponseObject, error)
@@ -11481,6 +12611,9 @@ type StrictServerInterface interface {
 	// StreamEvents The journal of a run, as it grows
 	// (GET /api/export/runs/{id}/events)
 	StreamEvents(ctx context.Context, request StreamEventsRequestObject) (StreamEventsResponseObject, error)
+	// GetGuardReport What the guard found when it held a run against the last one
+	// (GET /api/export/runs/{id}/guard)
+	GetGuardReport(ctx context.Context, request GetGuardReportRequestObject) (GetGuardReportResponseObject, error)
 	// GetManifest The signed manifest, byte for byte as in the bundle
 	// (GET /api/export/runs/{id}/manifest)
 	GetManifest(ctx context.Context, request GetManifestRequestObject) (GetManifestResponseObject, error)
@@ -11490,6 +12623,9 @@ type StrictServerInterface interface {
 	// GetProvenance The signed provenance, byte for byte as in the bundle
 	// (GET /api/export/runs/{id}/provenance)
 	GetProvenance(ctx context.Context, request GetProvenanceRequestObject) (GetProvenanceResponseObject, error)
+	// RejectRun End a run that waits
+	// (POST /api/export/runs/{id}/reject)
+	RejectRun(ctx context.Context, request RejectRunRequestObject) (RejectRunResponseObject, error)
 	// VerifyRun Verify the stored bundle of a run
 	// (POST /api/export/runs/{id}/verify)
 	VerifyRun(ctx context.Context, request VerifyRunRequestObject) (VerifyRunResponseObject, error)
@@ -11878,6 +13014,32 @@ func (sh *strictHandler) UpdateProfile(ctx echo.Context, id ProfileID, params Up
 	return nil
 }
 
+// GetLatestRun operation middleware
+func (sh *strictHandler) GetLatestRun(ctx echo.Context, id ProfileID, params GetLatestRunParams) error {
+	var request GetLatestRunRequestObject
+
+	request.ID = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetLatestRun(ctx.Request().Context(), request.(GetLatestRunRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetLatestRun")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetLatestRunResponseObject); ok {
+		return validResponse.VisitGetLatestRunResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // ListProfileRevisions operation middleware
 func (sh *strictHandler) ListProfileRevisions(ctx echo.Context, id ProfileID, params ListProfileRevisionsParams) error {
 	var request ListProfileRevisionsRequestObject
@@ -11997,6 +13159,58 @@ func (sh *strictHandler) GetRun(ctx echo.Context, id RunID, params GetRunParams)
 		return err
 	} else if validResponse, ok := response.(GetRunResponseObject); ok {
 		return validResponse.VisitGetRunResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ApproveRun operation middleware
+func (sh *strictHandler) ApproveRun(ctx echo.Context, id RunID, params ApproveRunParams) error {
+	var request ApproveRunRequestObject
+
+	request.ID = id
+	request.Params = params
+
+	var body ApproveRunJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		if !errors.Is(err, io.EOF) {
+			return err
+		}
+	} else {
+		request.Body = &body
+	}
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ApproveRun(ctx.Request().Context(), request.(ApproveRunRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ApproveRun")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ApproveRunResponseObject); ok {
+		return validResponse.VisitApproveRunResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -12133,6 +13347,32 @@ func (sh *strictHandler) StreamEvents(ctx echo.Context, id RunID, params StreamE
 	return nil
 }
 
+// GetGuardReport operation middleware
+func (sh *strictHandler) GetGuardReport(ctx echo.Context, id RunID, params GetGuardReportParams) error {
+	var request GetGuardReportRequestObject
+
+	request.ID = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetGuardReport(ctx.Request().Context(), request.(GetGuardReportRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetGuardReport")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetGuardReportResponseObject); ok {
+		return validResponse.VisitGetGuardReportResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // GetManifest operation middleware
 func (sh *strictHandler) GetManifest(ctx echo.Context, id RunID, params GetManifestParams) error {
 	var request GetManifestRequestObject
@@ -12205,6 +13445,58 @@ func (sh *strictHandler) GetProvenance(ctx echo.Context, id RunID, params GetPro
 		return err
 	} else if validResponse, ok := response.(GetProvenanceResponseObject); ok {
 		return validResponse.VisitGetProvenanceResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RejectRun operation middleware
+func (sh *strictHandler) RejectRun(ctx echo.Context, id RunID, params RejectRunParams) error {
+	var request RejectRunRequestObject
+
+	request.ID = id
+	request.Params = params
+
+	var body RejectRunJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		if !errors.Is(err, io.EOF) {
+			return err
+		}
+	} else {
+		request.Body = &body
+	}
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RejectRun(ctx.Request().Context(), request.(RejectRunRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RejectRun")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RejectRunResponseObject); ok {
+		return validResponse.VisitRejectRunResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

@@ -23,6 +23,8 @@ import (
 type Starter interface {
 	StartRun(ctx context.Context, run export.Run) error
 	CancelRun(ctx context.Context, ref export.Ref) error
+	// DecideRun tells a run that waits that its row has a decision.
+	DecideRun(ctx context.Context, ref export.Ref) error
 }
 
 // Ledger is what the API needs of the evidence ledger.

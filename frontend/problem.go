@@ -50,6 +50,8 @@ var meanings = map[export.Code]meaning{
 	export.CodeTenantSuspended: {http.StatusForbidden, "Tenant suspended"},
 	export.CodeTenantNotFound:  {http.StatusNotFound, "Tenant not found"},
 	export.CodeUnavailable:     {http.StatusServiceUnavailable, "Unavailable"},
+	export.CodeRejected:        {http.StatusConflict, "Result rejected"},
+	export.CodeUndecided:       {http.StatusConflict, "Nobody decided"},
 	export.CodeInternal:        {http.StatusInternalServerError, "Internal error"},
 }
 

@@ -55,18 +55,25 @@ func checkLabels(labels Labels) error {
 // checkReason gives the reason of a cancel request, from the body, else from
 // the header.
 func checkReason(body *CancelRequest, header *string) (string, error) {
-	reason := ""
-	if header != nil {
-		reason = *header
+	given := ""
+	if body != nil {
+		given = body.Reason
 	}
-	if body != nil && body.Reason != "" {
-		reason = body.Reason
+	reason, err := saidReason(given, header)
+	if reason == "" && err == nil {
+		reason = "no reason given"
+	}
+	return reason, err
+}
+
+// saidReason is the reason that a body gives, or else the header.
+func saidReason(given string, header *string) (string, error) {
+	reason := given
+	if reason == "" && header != nil {
+		reason = *header
 	}
 	if len(reason) > maxReasonText || !plainText(reason) {
 		return "", fieldError(export.CodeValidation, "reason", "must be at most %d bytes of text without control characters", maxReasonText)
-	}
-	if reason == "" {
-		return "no reason given", nil
 	}
 	return reason, nil
 }

@@ -45,6 +45,7 @@ func addEnd(doc *Run, run export.Run) {
 	if f := run.Failure; f != nil {
 		doc.Error = &RunError{Code: string(f.Code), Message: f.Message, Phase: string(f.Phase)}
 	}
+	doc.Wait = waitDocument(run.Wait)
 	if c := run.Cancel; c != nil {
 		doc.Cancellation = &Cancellation{By: c.By, Reason: c.Reason, At: c.At.UTC()}
 	}

@@ -17,7 +17,8 @@ func exportCommand() *cobra.Command {
 	command := group("export", "Run exports and fetch their bundles", "Run exports and fetch their bundles.\n\n"+exitCodesHelp)
 	c.addFlags(command)
 	command.AddCommand(exportRunCommand(&c), exportListCommand(&c), exportStatusCommand(&c),
-		exportCancelCommand(&c), exportEventsCommand(&c), exportVerifyCommand(&c), exportAttestationCommand(&c), exportDownloadCommand(&c), exportPlanCommand(&c), exportProfileCommand(&c), exportApproveCommand())
+		exportCancelCommand(&c), exportEventsCommand(&c), exportVerifyCommand(&c), exportAttestationCommand(&c), exportDownloadCommand(&c), exportPlanCommand(&c), exportProfileCommand(&c), exportApproveCommand(),
+		exportGuardCommand(&c), exportReleaseCommand(&c), exportRejectCommand(&c), exportLatestCommand(&c))
 	c.addCompletion(command)
 	return command
 }
@@ -145,6 +146,12 @@ func statusRows(run client.Run) [][]string {
 	}
 	if run.Cancellation != nil {
 		add("cancel", fmt.Sprintf("asked for by %s: %s", run.Cancellation.By, run.Cancellation.Reason))
+	}
+	if w := run.Wait; w != nil {
+		add("waits", w.WaitingSince.UTC().Format(time.RFC3339)+" to "+w.ExpiresAt.UTC().Format(time.RFC3339)+": "+w.Why)
+		if d := w.Decision; d != nil {
+			add(string(d.Verdict), "by "+d.By+": "+d.Reason)
+		}
 	}
 	add("payload", run.PayloadDigest)
 	add("rerun hash", run.RerunHash)

@@ -20,6 +20,7 @@ type runFlags struct {
 	snapshot        string
 	dryRun          bool
 	wait            bool
+	noWaitApproval  bool
 	output          string
 	key             string
 	format          *format
@@ -92,6 +93,7 @@ lists to keep of what a line repeats from its document.
 	f.StringVar(&flags.snapshot, "policy-snapshot", "", "id of the policy snapshot that the run names")
 	f.BoolVar(&flags.dryRun, "dry-run", false, "only print what the run would take: documents, bytes, shards, and what is left out")
 	f.BoolVar(&flags.wait, "wait", false, "wait for the end of the run")
+	f.BoolVar(&flags.noWaitApproval, "no-wait-approval", false, "with --wait: when the run waits for an approval, end with code 10 instead of waiting too")
 	f.StringVar(&flags.output, "output", "", "wait, and write the bundle to `FILE`")
 	f.StringVar(&flags.key, "idempotency-key", "", "the same key and request give the same run again")
 	flags.format = addFormat(command)
@@ -123,7 +125,7 @@ func runExport(command *cobra.Command, c *client.Client, request client.RunReque
 		return err
 	}
 	if flags.wait || flags.output != "" {
-		if run, err = waitForRun(ctx, c, run.RunID, command.ErrOrStderr()); err != nil {
+		if run, err = waitForRun(ctx, c, run.RunID, flags.noWaitApproval, command.ErrOrStderr()); err != nil {
 			return err
 		}
 		if flags.output != "" && hasBundle(run) {
@@ -135,6 +137,9 @@ func runExport(command *cobra.Command, c *client.Client, request client.RunReque
 	if err := printRun(command.OutOrStdout(), run, flags.format); err != nil {
 		return fmt.Errorf("print the result: %w", err)
 	}
+	if flags.noWaitApproval && undecided(run) {
+		return &exitError{errors.New(waitingText(run)), exitTransient}
+	}
 	return runOutcome(run)
 }
 
@@ -142,12 +147,29 @@ func hasBundle(run client.Run) bool {
 	return run.Status == client.RunStatusSucceeded || run.Status == client.RunStatusPartial
 }
 
-func waitForRun(ctx context.Context, c *client.Client, id string, errOut io.Writer) (client.Run, error) {
+// waitForRun waits for the end of a run, which a run that waits for an approval may be
+// days from: it says so, once, and goes on, unless unparked wants to know that.
+func waitForRun(ctx context.Context, c *client.Client, id string, unparked bool, errOut io.Writer) (client.Run, error) {
 	shown := startProgress(errOut)
 	defer shown.stop()
-	run, err := c.WaitRun(ctx, id, func(run client.Run) {
+	within, stop := context.WithCancel(ctx)
+	defer stop()
+	var parked *client.Run
+	run, err := c.WaitRun(within, id, func(run client.Run) {
 		shown.say("run %s is %s: %d of %d documents packed", run.RunID, run.Status, run.Progress.RecordsDone, run.Progress.Records)
+		switch {
+		case !undecided(run):
+		case unparked:
+			parked = &run
+			stop()
+		case parked == nil:
+			parked = &run
+			shown.line(printable(waitingText(run)))
+		}
 	})
+	if unparked && parked != nil && ctx.Err() == nil {
+		return *parked, nil
+	}
 	if errors.Is(err, context.Canceled) {
 		return run, fmt.Errorf("not waiting any more; the run goes on, see: stella export status %s", id)
 	}

@@ -40,7 +40,11 @@ var printed = map[string][]string{
 	"stella export cancel":          {"export", "cancel", aRun, "--reason", "why"},
 	"stella export download":        {"export", "download", aRun, "--output", "out.tar"},
 	"stella export events":          {"export", "events", aRun},
+	"stella export guard":           {"export", "guard", aRun},
+	"stella export latest":          {"export", "latest", "json:raw"},
 	"stella export list":            {"export", "list"},
+	"stella export reject":          {"export", "reject", aRun, "--reason", "why"},
+	"stella export release":         {"export", "release", aRun, "--reason", "why"},
 	"stella export plan":            {"export", "plan", aRun},
 	"stella export profile archive": {"export", "profile", "archive", "nightly"},
 	"stella export profile create":  {"export", "profile", "create", "--file", "profile.yaml"},
@@ -172,6 +176,8 @@ func (p *parrot) fill(v reflect.Value) {
 // answers are what the calls of the commands are answered with.
 var answers = map[string]any{
 	"GET /api/export/me": client.Me{}, "GET /api/export/runs": client.RunPage{}, "GET /api/export/runs/" + aRun: client.Run{},
+	"GET /api/export/runs/" + aRun + "/guard": client.GuardReport{}, "POST /api/export/runs/" + aRun + "/approve": client.Run{},
+	"POST /api/export/runs/" + aRun + "/reject": client.Run{}, "GET /api/export/profiles/json:raw/latest": client.Run{},
 	"POST /api/export/runs": client.Run{}, "POST /api/export/runs/" + aRun + "/cancel": client.Run{}, "GET /api/export/runs/" + aRun + "/plan": client.RunPlan{},
 	"POST /api/export/runs/" + aRun + "/verify": verify.Report{}, "GET /api/export/runs/" + aRun + "/attestation": client.AttestationList{},
 	"GET /api/export/profiles": client.ProfilePage{}, "POST /api/export/profiles": client.Profile{}, "GET /api/export/profiles/nightly": client.Profile{},
@@ -234,7 +240,8 @@ func (p *parrot) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		answer.Next = 1 << 53
 	}
 	switch call {
-	case "POST /api/export/runs", "POST /api/export/runs/" + aRun + "/cancel", "POST /api/tenants/acme/offboard":
+	case "POST /api/export/runs/" + aRun + "/approve", "POST /api/export/runs/" + aRun + "/reject",
+		"POST /api/export/runs", "POST /api/export/runs/" + aRun + "/cancel", "POST /api/tenants/acme/offboard":
 		if !bytes.Contains(raw, []byte(`"dryRun":true`)) {
 			w.WriteHeader(http.StatusAccepted)
 			break

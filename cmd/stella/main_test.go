@@ -61,6 +61,8 @@ func TestScripts(t *testing.T) {
 			w.Runs.End(happened.Ref(), export.StateFailed)
 			env.Setenv("HAPPENED", happened.ID)
 			env.Setenv("PENDING", w.Run("acme", export.StatePending).ID)
+			env.Setenv("PARKED", waitingRun(w, w.Run("acme", export.StateRunning)).ID)
+			env.Setenv("PARKED2", waitingRun(w, w.Run("acme", export.StateRunning)).ID)
 			env.Setenv("EXPIRED", w.Run("acme", export.StateExpired).ID)
 			key := bundletest.Key(t, 1).PublicKeyPEM()
 			return errors.Join(os.WriteFile(filepath.Join(env.WorkDir, "expected.tar"), archive, 0o600), os.WriteFile(env.Getenv("KEY"), key, 0o600),
@@ -162,6 +164,19 @@ func removeTenant(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(os.WriteFile(ts.MkAbs(args[1]), signer.PublicKeyPEM(), 0o600))
 }
 
+// waitingRun lets a run wait for an approval.
+func waitingRun(w *frontendtest.World, run export.Run) export.Run {
+	var config *export.GuardConfig
+	counts := func(n int64) []export.SourceCount {
+		return []export.SourceCount{{Source: "ghsa", Stream: "npm", Kind: "advisory", Documents: n, Records: n}, {Source: "osv", Kind: "advisory", Documents: 5, Records: 5}}
+	}
+	gone := export.Disappeared{Total: 30, Documents: []export.GoneDocument{{ID: "GHSA-1", Source: "ghsa"}, {ID: "GHSA-2\x1b[31m", Source: "ghsa", Withdrawn: true}}}
+	report := config.NewGuardReport(&export.GuardBaseline{RunID: "0192f3c4-5d6e-7f80-9a1b-000000000001", RequestedAt: w.Now()}, counts(100), counts(70)[:1],
+		w.Now(), []export.GuardCanary{{ID: "CVE-2026-1", Found: true}}, gone)
+	w.Runs.Guard(run.Ref(), storage.Guarded{Report: report, Parked: true, At: w.Now(), Until: w.Now().Add(time.Hour)})
+	return run
+}
+
 func newWorld(t *testing.T) *frontendtest.World {
 	w := frontendtest.New(t, func(c *frontend.Config) {
 		c.Parse = osv.Parse
@@ -173,6 +188,13 @@ func newWorld(t *testing.T) *frontendtest.World {
 			run, _ := w.Runs.GetRun(context.Background(), run.Ref())
 			switch run.Labels["end"] {
 			case "":
+				w.Finish(t, run)
+			case "parked":
+				waitingRun(w, run)
+			case "parked-approved":
+				run = waitingRun(w, run)
+				time.Sleep(300 * time.Millisecond)
+				_, _ = w.Runs.Decide(context.Background(), run.Ref(), export.Decision{Verdict: export.VerdictApproved, By: "kim", Reason: "so", At: w.Now()})
 				w.Finish(t, run)
 			case "failed":
 				run.State, run.Failure = export.StateFailed, &export.Failure{Code: export.CodeEmptySelection,

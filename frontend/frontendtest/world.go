@@ -170,7 +170,8 @@ type Starter struct {
 	mu      sync.Mutex
 	Started []export.Ref
 	Stopped []export.Ref
-	// Fail is what both calls answer when it is set.
+	Decided []export.Ref
+	// Fail is what all calls answer when it is set.
 	Fail error
 	// OnStart is called for each started run.
 	OnStart func(export.Run)
@@ -195,5 +196,13 @@ func (s *Starter) CancelRun(_ context.Context, ref export.Ref) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.Stopped = append(s.Stopped, ref)
+	return s.Fail
+}
+
+// DecideRun implements frontend.Starter.
+func (s *Starter) DecideRun(_ context.Context, ref export.Ref) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.Decided = append(s.Decided, ref)
 	return s.Fail
 }
