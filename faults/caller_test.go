@@ -79,11 +79,16 @@ func (s *scene) asks(ctx context.Context) error {
 }
 
 func (s *scene) request(id string) export.Run {
-	return requestOf(export.Ref{Tenant: s.ref.Tenant, RunID: id})
+	return s.scenario.request(export.Ref{Tenant: s.ref.Tenant, RunID: id})
 }
 
-func requestOf(ref export.Ref) export.Run {
-	profile, _ := export.BuiltinProfile("json:raw")
+// request is a run of the scenario's kind.
+func (s scenario) request(ref export.Ref) export.Run {
+	kind := s.kind
+	if kind == "" {
+		kind = "json:raw"
+	}
+	profile, _ := export.BuiltinProfile(kind)
 	return export.Run{Tenant: ref.Tenant, ID: ref.RunID,
 		ProfileID: profile.ID, ProfileRevision: profile.Revision, ProfileName: profile.Name, Kind: profile.Kind, Variant: profile.Variant,
 		RequestedBy: "kim", RequestedAt: moment, State: export.StatePending}

@@ -56,7 +56,7 @@ func (c testCase) run(t *testing.T, w *world) (violations []string, hits map[fau
 func (s *scene) judge(t *testing.T) []string {
 	want := oracle.Expect{State: s.scenario.ends, Journal: abortedJournal}
 	if s.scenario.ends == export.StateSucceeded {
-		want = s.world.twin(t, s.ref)
+		want = s.world.twin(t, s.scenario, s.ref)
 	}
 	found, err := oracle.World{DB: s.world.db.DB, Admin: s.world.db.Admin, Blobs: s.blobs, Trust: s.world.trust}.
 		Judge(t.Context(), s.ref, want)

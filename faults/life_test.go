@@ -22,6 +22,7 @@ import (
 	"github.com/stella-ops/exportcenter/export"
 	"github.com/stella-ops/exportcenter/internal/clock"
 	"github.com/stella-ops/exportcenter/internal/fault"
+	"github.com/stella-ops/exportcenter/internal/scratch"
 	"github.com/stella-ops/exportcenter/ledger"
 	"github.com/stella-ops/exportcenter/storage"
 	"github.com/stella-ops/exportcenter/storage/files"
@@ -60,6 +61,7 @@ type life struct {
 	db       *postgres.DB
 	objects  *files.Store
 	stages   *stages
+	rough    *scratch.Dir
 	client   client.Client
 	log      *slog.Logger
 
@@ -90,6 +92,9 @@ func (s *scene) begin(ctx context.Context, injector *fault.Injector) (*life, err
 		return nil, err
 	}
 	l.stages = &stages{Objects: l.objects}
+	if l.rough, err = scratch.Open(s.rough); err != nil {
+		return nil, err
+	}
 	l.client, err = client.DialContext(ctx, client.Options{HostPort: l.temporal.address(), Namespace: s.world.temporal.Namespace,
 		Logger: sdklog.NewStructuredLogger(slog.New(errorsOnly{s.log.Handler()}))})
 	if err != nil {
@@ -109,7 +114,8 @@ func (l *life) work(s *scene) error {
 		Waiting: l.injector.Dispatch(mine{postgres.NewDispatch(l.db).Within(s.limits), s.ref.Tenant}),
 	}
 	exporting := &activities.Export{Ledger: l.book, Execution: execution, Objects: l.injector.Objects(l.stages),
-		Signer: l.injector.Signer(s.world.signer), Adapters: s.world.registry, Clock: clock.Fixed(moment), Log: s.log, Version: "twin"}
+		Signer: l.injector.Signer(s.world.signer), Adapters: s.world.registry, Scratch: l.rough,
+		Clock: clock.Fixed(moment), Log: s.log, Version: "twin"}
 	ctx, stop := context.WithCancel(context.Background())
 	l.stop = stop
 	ready := make(chan struct{})
@@ -143,6 +149,7 @@ func (l *life) end() {
 	l.client.Close()
 	l.db.Close()
 	l.objects.Close()
+	l.rough.Close() //nolint:errcheck // a life that died leaves it to the next
 	l.database.sever()
 	l.temporal.sever()
 }

@@ -19,7 +19,8 @@ type scenario struct {
 	play        func(context.Context, *scene) error
 	ends        export.State
 	limits      storage.Limits
-	duringAdapt bool // adapt waits until the story goes on
+	kind        string // catalogue name of its profile; "" = json:raw
+	duringAdapt bool   // adapt waits until the story goes on
 	// points are those whose faults belong to the scenario: an undisturbed run
 	// reaches each of them.
 	points []fault.Point
@@ -40,6 +41,8 @@ func scenarios() []scenario {
 			chance: []fault.Point{fault.PinAll, fault.SaveShards}},
 		{name: "queued", ends: export.StateSucceeded, play: waitsForASlot, limits: storage.Limits{Active: 1},
 			points: []fault.Point{fault.ClaimTurn, fault.StartWorkflow}},
+		{name: "built", kind: "trivy:db", ends: export.StateSucceeded, play: succeeds,
+			points: []fault.Point{fault.BeginPart, fault.Stage, fault.Write, fault.Pin, fault.Publish, fault.SaveFiles, fault.SaveSources, fault.SaveGuard, fault.AddEvent}},
 		{name: "terminated", ends: export.StateAborted, play: losesItsWorkflow, duringAdapt: true,
 			points: []fault.Point{fault.SignalCancel, fault.SignalWithStart}},
 	}
@@ -62,8 +65,6 @@ func (s scenario) lost(hits map[fault.Point]int) (lost []fault.Point) {
 // unreached are the points that no scenario reaches, each with a reason.
 var unreached = map[fault.Point]string{
 	fault.Begin:           "activities claim parts of phases (BeginPart); Begin is the same with the part \"\"",
-	fault.SaveSources:     "json:raw builds nothing of its shards",
-	fault.SaveGuard:       "no guarded kind is played yet",
 	fault.Decide:          "no guarded kind is played yet",
 	fault.Settle:          "no guarded kind is played yet",
 	fault.ForgetPacked:    "only when stored bytes have rotted, which fails the run for good; activities and e2e have tests with rot",

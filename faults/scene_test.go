@@ -28,6 +28,7 @@ type scene struct {
 	ref      export.Ref // its run id is known once the API has acknowledged it
 	queue    string
 	blobs    string
+	rough    string
 	limits   storage.Limits
 	log      *slog.Logger
 	said     *testkit.Output
@@ -46,7 +47,7 @@ type scene struct {
 func newScene(t *testing.T, w *world, of scenario, number int) *scene {
 	s := &scene{world: w, scenario: of, limits: of.limits,
 		ref: export.Ref{Tenant: fmt.Sprintf("fault-%05dx", number)}, queue: fmt.Sprintf("faults-%d", number),
-		blobs: t.TempDir(), said: &testkit.Output{},
+		blobs: t.TempDir(), rough: t.TempDir(), said: &testkit.Output{},
 		began: make(chan struct{}), parts: map[string]bool{}, asked: make(chan struct{}), born: make(chan struct{})}
 	s.log = slog.New(slog.NewJSONHandler(s.said, nil))
 	return s

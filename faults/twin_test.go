@@ -14,6 +14,7 @@ import (
 	"github.com/stella-ops/exportcenter/export"
 	"github.com/stella-ops/exportcenter/internal/clock"
 	"github.com/stella-ops/exportcenter/internal/oracle"
+	"github.com/stella-ops/exportcenter/internal/scratch"
 	"github.com/stella-ops/exportcenter/storage"
 	"github.com/stella-ops/exportcenter/storage/files"
 	"github.com/stella-ops/exportcenter/storage/postgres"
@@ -21,7 +22,7 @@ import (
 
 // twin makes the same run, of the same tenant and the same id, in a database of
 // its own where nothing happens, and gives what it became.
-func (w *world) twin(t *testing.T, ref export.Ref) oracle.Expect {
+func (w *world) twin(t *testing.T, of scenario, ref export.Ref) oracle.Expect {
 	t.Helper()
 	blobs := t.TempDir()
 	objects, err := files.Open(blobs, clock.System, rand.Reader)
@@ -30,10 +31,14 @@ func (w *world) twin(t *testing.T, ref export.Ref) oracle.Expect {
 	book, runs := postgres.NewLedger(w.calm.DB), postgres.NewRuns(w.calm.DB)
 	_, err = book.Import(t.Context(), ref.Tenant, w.evidence)
 	require.NoError(t, err)
-	_, _, err = runs.CreateRun(t.Context(), requestOf(ref), storage.Idempotency{})
+	_, _, err = runs.CreateRun(t.Context(), of.request(ref), storage.Idempotency{})
 	require.NoError(t, err)
+	rough, err := scratch.Open(t.TempDir())
+	require.NoError(t, err)
+	defer rough.Close()
 	walk(t, ref, &activities.Export{Ledger: book, Execution: postgres.NewExecution(w.calm.DB), Objects: objects,
-		Signer: w.signer, Adapters: w.registry, Clock: clock.Fixed(moment), Log: slog.New(slog.DiscardHandler), Version: "twin"})
+		Signer: w.signer, Adapters: w.registry, Scratch: rough,
+		Clock: clock.Fixed(moment), Log: slog.New(slog.DiscardHandler), Version: "twin"})
 
 	run, err := runs.GetRun(t.Context(), ref)
 	require.NoError(t, err)
@@ -68,10 +73,21 @@ func walk(t *testing.T, ref export.Ref, exporting *activities.Export) {
 	}
 	in := activities.PhaseInput{Ref: ref}
 	phase(exporting.Plan, in)
-	ranges := phase(exporting.Resolve, in).Ranges
+	planned := phase(exporting.Resolve, in)
+	ranges := planned.Ranges
 	require.Greater(t, len(ranges), 1, "the evidence must make more than one range")
 	for _, of := range ranges {
 		phase(exporting.AdaptRange, activities.RangeInput{Ref: ref, Range: of})
+	}
+	if planned.Builds {
+		phase(exporting.Assemble, in)
+	}
+	if planned.Guarded {
+		answer, err := env.ExecuteActivity(exporting.Guard, in)
+		require.NoError(t, err)
+		var found activities.GuardResult
+		require.NoError(t, answer.Get(&found))
+		require.False(t, found.Parked, "there is nothing to compare with")
 	}
 	for _, activity := range []any{exporting.Manifest, exporting.Sign, exporting.Distribute} {
 		phase(activity, in)

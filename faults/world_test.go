@@ -22,6 +22,7 @@ import (
 
 	"github.com/stella-ops/exportcenter/adapters"
 	"github.com/stella-ops/exportcenter/adapters/jsonraw"
+	"github.com/stella-ops/exportcenter/adapters/trivydb"
 	"github.com/stella-ops/exportcenter/bundle"
 	"github.com/stella-ops/exportcenter/bundle/verify"
 	"github.com/stella-ops/exportcenter/export"
@@ -71,7 +72,7 @@ func openWorld(t *testing.T) *world {
 		Logger: sdklog.NewStructuredLogger(slog.New(slog.DiscardHandler))})
 	require.NoError(t, err)
 	t.Cleanup(w.client.Close)
-	w.registry, err = adapters.NewRegistry(jsonraw.Adapter{})
+	w.registry, err = adapters.NewRegistry(jsonraw.Adapter{}, trivydb.Adapter{})
 	require.NoError(t, err)
 	w.makeKey(t)
 	w.evidence = evidence(t)

@@ -13,7 +13,7 @@ import (
 	"github.com/stella-ops/exportcenter/bundle"
 )
 
-// WithEvidence also reads the lines of a json:raw bundle: that each has its
+// WithEvidence also reads the evidence of a json:raw or json:policy bundle: that each has its
 // documented form, that it agrees with the manifest on the redaction, and
 // whether its evidence is byte for byte what was imported. It needs the bundle
 // alone: an original that was canonical itself is proved by its digest.
@@ -210,24 +210,25 @@ func (v *verifier) checkEvidence(ctx context.Context) *Failure {
 	if !v.evidence {
 		return nil
 	}
-	if p := v.manifest.Profile; p.Kind != "json" || p.Variant != "raw" {
-		return fail(ClassOther, ReasonEvidence, "", "the evidence of profile %s:%s cannot be read, only that of json:raw", p.Kind, p.Variant)
+	if p := v.manifest.Profile; p.Kind != "json" {
+		return fail(ClassOther, ReasonEvidence, "", "a bundle of profile %s:%s holds no evidence as it was imported; those of json:raw and json:policy do", p.Kind, p.Variant)
 	}
+	contents := slices.DeleteFunc(slices.Clone(v.manifest.Contents), func(c bundle.Content) bool { return !bundle.IsEvidence(c.Path) })
 	policy := ""
 	if v.manifest.Redaction != nil {
 		policy = v.manifest.Redaction.PolicyID
 	}
-	readers := make([]*lineReader, len(v.manifest.Contents))
+	readers := make([]*lineReader, len(contents))
 	failures := make([]*Failure, len(readers))
 	v.parallel(len(readers), func(i int) {
-		c := v.manifest.Contents[i]
+		c := contents[i]
 		failures[i] = v.guarded(c.Path, func() *Failure { // all of it: a panic here would end the process
 			readers[i] = newLineReader(policy)
 			return v.readLines(ctx, c, readers[i])
 		})
 	})
 	total, dropped := Evidence{}, map[string]int64{}
-	for i, c := range v.manifest.Contents {
+	for i, c := range contents {
 		if failures[i] != nil {
 			return failures[i]
 		}
