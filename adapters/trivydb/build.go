@@ -43,7 +43,7 @@ func (Adapter) Build(ctx context.Context, in adapters.Input, out adapters.Output
 		return built, err
 	}
 	b := &building{
-		in: in, tally: newTally(),
+		in: in, tally: newTally(), platforms: platforms{},
 		languages: extsort.New(in.Scratch, languageMemory),
 		buckets:   extsort.New(in.Scratch, bucketMemory),
 	}
@@ -52,6 +52,9 @@ func (Adapter) Build(ctx context.Context, in adapters.Input, out adapters.Output
 		return built, err
 	}
 	if err := b.joinLanguages(ctx); err != nil {
+		return built, err
+	}
+	if err := b.numberPlatforms(); err != nil {
 		return built, err
 	}
 	if err := b.write(ctx, out); err != nil {
@@ -76,6 +79,8 @@ type building struct {
 	languages *extsort.Sorter
 	// buckets brings everything into the order of the database.
 	buckets *extsort.Sorter
+	// platforms are those of Red Hat's records.
+	platforms platforms
 }
 
 func (b *building) readShards(ctx context.Context) error {
@@ -145,6 +150,8 @@ func (b *building) take(line []byte) error {
 		return b.languages.Add(rest)
 	case systemLine:
 		return b.buckets.Add(rest)
+	case redHatLine:
+		return b.takeRedHat(rest)
 	case sourceLine:
 		return b.addTo(sourceRoot, rest)
 	case detailLine:
@@ -158,6 +165,27 @@ func (b *building) take(line []byte) error {
 		return nil
 	}
 	return fmt.Errorf("a line begins with %q, which version %s of this adapter does not write", line[0], Version)
+}
+
+func (b *building) takeRedHat(line []byte) error {
+	fields, _, ok := cut(line, 3) // package, id, platform
+	if !ok {
+		return fmt.Errorf("a record of Red Hat has too few fields: %.200q", line)
+	}
+	if err := b.platforms.add(fields[2]); err != nil {
+		return err
+	}
+	return b.addTo(redHatRoot, line)
+}
+
+func (b *building) numberPlatforms() error {
+	b.platforms.number()
+	for _, line := range b.platforms.lines() {
+		if err := b.buckets.Add([]byte(line)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (b *building) addTo(root string, line []byte) error {

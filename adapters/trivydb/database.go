@@ -17,7 +17,7 @@ const (
 
 // writeDatabase writes the buckets in the order of their keys.
 func (b *building) writeDatabase(ctx context.Context, to *boltpages.Writer) error {
-	w := &databaseWriter{to: to, tally: b.tally}
+	w := &databaseWriter{to: to, tally: b.tally, platforms: b.platforms}
 	for line, err := range b.buckets.Sorted(ctx) {
 		if err != nil {
 			return err
@@ -35,8 +35,9 @@ func (b *building) writeDatabase(ctx context.Context, to *boltpages.Writer) erro
 // databaseWriter turns sorted lines into keys and values. It holds one key and
 // what its documents say, so far.
 type databaseWriter struct {
-	to    *boltpages.Writer
-	tally *tally
+	to        *boltpages.Writer
+	tally     *tally
+	platforms platforms
 
 	root, name []byte // of the open buckets; nil for none
 	key        []byte // nil for none
@@ -117,6 +118,10 @@ func (w *databaseWriter) beginRoot(root []byte) error {
 		w.value = &sourceValue{}
 	case string(root) == detailRoot:
 		w.value = &detailValue{}
+	case string(root) == redHatRoot:
+		w.value = &redHatValue{platforms: w.platforms}
+	case string(root) == redHatCPERoot:
+		w.value = &plainValue{}
 	case bytes.Contains(root, []byte("::")):
 		w.value = &languageValue{}
 	default:

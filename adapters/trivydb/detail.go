@@ -36,8 +36,8 @@ type cvss struct {
 // that name one id is not.
 const maxReferences = 1000
 
-// detailOf is what one document says of its ids.
-func detailOf(a *advisory.Advisory, from publisher) detail {
+// detailOf is what one document says of its ids, in the name of data sources.
+func detailOf(a *advisory.Advisory, sources ...string) detail {
 	all := slices.Clone(a.Severities)
 	for i := range a.Affected {
 		all = append(all, a.Affected[i].Severities...)
@@ -48,10 +48,13 @@ func detailOf(a *advisory.Advisory, from publisher) detail {
 		PublishedDate: timeOf(a.Published), LastModifiedDate: timeOf(a.Modified),
 	}
 	if level := levelOf(all); level > 0 {
-		d.Severity, d.VendorSeverity = levelNames[level], map[string]int{from.id: level}
+		d.Severity, d.VendorSeverity = levelNames[level], map[string]int{}
+		for _, source := range sources {
+			d.VendorSeverity[source] = level
+		}
 	}
 	if scores := scoresOf(all); scores != (cvss{}) {
-		d.CVSS = map[string]cvss{from.id: scores}
+		d.CVSS = map[string]cvss{sources[0]: scores}
 	}
 	return d
 }

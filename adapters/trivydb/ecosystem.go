@@ -91,5 +91,5 @@ func (s system) bucket(release string) (name string, ok bool) {
 	return s.root + " " + found[1], true
 }
 
-// redHatSystem is the one whose records have a form of their own (redhat.go).
+// redHatSystem is OSV's name of the one whose records have a form of their own (redhat.go).
 const redHatSystem = "Red Hat"

@@ -11,12 +11,14 @@ import (
 //
 //	L slug package id bucket document record   of a language
 //	O root package id modified document record of an operating system
+//	R package id platform entry                of Red Hat
 //	S bucket publisher source                  a data source
 //	V id precedence document severity detail   a vulnerability
 //	N note                                     of the document before
 const (
 	languageLine = 'L'
 	systemLine   = 'O'
+	redHatLine   = 'R'
 	sourceLine   = 'S'
 	detailLine   = 'V'
 	noteLine     = 'N'

@@ -31,24 +31,33 @@ func boms(t testing.TB) map[string][]byte {
 	}
 	all := map[string][]byte{}
 	for _, name := range archives {
-		file, err := os.Open(name)
-		require.NoError(t, err)
-		defer file.Close() //nolint:errcheck // only read
-		unpacked, err := zstd.NewReader(file)
-		require.NoError(t, err)
-		defer unpacked.Close()
-		for entries := tar.NewReader(unpacked); ; {
-			header, err := entries.Next()
-			if errors.Is(err, io.EOF) {
-				break
-			}
-			require.NoError(t, err)
-			text, err := io.ReadAll(entries)
-			require.NoError(t, err)
-			all[filepath.Base(name)+"/"+header.Name] = text
+		for entry, text := range unpackedTar(t, name) {
+			all[filepath.Base(name)+"/"+entry] = text
 		}
 	}
 	return all
+}
+
+// unpackedTar gives the files of an archive.
+func unpackedTar(t testing.TB, name string) map[string][]byte {
+	t.Helper()
+	file, err := os.Open(name)
+	require.NoError(t, err)
+	defer file.Close() //nolint:errcheck // only read
+	unpacked, err := zstd.NewReader(file)
+	require.NoError(t, err)
+	defer unpacked.Close()
+	all := map[string][]byte{}
+	for entries := tar.NewReader(unpacked); ; {
+		header, err := entries.Next()
+		if errors.Is(err, io.EOF) {
+			return all
+		}
+		require.NoError(t, err)
+		text, err := io.ReadAll(entries)
+		require.NoError(t, err)
+		all[header.Name] = text
+	}
 }
 
 // component is a package of a bill of materials.

@@ -46,14 +46,26 @@ type packing struct {
 	publisher publisher
 	ids       []string // under which its records go
 	others    []string
+	level     int // how severe they are, as a whole
+	// sources are those that Trivy asks for the severity: of an operating system
+	// it asks the one whose bucket it is, whoever published.
+	sources []string
 }
 
 func (p *packing) read() {
-	if p.doc.Kind != ledger.KindAdvisory {
+	vex := p.doc.Kind == ledger.KindVEX && p.doc.Format == "csaf"
+	if p.doc.Kind != ledger.KindAdvisory && !vex {
 		p.note.Reason = reasonKind
 		return
 	}
 	a, err := advisory.Read(p.doc.Format, p.doc.Canonical)
+	if vex && err == nil {
+		a.Affected, a.Unread = ofRedHat(a.Affected), nil
+		if len(a.Affected) == 0 {
+			p.note.Reason = reasonKind
+			return
+		}
+	}
 	if err != nil {
 		p.note.Reason = reasonUnread
 		p.leave("%v", err)
@@ -64,6 +76,12 @@ func (p *packing) read() {
 	if p.records > 0 { // commits besides versions are no loss
 		p.note.Left = slices.DeleteFunc(p.note.Left, func(what string) bool { return strings.HasSuffix(what, " of type GIT") })
 	}
+}
+
+// ofRedHat leaves what is about Red Hat's own packages: its VEX documents say
+// what has no fix. Those of others speak of a product, not of all who use a package.
+func ofRedHat(affected []advisory.Affected) []advisory.Affected {
+	return slices.DeleteFunc(affected, func(a advisory.Affected) bool { return !strings.HasPrefix(a.Ecosystem, redHatSystem+":") })
 }
 
 // pack packs what the document says, vulnerability by vulnerability.
@@ -93,13 +111,15 @@ func (p *packing) packOne(a *advisory.Advisory) {
 		return true
 	})
 	before := p.records
+	p.sources = []string{p.publisher.id}
+	p.level = levelOf(a.Severities)
 	for _, one := range packages(a.Affected) {
 		p.packPackage(one)
 	}
 	if p.records == before {
 		return
 	}
-	about := detailOf(a, p.publisher)
+	about := detailOf(a, p.sources...)
 	value := string(encode(about))
 	rank := fmt.Sprintf("%02d", slices.Index(precedence, p.publisher.id)+1)
 	for _, id := range p.ids {
@@ -137,6 +157,10 @@ func (p *packing) packPackage(one affectedPackage) {
 	}
 	if sys, known := systems[one.ecosystem]; known {
 		p.packSystem(sys, one)
+		return
+	}
+	if one.ecosystem == redHatSystem {
+		p.packRedHat(one)
 		return
 	}
 	p.leave("%s %s: Trivy scans no such ecosystem in this form", one.ecosystem, one.name)
@@ -221,6 +245,9 @@ func (p *packing) packSystem(sys system, one affectedPackage) {
 	for _, id := range p.ids {
 		p.add(systemLine, bucket, one.name, id, p.doc.Modified, p.identity(), string(encode(value)))
 		p.records++
+	}
+	if !slices.Contains(p.sources, sys.source) {
+		p.sources = append(p.sources, sys.source)
 	}
 	p.addSource(bucket, publisher{sys.source, p.publisher.url})
 }

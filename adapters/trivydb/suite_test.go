@@ -43,6 +43,9 @@ func recordsIn(t testing.TB, r db.Config) (n int64) {
 	t.Helper()
 	require.NoError(t, r.Connection().View(func(tx *bolt.Tx) error {
 		return tx.ForEach(func(root []byte, packages *bolt.Bucket) error {
+			if string(root) == redHatCPERoot {
+				return nil
+			}
 			return packages.ForEachBucket(func(name []byte) error {
 				return packages.Bucket(name).ForEach(func(id, value []byte) error {
 					if len(value) == 0 {

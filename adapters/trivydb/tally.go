@@ -93,7 +93,7 @@ func (t *tally) languageRecord(slug string) {
 }
 
 func (t *tally) systemPackage(root string) {
-	if !strings.Contains(root, "::") {
+	if !strings.Contains(root, "::") && root != redHatCPERoot {
 		t.place(root).Packages++
 	}
 }
@@ -118,7 +118,8 @@ func (t *tally) counts() (list []adapters.SourceCount) {
 	return list
 }
 
-func (t *tally) sourceList() (list []SourceTally) {
+func (t *tally) sourceList() []SourceTally {
+	list := []SourceTally{}
 	for _, s := range t.sources {
 		list = append(list, *s)
 	}
@@ -162,5 +163,5 @@ func (s *smallest[T]) add(one T) {
 
 func (s *smallest[T]) list() []T {
 	slices.SortFunc(s.kept, s.less)
-	return slices.Clone(s.kept[:min(len(s.kept), keep)])
+	return append([]T{}, s.kept[:min(len(s.kept), keep)]...)
 }
