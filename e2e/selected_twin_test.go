@@ -104,7 +104,7 @@ func runSelected(t *testing.T, documents []ledger.Observation, sel export.Select
 	run, err := runs.GetRun(t.Context(), twinRef)
 	require.NoError(t, err)
 	require.Equal(t, export.StateSucceeded, run.State)
-	got = twin{Payload: run.Result.PayloadDigest, Archive: hashArchive(t, runs, objects)}
+	got = twin{Payload: run.Result.PayloadDigest, Archive: hashArchive(t, runs, objects, twinRef)}
 
 	entries, err := runs.Files(t.Context(), twinRef)
 	require.NoError(t, err)

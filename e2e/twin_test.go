@@ -9,6 +9,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"io"
 	"log/slog"
 	mathrand "math/rand/v2"
@@ -26,11 +27,10 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/stella-ops/exportcenter/activities"
-	"github.com/stella-ops/exportcenter/adapters"
-	"github.com/stella-ops/exportcenter/adapters/jsonraw"
 	"github.com/stella-ops/exportcenter/bundle"
 	"github.com/stella-ops/exportcenter/export"
 	"github.com/stella-ops/exportcenter/internal/clock"
+	"github.com/stella-ops/exportcenter/internal/scratch"
 	"github.com/stella-ops/exportcenter/ledger"
 	"github.com/stella-ops/exportcenter/ledger/csaf"
 	"github.com/stella-ops/exportcenter/ledger/cyclonedx"
@@ -59,15 +59,15 @@ const (
 )
 
 // TestSameBytesWhateverTheWorldLooksLike runs the same export of all real
-// evidence in processes that differ in everything that must not matter: order of
-// import, number of importers and processors, what is imported twice, time zone
-// and language.
+// evidence, by every kind, in processes that differ in everything that must not
+// matter: order of import, number of importers, workers and processors, what is
+// imported twice, time zone and language.
 func TestSameBytesWhateverTheWorldLooksLike(t *testing.T) {
 	realCorpus(t)
 	want := startTwin(t)
 	for name, env := range map[string][]string{
 		"other order, one processor": {twinSeed + "=1", "GOMAXPROCS=1", "TZ=Asia/Tokyo", "LANG=tr_TR.UTF-8", "LC_ALL=tr_TR.UTF-8"},
-		"four importers":             {twinSeed + "=2", twinBy + "=4", "GOMAXPROCS=2", "TZ=America/St_Johns", "LANG=C", "LC_ALL=C"},
+		"four importers":             {twinSeed + "=2", twinBy + "=4", twinWorkers + "=4", "GOMAXPROCS=2", "TZ=America/St_Johns", "LANG=C", "LC_ALL=C"},
 		"four importers, half again": {twinSeed + "=3", twinBy + "=4", twinAgain + "=1", "TZ=UTC", "LANG=de_DE.UTF-8", "LC_ALL=de_DE.UTF-8"},
 	} {
 		t.Run(name, func(t *testing.T) { require.Equal(t, want, startTwin(t, env...)) })
@@ -75,7 +75,7 @@ func TestSameBytesWhateverTheWorldLooksLike(t *testing.T) {
 }
 
 // startTwin runs TestTwin in a process of its own, with its own PostgreSQL.
-func startTwin(t *testing.T, env ...string) twin {
+func startTwin(t *testing.T, env ...string) map[string]twin {
 	t.Helper()
 	result := filepath.Join(t.TempDir(), "twin.json")
 	cmd := exec.Command(os.Args[0], "-test.run=^TestTwin$", "-test.count=1", "-test.v")
@@ -84,9 +84,9 @@ func startTwin(t *testing.T, env ...string) twin {
 	require.NoError(t, err, "%s", out)
 	raw, err := os.ReadFile(result)
 	require.NoError(t, err, "%s", out)
-	var got twin
+	var got map[string]twin
 	require.NoError(t, json.Unmarshal(raw, &got))
-	require.NotEmpty(t, got.Archive)
+	require.Len(t, got, len(export.BuiltinProfiles()))
 	return got
 }
 
@@ -109,7 +109,7 @@ func TestTwin(t *testing.T) {
 		documents = append(documents, half[:len(half)/2]...)
 	}
 	got := runTwin(t, documents, importers)
-	t.Logf("payload %s, archive %s", got.Payload, got.Archive)
+	t.Logf("%+v", got)
 	if path := os.Getenv(twinResult); path != "" {
 		raw, err := json.Marshal(got)
 		require.NoError(t, err)
@@ -133,7 +133,8 @@ func twinKey(t testing.TB) signing.Signer {
 	return signer
 }
 
-func runTwin(t *testing.T, documents []ledger.Observation, importers int) twin {
+// runTwin makes a run of every kind over the same documents.
+func runTwin(t *testing.T, documents []ledger.Observation, importers int) map[string]twin {
 	t.Helper()
 	db := pgtest.New(t)
 	book := postgres.NewLedger(db.DB)
@@ -141,23 +142,27 @@ func runTwin(t *testing.T, documents []ledger.Observation, importers int) twin {
 	objects, err := files.Open(t.TempDir(), clock.Fixed(twinTime), rand.Reader)
 	require.NoError(t, err)
 	runs := postgres.NewRuns(db.DB)
-	profile, ok := export.BuiltinProfile("json:raw")
-	require.True(t, ok)
-	_, _, err = runs.CreateRun(t.Context(), export.Run{Tenant: twinRef.Tenant, ID: twinRef.RunID,
-		ProfileID: profile.ID, ProfileRevision: profile.Revision, ProfileName: profile.Name, Kind: profile.Kind, Variant: profile.Variant,
-		RequestedBy: "twin", RequestedAt: twinTime, State: export.StatePending}, storage.Idempotency{})
+	rough, err := scratch.Open(t.TempDir())
 	require.NoError(t, err)
-	registry, err := adapters.NewRegistry(jsonraw.Adapter{})
-	require.NoError(t, err)
-	walk(t, &activities.Export{Ledger: book, Execution: postgres.NewExecution(db.DB), Objects: objects,
-		Signer: twinKey(t), Adapters: registry, Clock: clock.Fixed(twinTime), Log: slog.New(slog.DiscardHandler), Version: "twin"})
-
-	run, err := runs.GetRun(t.Context(), twinRef)
-	require.NoError(t, err)
-	require.Equal(t, export.StateSucceeded, run.State)
-	archive := hashArchive(t, runs, objects)
-	require.Equal(t, run.Result.ArchiveDigest, archive, "the row must name the archive that is served")
-	return twin{Payload: run.Result.PayloadDigest, Archive: archive}
+	defer rough.Close()
+	exporting := &activities.Export{Ledger: book, Execution: postgres.NewExecution(db.DB), Objects: objects, Scratch: rough, Policies: baseline{},
+		Signer: twinKey(t), Adapters: allKinds(t), Clock: clock.Fixed(twinTime), Log: slog.New(slog.DiscardHandler), Version: "twin"}
+	found := map[string]twin{}
+	for i, profile := range export.BuiltinProfiles() {
+		ref := export.Ref{Tenant: twinRef.Tenant, RunID: fmt.Sprintf("0190c0de-0000-7000-8000-%012d", i+1)}
+		_, _, err = runs.CreateRun(t.Context(), export.Run{Tenant: ref.Tenant, ID: ref.RunID,
+			ProfileID: profile.ID, ProfileRevision: profile.Revision, ProfileName: profile.Name, Kind: profile.Kind, Variant: profile.Variant,
+			Selectors:   export.Selectors{Kinds: profile.Config.IncludedKinds()},
+			RequestedBy: "twin", RequestedAt: twinTime, State: export.StatePending}, storage.Idempotency{})
+		require.NoError(t, err)
+		walkKind(t, exporting, ref, workersOfTwin(t))
+		run, err := runs.GetRun(t.Context(), ref)
+		require.NoError(t, err)
+		archive := hashArchive(t, runs, objects, ref)
+		require.Equal(t, run.Result.ArchiveDigest, archive, "the row must name the archive that is served")
+		found[profile.Label()] = twin{Payload: run.Result.PayloadDigest, Archive: archive}
+	}
+	return found
 }
 
 // walk runs the phases in the SDK's activity environment.
@@ -194,16 +199,16 @@ func importAll(t *testing.T, book *postgres.Ledger, documents []ledger.Observati
 }
 
 // hashArchive hashes the archive as a download would deliver it.
-func hashArchive(t *testing.T, runs *postgres.Runs, objects *files.Store) string {
+func hashArchive(t *testing.T, runs *postgres.Runs, objects *files.Store, ref export.Ref) string {
 	t.Helper()
-	entries, err := runs.Files(t.Context(), twinRef)
+	entries, err := runs.Files(t.Context(), ref)
 	require.NoError(t, err)
 	members := make([]bundle.Member, len(entries))
 	for i, e := range entries {
 		members[i] = bundle.Member{Path: e.Path, Size: e.Size, Digest: e.Digest}
 	}
 	view, err := bundle.NewView(members, func(m bundle.Member) (bundle.Source, error) {
-		return objects.Open(context.Background(), twinRef.Tenant, m.Digest)
+		return objects.Open(context.Background(), ref.Tenant, m.Digest)
 	})
 	require.NoError(t, err)
 	defer view.Close()
