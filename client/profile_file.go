@@ -55,6 +55,7 @@ type ProfileSpec struct {
 	Quotas             *SpecQuotas      `yaml:"quotas,omitempty" json:"quotas,omitempty"`
 	Approvals          []SpecApproval   `yaml:"approvals,omitempty" json:"approvals,omitempty"`
 	Redaction          *SpecRedaction   `yaml:"redaction,omitempty" json:"redaction,omitempty"`
+	Guard              *SpecGuard       `yaml:"guard,omitempty" json:"guard,omitempty"`
 }
 
 // SpecCompression is the member compression of a spec.
@@ -99,6 +100,14 @@ type SpecRedaction struct {
 	PolicyID string              `yaml:"policyId" json:"policyId"`
 	Allow    map[string][]string `yaml:"allow" json:"allow"`
 	Linkset  []string            `yaml:"linkset,omitempty" json:"linkset,omitempty"`
+}
+
+// SpecGuard is the member guard of a spec.
+type SpecGuard struct {
+	MaxDropPercent *int     `yaml:"maxDropPercent,omitempty" json:"maxDropPercent,omitempty"`
+	MaxAgeHours    int      `yaml:"maxAgeHours,omitempty" json:"maxAgeHours,omitempty"`
+	Canaries       []string `yaml:"canaries,omitempty" json:"canaries,omitempty"`
+	ExpiresHours   int      `yaml:"expiresHours,omitempty" json:"expiresHours,omitempty"`
 }
 
 var revisionForm = regexp.MustCompile(`^r([1-9][0-9]{0,8})$`)

@@ -32,6 +32,7 @@ spec:
   approvals:
     - {tenant: globex, approver: ops, expiresAt: 2027-01-01T00:00:00Z, signature: "{}"}
   redaction: {policyId: p, allow: {vex: ["*"]}, linkset: [aliases]}
+  guard: {maxDropPercent: 0, maxAgeHours: 48, canaries: [CVE-2026-1], expiresHours: 24}
 `
 
 // A file becomes a profile's configuration, and that the file again.
@@ -40,7 +41,7 @@ func TestProfileFileIsWholeBothWays(t *testing.T) {
 	require.NoError(t, err)
 	request, err := f.Request()
 	require.NoError(t, err)
-	require.Len(t, request.Config, 9)
+	require.Len(t, request.Config, 10)
 	require.Equal(t, client.Labels{"ticket": "1042", "yes": "no"}, request.Labels)
 	again, err := client.ProfileFileOf(client.Profile{Name: "nightly", Revision: 3, Kind: "json", Variant: "raw",
 		Description: request.Description, Labels: request.Labels, Config: request.Config})

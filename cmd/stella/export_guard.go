@@ -171,3 +171,9 @@ func waitingText(run client.Run) string {
 	return fmt.Sprintf("run %s waits for an approval, until %s: %s; look: stella export guard %s, then: stella export release or reject",
 		run.RunID, run.Wait.ExpiresAt.UTC().Format(time.RFC3339), run.Wait.Why, run.RunID)
 }
+
+// parkedError ends a command that was not to wait for an approval: somebody has to
+// decide, and trying again at once does not help.
+type parkedError struct{ exitError }
+
+func (e *parkedError) Unwrap() error { return &e.exitError }

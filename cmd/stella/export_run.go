@@ -138,7 +138,7 @@ func runExport(command *cobra.Command, c *client.Client, request client.RunReque
 		return fmt.Errorf("print the result: %w", err)
 	}
 	if flags.noWaitApproval && undecided(run) {
-		return &exitError{errors.New(waitingText(run)), exitTransient}
+		return &parkedError{exitError{errors.New(waitingText(run)), exitTransient}}
 	}
 	return runOutcome(run)
 }

@@ -24,7 +24,7 @@ func main() {
 	stop()
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "stella: %s\n", printable(err.Error()))
-		if exitCode(err) == exitTransient {
+		if exitCode(err) == exitTransient && !errors.As(err, new(*parkedError)) {
 			fmt.Fprintln(os.Stderr, "Try again. If this is not the server you mean, name it (--server, STELLA_SERVER); if `exportcenter up` was restarted, read its address again: . DIR/env")
 		}
 	}
