@@ -35,6 +35,8 @@ type Records interface {
 	UsageRecords(ctx context.Context, tenant string) ([]storage.UsageRecord, error)
 	// Misfits yields what tables say of each other and does not fit.
 	Misfits(ctx context.Context, tenant string, yield func(storage.MisfitRecord) error) error
+	// PolicyPacks yields the packs of policy snapshots, hashed.
+	PolicyPacks(ctx context.Context, tenant string, yield func(storage.PackRecord) error) error
 	// DepartureRecord says how far a tenant's offboarding is.
 	DepartureRecord(ctx context.Context, tenant string) (storage.DepartureRecord, error)
 	// ChainRecord counts an audit record, of a tenant or audit.Installation; ChainEntries
@@ -141,7 +143,7 @@ func (l *look) tenant(ctx context.Context, tenant string) error {
 	if leaves, err := l.departure(ctx, tenant); err != nil || leaves {
 		return err
 	}
-	for _, step := range []func(context.Context, string) error{l.runs, l.blobs, l.entries, l.packed, l.places, l.ledger, l.selection, l.documents, l.misfits, l.chain} {
+	for _, step := range []func(context.Context, string) error{l.runs, l.blobs, l.entries, l.packed, l.places, l.ledger, l.selection, l.documents, l.packs, l.misfits, l.chain} {
 		if err := step(ctx, tenant); err != nil {
 			return err
 		}

@@ -96,7 +96,10 @@ var (
 var (
 	profileMissing   = Kind{Code: "profile-missing", Means: "a run has a revision of a profile that is not there", Action: "Restore the database from a backup: a revision is never deleted. The run's bundle is what it says; how it was configured is lost."}
 	profileRevisions = Kind{Code: "profile-revisions", Means: "a profile's revisions do not count from 1 to its newest", Action: "Restore the database from a backup: a revision is never deleted, and report it."}
-	planDiffers      = Kind{Code: "plan-differs", Means: "the last plan of a selection is said to be of another moment, or another project, than its run",
+	snapshotMissing  = Kind{Code: "snapshot-missing", Means: "a run decides by a policy snapshot that is not there", Action: "Restore the database from a backup: a policy snapshot is never deleted. A finished run's bundle has its pack in data/policy/pack.tar.gz."}
+	packBytes        = Kind{Code: "pack-bytes", Deep: true, Means: "a policy pack's bytes differ from its digest",
+		Action: "Runs that decide by it fail, and none decides by other rules. Restore the database from a backup; the pack is also in the bundle of every run that decided by it, in data/policy/pack.tar.gz."}
+	planDiffers = Kind{Code: "plan-differs", Means: "the last plan of a selection is said to be of another moment, or another project, than its run",
 		Action: "The next run of this selection may lack documents, or have others. Restore the database from a backup, or have its owner delete the selection's row from export_plans: then the next run plans anew."}
 	reportMissing = Kind{Code: "report-missing", Means: "a run has ended, later than others that were reported, and its end was not reported to the Findings Ledger",
 		Action: "Nothing is wrong when a worker of an older release ended it (docs/upgrade.md). Else keep the database as it is, and report it."}
@@ -130,6 +133,6 @@ var Kinds = []Kind{
 	blobMissing, blobSize, blobBytes, blobUnrecorded, blobUnneeded, blobDeleting, pinLeft, entryLost, stagedLeft, fileForeign, namespaceUnknown, packedLost, placesDiffer,
 	journalGap, journalCounter, endEvents, untold, toldFalsely, outboxDiffers, progressDiffers, queueCounter, runLost, queueOver, usageDiffers, profileOver, runStuck, guardMissing, archiveMissing, distributionMissing, sealMissing,
 	headDiffers, observationLost, contentMissing, overtakenDiffers, termsBytes, termsDiffer, documentBytes, documentCanonical,
-	profileMissing, profileRevisions, planDiffers, reportMissing, reportDiffers, reportUntold, noticeDiffers, attestationMissing, attestationDiffers,
+	profileMissing, profileRevisions, snapshotMissing, packBytes, planDiffers, reportMissing, reportDiffers, reportUntold, noticeDiffers, attestationMissing, attestationDiffers,
 	auditGap, auditChanged, auditCheckpoint, auditUnsigned, offboardingLeft, offboardedRows, offboardedFiles, offboardingRecord,
 }

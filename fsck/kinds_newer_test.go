@@ -16,6 +16,7 @@ import (
 // What the injuries touch.
 var (
 	profiles   = []string{"export_profiles", "export_profile_heads"}
+	policies   = []string{"policy_snapshots"}
 	plans      = []string{"export_plans"}
 	reports    = []string{"orchestrator_exports", "export_outbox", "export_usage"}
 	signatures = []string{"export_signatures"}
@@ -37,6 +38,23 @@ var newerInjuries = []injury{
 		w.sql(t, "delete from export_profile_heads where tenant = 'acme'")
 		return w.text(t, "select distinct id from export_profiles where tenant = 'acme'")
 	}},
+	{name: "a policy snapshot that a run has is gone", kind: "snapshot-missing", injure: func(t *testing.T, w *world) string {
+		w.sql(t, "update export_runs set kind = 'json', variant = 'policy', policy_snapshot_id = $2 where tenant = 'acme' and id = $1", runID(1), snapshotID)
+		w.healthy(t)
+		w.sql(t, "delete from policy_snapshots where tenant = 'acme'")
+		return snapshotID
+	}},
+	{name: "a run that decides names no policy snapshot", kind: "snapshot-missing", injure: func(t *testing.T, w *world) string {
+		w.sql(t, "update export_runs set kind = 'json', variant = 'policy', policy_snapshot_id = 'policy-baseline' where tenant = 'acme' and id = $1", runID(1))
+		w.healthy(t)
+		w.sql(t, "update export_runs set policy_snapshot_id = 'a word' where tenant = 'acme' and id = $1", runID(1))
+		return "a word"
+	}},
+	{name: "a bit of a policy pack has flipped", kind: "pack-bytes", touches: policies, run: noRun, injure: func(t *testing.T, w *world) string {
+		w.sql(t, "update policy_snapshots set pack = set_byte(pack, 0, 0) where tenant = 'acme'")
+		return snapshotID
+	}},
+
 	{name: "a plan of another moment", kind: "plan-differs", touches: plans, injure: func(t *testing.T, w *world) string {
 		w.sql(t, "update export_plans set as_of = as_of - 1 where tenant = 'acme'")
 		return w.text(t, "select 'sha256:' || encode(selection, 'hex') from export_plans where tenant = 'acme'")

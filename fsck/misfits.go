@@ -17,6 +17,7 @@ var misfitKinds = map[storage.Misfit]Kind{
 	storage.MisfitNotice:             noticeDiffers,
 	storage.MisfitAttestationMissing: attestationMissing,
 	storage.MisfitAttestation:        attestationDiffers,
+	storage.MisfitSnapshot:           snapshotMissing,
 }
 
 func (l *look) misfits(ctx context.Context, tenant string) error {

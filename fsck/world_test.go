@@ -119,7 +119,21 @@ func (w *world) fill(t *testing.T) {
 		w.activities(t).discard(t, aborted)
 	}
 	w.keepRecords(t)
+	for _, tenant := range []string{acme, globex} {
+		w.snapshot(t, tenant)
+	}
 }
+
+// snapshot keeps a policy pack.
+func (w *world) snapshot(t *testing.T, tenant string) {
+	t.Helper()
+	pack := []byte("a pack")
+	_, _, err := postgres.NewPolicySnapshots(w.DB).ImportSnapshot(t.Context(), export.PolicySnapshot{Tenant: tenant, ID: snapshotID, Name: "blocking", Version: "1",
+		Digest: bundle.DigestOf(pack).String(), Bytes: int64(len(pack)), CreatedBy: "test", CreatedAt: now}, pack, storage.Idempotency{})
+	require.NoError(t, err)
+}
+
+const snapshotID = "0195f000-0000-7000-a000-000000000001"
 
 // profile makes a tenant's own profile, and changes it once.
 func (w *world) profile(t *testing.T, tenant string, n int) export.Profile {
@@ -279,6 +293,13 @@ func (w *world) lookAt(t *testing.T, at time.Time, patience time.Duration, deep 
 	require.NoError(t, err)
 	defer survey.Close() //nolint:errcheck // read only
 	return run(t, fsck.Check{Records: postgres.NewSurvey(w.DB), Files: survey, Clock: clock.Fixed(at), Patience: patience, Deep: deep})
+}
+
+// healthy wants nothing to be found.
+func (w *world) healthy(t *testing.T) {
+	t.Helper()
+	_, found := w.look(t, true)
+	require.Empty(t, found)
 }
 
 // repair looks deep at the world, two hours after its runs, and mends it.

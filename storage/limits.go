@@ -31,6 +31,9 @@ const (
 	MaxProfiles  = 1000    // of a tenant, archived ones included
 	MaxRevisions = 10_000  // of all its profiles; approvals can be withdrawn beyond it
 	MaxRecords   = 1 << 30 // bytes of its records of exports (OrchestratorExports)
+
+	MaxSnapshots     = 1000      // policy snapshots of a tenant, archived ones included
+	MaxSnapshotBytes = 512 << 20 // of all their packs
 )
 
 // OrDefault gives l with defaults where it says nothing.

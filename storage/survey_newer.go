@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/stella-ops/exportcenter/audit"
+	"github.com/stella-ops/exportcenter/bundle"
 	"github.com/stella-ops/exportcenter/export"
 )
 
@@ -21,6 +22,7 @@ const (
 	MisfitNotice             Misfit = "notice"              // an event about no run differs from its row
 	MisfitAttestationMissing Misfit = "attestation missing" // a bundle is not attested
 	MisfitAttestation        Misfit = "attestation"         // an attestation is about something else
+	MisfitSnapshot           Misfit = "policy snapshot"     // a run's policy snapshot is not there
 )
 
 // MisfitRecord is something that one table says of another and that is not so.
@@ -49,4 +51,11 @@ type DepartureRecord struct {
 	Record         []byte // the signed record, empty before the end
 	// Left are tables in which a tenant that is offboarded still has rows.
 	Left []string
+}
+
+// PackRecord is the pack of a policy snapshot.
+type PackRecord struct {
+	ID string
+	// Digest is what was imported, Stored what is there.
+	Digest, Stored bundle.Digest
 }

@@ -117,6 +117,9 @@ func TestExportTablesAreBehindTheWall(t *testing.T) {
 	require.NoError(t, err)
 	_, _, err = postgres.NewProfiles(w.DB).CreateProfile(t.Context(), storagetest.NewProfile("globex", "nightly", 1), storage.Idempotency{})
 	require.NoError(t, err)
+	snapshot, pack := storagetest.NewSnapshot("globex", "blocking", "1", 1)
+	_, _, err = postgres.NewPolicySnapshots(w.DB).ImportSnapshot(t.Context(), snapshot, pack, storage.Idempotency{})
+	require.NoError(t, err)
 	before := w.fingerprint(t)
 	for _, table := range exportTables {
 		require.Positive(t, value[int](t, w, "globex", "select count(*) from "+table), table)

@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/stella-ops/exportcenter/bundle"
+	"github.com/stella-ops/exportcenter/export"
 	"github.com/stella-ops/exportcenter/orchestrator"
 	"github.com/stella-ops/exportcenter/storage"
 )
@@ -28,6 +29,11 @@ var misfits = []struct {
 		from (select id, revision from export_profile_heads where tenant = $1) h
 		full join (select id, count(*) as count, max(revision) as greatest from export_profiles where tenant = $1 group by id) p on p.id = h.id
 		where h.revision is distinct from p.count or h.revision is distinct from p.greatest order by 2`},
+	{storage.MisfitSnapshot, `
+		select r.id, r.policy_snapshot_id, 'the run decides by a policy snapshot that is not there'
+		from export_runs r where r.tenant = $1 and (r.kind, r.variant) = ('json', 'policy') and r.policy_snapshot_id <> '` + export.BaselineSnapshot + `'
+			and not exists (select from policy_snapshots p where p.tenant = r.tenant and p.id = r.policy_snapshot_id)
+		order by r.id`},
 	{storage.MisfitPlan, `
 		select p.run_id, 'sha256:' || encode(p.selection, 'hex'), 'the plan is said to be of sequence ' || p.as_of || ', its run is of ' || r.as_of
 		from export_plans p join export_runs r on r.tenant = p.tenant and r.id = p.run_id

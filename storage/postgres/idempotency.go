@@ -17,6 +17,7 @@ import (
 const (
 	createRunOperation     = "runs.create"
 	createProfileOperation = "profiles.create"
+	importPolicyOperation  = "policies.import"
 )
 
 // maxKey bounds an idempotency key.
@@ -36,6 +37,10 @@ func madeRun(run export.Run) made {
 
 func madeProfile(p export.Profile) made {
 	return made{p.Tenant, p.Project, createProfileOperation, "profile_id", p.ID, p.CreatedAt}
+}
+
+func madeSnapshot(s export.PolicySnapshot, at time.Time) made {
+	return made{s.Tenant, s.Project, importPolicyOperation, "policy_snapshot_id", s.ID, at}
 }
 
 func checkKey(idem storage.Idempotency) error {

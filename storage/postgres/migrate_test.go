@@ -11,6 +11,7 @@ import (
 	"github.com/stella-ops/exportcenter/export"
 	"github.com/stella-ops/exportcenter/storage"
 	"github.com/stella-ops/exportcenter/storage/postgres"
+	"github.com/stella-ops/exportcenter/storage/storagetest"
 )
 
 // schemaOf is a fingerprint of the schema, from the catalog: tables, columns,
@@ -91,6 +92,9 @@ func (w world) fill(t *testing.T) {
 	for _, tenant := range []string{"acme", "globex"} {
 		importTogether(t, postgres.NewLedger(w.DB), tenant, randomEvidence(rng, 30, 2))
 	}
+	snapshot, pack := storagetest.NewSnapshot("acme", "blocking", "1", 1)
+	_, _, err := postgres.NewPolicySnapshots(w.DB).ImportSnapshot(t.Context(), snapshot, pack, storage.Idempotency{Key: "k", RequestHash: digest("k")})
+	require.NoError(t, err)
 	for n := range 7 { // four at work, three wait
 		w.create(t, "acme", n+1)
 	}

@@ -35,6 +35,23 @@ func roomForRevision(ctx context.Context, tx pgx.Tx, tenant string) error {
 	return err
 }
 
+// roomForSnapshot refuses a policy snapshot beyond those that a tenant may have.
+func roomForSnapshot(ctx context.Context, tx pgx.Tx, s export.PolicySnapshot) error {
+	snapshots, err := countLocked(ctx, tx, s.Tenant, "policy_snapshots")
+	if err != nil {
+		return err
+	}
+	if snapshots >= storage.MaxSnapshots {
+		return full(storage.MaxSnapshots, "this tenant has its %d policy snapshots, archived ones included", snapshots)
+	}
+	var bytes int64
+	err = tx.QueryRow(ctx, "select coalesce(sum(bytes), 0)::bigint from policy_snapshots where tenant = $1", s.Tenant).Scan(&bytes)
+	if err == nil && bytes+s.Bytes > storage.MaxSnapshotBytes {
+		err = full(storage.MaxSnapshotBytes, "the policy packs of this tenant have %d bytes, and may have %d", bytes, storage.MaxSnapshotBytes)
+	}
+	return err
+}
+
 func countLocked(ctx context.Context, tx pgx.Tx, tenant, table string) (count int64, err error) {
 	if _, err := tx.Exec(ctx, lockQueue, tenant); err != nil {
 		return 0, err

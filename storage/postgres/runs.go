@@ -48,6 +48,9 @@ func (r *Runs) CreateRun(ctx context.Context, run export.Run, idem storage.Idemp
 		if err := profileMakesRuns(ctx, tx, run); err != nil {
 			return err
 		}
+		if err := snapshotMakesRuns(ctx, tx, run); err != nil {
+			return err
+		}
 		place, err := takePlace(ctx, tx, run, r.limits)
 		if err != nil {
 			return err
@@ -77,6 +80,25 @@ func profileMakesRuns(ctx context.Context, tx pgx.Tx, run export.Run) error {
 		return export.Errorf(export.CodeStateConflict, "profile %s is archived and makes no new runs", run.ProfileName)
 	}
 	return nil
+}
+
+// snapshotMakesRuns fails when the policy snapshot that the run will decide by was
+// archived since it was read. Whoever archives it waits until the run is recorded. The
+// built-in one has no row.
+func snapshotMakesRuns(ctx context.Context, tx pgx.Tx, run export.Run) error {
+	id := run.Options.PolicySnapshotID
+	if !export.Decides(run.Kind, run.Variant) || id == export.BaselineSnapshot {
+		return nil
+	}
+	var archived bool
+	err := tx.QueryRow(ctx, "select archived_at is not null from policy_snapshots where tenant = $1 and id = $2 for share", run.Tenant, storable(id)).Scan(&archived)
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return storage.SnapshotRefused(id, "there is no such policy snapshot")
+	case err == nil && archived:
+		return storage.SnapshotRefused(id, "the policy snapshot is archived and makes no new runs")
+	}
+	return err
 }
 
 func checkNewRun(run export.Run, idem storage.Idempotency) error {
