@@ -36,9 +36,9 @@ const (
 	CodeIfMatch Code = "ERR_EXPORT_022"
 	// CodeChanged: the state it names is not the one that is there (RFC 9110 section 15.5.13).
 	CodeChanged Code = "ERR_EXPORT_023"
-	// CodeSnapshotNotFound: there is no such policy snapshot to look at. A run that
+	// CodeNoSnapshot: there is no such policy snapshot to look at. A run that
 	// names one is refused with CodePolicySnapshot.
-	CodeSnapshotNotFound Code = "ERR_EXPORT_024"
+	CodeNoSnapshot Code = "ERR_EXPORT_024"
 
 	CodeQuota          Code = "ERR_EXPORT_QUOTA"
 	CodeAuth           Code = "ERR_EXPORT_AUTH"

@@ -74,10 +74,14 @@ type Config struct {
 	Runs     storage.Runs
 	Journal  storage.Journal
 	Profiles storage.Profiles
-	Objects  Objects
-	Records  storage.OrchestratorExports
-	Ledger   Ledger
-	Catalog  ledger.Catalog
+	// Policies has the built-in policy snapshot too (storage.WithBaseline).
+	Policies storage.PolicySnapshots
+	// CheckPack says why a policy pack is refused, or gives its version.
+	CheckPack func(pack []byte) (version string, err error)
+	Objects   Objects
+	Records   storage.OrchestratorExports
+	Ledger    Ledger
+	Catalog   ledger.Catalog
 	// CrossTenant is off as its zero value. Neighbours looks at tenants that it lets be read.
 	CrossTenant profiles.CrossTenant
 	Neighbours  storage.Neighbours
@@ -124,6 +128,8 @@ func (c Config) validate() error {
 		return errors.New("frontend: Journal is not set")
 	case c.Profiles == nil:
 		return errors.New("frontend: Profiles is not set")
+	case c.Policies == nil || c.CheckPack == nil:
+		return errors.New("frontend: Policies or CheckPack is not set")
 	case c.Objects == nil:
 		return errors.New("frontend: Objects is not set")
 	case c.Records == nil:

@@ -236,6 +236,8 @@ func TestNaughtyStringsElsewhere(t *testing.T) {
 			"/api/export/runs?from=" + query, "/api/export/runs?profile=" + query, "/api/export/runs?status=" + query, "/api/export/runs?limit=" + query, "/api/export/runs?" + query + "=" + query,
 			"/api/export/profiles?kind=" + query, "/api/export/profiles?cursor=" + query, "/api/ledger/documents?upstreamId=" + query, "/api/ledger/documents?purl=" + query,
 			"/api/ledger/documents?source=" + query, "/api/ledger/documents?cursor=" + query, "/api/ledger/stats?asOf=" + query, "/api/audit/entries?subject=" + query, "/api/audit/entries?operation=" + query,
+			"/api/export/policy-snapshots?name=" + query, "/api/export/policy-snapshots?cursor=" + query, "/api/export/policy-snapshots/" + url.PathEscape(text),
+			"/api/export/policy-snapshots/" + url.PathEscape(text) + "/pack",
 			"/api/export/profiles/" + url.PathEscape(text), "/api/export/runs/" + url.PathEscape(text), "/api/export/runs/" + id + "/plan?cursor=" + query,
 		} {
 			a := c.send("GET", path, "")

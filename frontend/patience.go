@@ -30,12 +30,15 @@ var patienceOf = map[string]time.Duration{
 	"StreamEvents":    0,
 	"VerifyRun":       0, // verifyPatience
 	"ImportDocuments": 0,
-	"ExportAudit":     0,
-	"GetOffboarding":  0,
-	"DownloadRunV1":   0,
-	"StreamEventsV1":  0,
-	"CreateRun":       0,             // a dry run counts for pricePatience
-	"GetRunPlan":      pricePatience, // what was left out is counted over the whole ledger
+
+	"ImportPolicySnapshot": 0, // packPatience, then readPatience
+
+	"ExportAudit":    0,
+	"GetOffboarding": 0,
+	"DownloadRunV1":  0,
+	"StreamEventsV1": 0,
+	"CreateRun":      0,             // a dry run counts for pricePatience
+	"GetRunPlan":     pricePatience, // what was left out is counted over the whole ledger
 
 	"GetManifest":   readPatience,
 	"GetProvenance": readPatience,

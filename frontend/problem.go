@@ -43,6 +43,7 @@ var meanings = map[export.Code]meaning{
 	export.CodeIdempotency:     {http.StatusUnprocessableEntity, "Idempotency key was used for another request"},
 	export.CodeIfMatch:         {http.StatusPreconditionRequired, "Precondition required"},
 	export.CodeChanged:         {http.StatusPreconditionFailed, "Changed meanwhile"},
+	export.CodeNoSnapshot:      {http.StatusNotFound, "Policy snapshot not found"},
 	export.CodeQuota:           {http.StatusTooManyRequests, "Quota exhausted"},
 	export.CodeAuth:            {http.StatusUnauthorized, "Not authenticated"},
 	export.CodeScope:           {http.StatusForbidden, "Scope missing"},

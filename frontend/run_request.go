@@ -170,6 +170,9 @@ func (s *Server) promised(ctx context.Context, req RunRequest, key *string) (run
 	}
 	run, err = s.runOf(who, profile, asked)
 	if err == nil {
+		err = s.resolveSnapshot(ctx, &run)
+	}
+	if err == nil {
 		run.Reach, err = s.reachOf(ctx, who, profile, run)
 	}
 	if err == nil || idem.Key == "" || req.Options.DryRun {

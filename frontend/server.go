@@ -46,6 +46,7 @@ type Server struct {
 	shared       *sharing
 	proofKeys    dpop.Keys
 	prices       *turns
+	packs        *turns
 	pen          *auditPen
 	notices      daily
 	refusals     *refusals
@@ -84,6 +85,7 @@ func New(cfg Config) (*Server, error) {
 		shared:      newSharing(),
 		events:      newEventHub(cfg.Journal, cfg.Streams, cfg.Log),
 		prices:      newTurns(pricesAtOnce),
+		packs:       newTurns(packsAtOnce),
 		pen:         newAuditPen(cfg.Audit),
 		admission:   newAdmission(cfg.Rates),
 		closed:      &closedTenants{read: cfg.Tenants.ClosedTenants, clock: cfg.Clock},

@@ -116,9 +116,12 @@ func (b *bytesResponse) write(w http.ResponseWriter) error {
 		w.Header().Del("X-Stella-Immutability")
 	}
 	w.Header().Set("Content-Type", b.mediaType)
-	if b.mediaType == "application/octet-stream" {
-		// Somebody else's bytes: to be saved, never to be shown as a page of ours.
+	// Somebody else's bytes: to be saved, never to be shown as a page of ours.
+	switch b.mediaType {
+	case anyFile:
 		w.Header().Set("Content-Disposition", `attachment; filename="`+b.digest.Hex()+`"`)
+	case gzipFile:
+		w.Header().Set("Content-Disposition", `attachment; filename="`+b.digest.Hex()+`.tar.gz"`)
 	}
 	request := b.call.request.Clone(b.call.request.Context())
 	request.Header.Del("Range") // small answers are given whole
@@ -146,3 +149,6 @@ func (b *bytesResponse) VisitGetProvenanceResponse(w http.ResponseWriter) error 
 
 // VisitGetDocumentResponse writes the answer.
 func (b *bytesResponse) VisitGetDocumentResponse(w http.ResponseWriter) error { return b.write(w) }
+
+// VisitGetPolicyPackResponse writes the answer.
+func (b *bytesResponse) VisitGetPolicyPackResponse(w http.ResponseWriter) error { return b.write(w) }

@@ -7,7 +7,7 @@ import (
 	"github.com/stella-ops/exportcenter/export"
 )
 
-// turns are the few places of those who read a whole ledger. A tenant has one of
+// turns are the few places of those who read a whole ledger, or compile a policy pack. A tenant has one of
 // them at a time: its next call waits for its own, in nobody else's way.
 type turns struct {
 	places chan struct{}
@@ -37,7 +37,7 @@ func (t *turns) take(ctx context.Context, tenant string) (done func(), err error
 				<-own.place
 			}
 			t.leave(tenant, own)
-			return nil, export.Errorf(export.CodeUnavailable, "others are being counted; try again")
+			return nil, export.Errorf(export.CodeUnavailable, "others are being served; try again")
 		}
 	}
 	return func() {

@@ -107,7 +107,7 @@ func SnapshotPage(found []export.PolicySnapshot, limit int) ([]export.PolicySnap
 
 // NoSnapshot is the error of a snapshot that is not there.
 func NoSnapshot(id string) error {
-	return &export.Error{Code: export.CodeSnapshotNotFound, Class: export.ClassPermanent, Field: "id", Err: ErrNotFound,
+	return &export.Error{Code: export.CodeNoSnapshot, Class: export.ClassPermanent, Field: "id", Err: ErrNotFound,
 		Message: fmt.Sprintf("there is no policy snapshot %.80q", id)}
 }
 

@@ -73,6 +73,10 @@ func runAPI(ctx context.Context, cfg config.Config, log *slog.Logger, issue bool
 	if err != nil {
 		return err
 	}
+	policies, err := policySnapshots(stores.db)
+	if err != nil {
+		return err
+	}
 	crossTenant, err := crossTenantOf(cfg.CrossTenant)
 	if err != nil {
 		return err
@@ -84,6 +88,8 @@ func runAPI(ctx context.Context, cfg config.Config, log *slog.Logger, issue bool
 		Runs:        postgres.NewRuns(stores.db).Within(runLimits(cfg)),
 		Journal:     postgres.NewRuns(stores.db),
 		Profiles:    postgres.NewProfiles(stores.db),
+		Policies:    policies,
+		CheckPack:   checkPack,
 		Objects:     stores.objects,
 		Records:     postgres.NewOrchestratorExports(stores.db),
 		Ledger:      postgres.NewLedger(stores.db),

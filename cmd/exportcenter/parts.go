@@ -17,6 +17,7 @@ import (
 	"github.com/stella-ops/exportcenter/export"
 	"github.com/stella-ops/exportcenter/internal/clock"
 	"github.com/stella-ops/exportcenter/internal/config"
+	"github.com/stella-ops/exportcenter/policy"
 	"github.com/stella-ops/exportcenter/signing"
 	"github.com/stella-ops/exportcenter/signing/keyfile"
 	"github.com/stella-ops/exportcenter/storage"
@@ -110,6 +111,28 @@ func profileKinds() (*adapters.Registry, error) {
 		jsonpolicy.Adapter{},
 		trivydb.Adapter{},
 	)
+}
+
+// policySnapshots are those of the tenants, and the built-in one.
+func policySnapshots(db *postgres.DB) (storage.PolicySnapshots, error) {
+	raw, err := policy.Baseline()
+	if err != nil {
+		return nil, err
+	}
+	pack, err := policy.ReadPack(raw)
+	if err != nil {
+		return nil, fmt.Errorf("the built-in policy pack: %w", err)
+	}
+	return storage.WithBaseline(postgres.NewPolicySnapshots(db), storage.NewBaseline(policy.BaselineName, pack.Revision, raw)), nil
+}
+
+// checkPack reads a policy pack and gives its version, or says why it is refused.
+func checkPack(raw []byte) (version string, err error) {
+	pack, err := policy.ReadPack(raw)
+	if err != nil {
+		return "", err
+	}
+	return pack.Revision, nil
 }
 
 // quiet drops what a library says below warnings.

@@ -59,6 +59,10 @@ func runWorker(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 		return err
 	}
 	defer client.Close()
+	policies, err := policySnapshots(stores.db)
+	if err != nil {
+		return err
+	}
 	rough, err := scratch.Open(scratchDir(cfg.Scratch))
 	if err != nil {
 		return err
@@ -72,6 +76,7 @@ func runWorker(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 		Adapters:  kinds,
 		Approvals: activities.Approvals{Trust: crossTenant, Neighbours: postgres.NewNeighbours(stores.db), Profiles: postgres.NewProfiles(stores.db)},
 		Scratch:   rough,
+		Policies:  activities.Snapshots{Store: policies},
 		Clock:     clock.System,
 		Log:       log,
 		Version:   version,

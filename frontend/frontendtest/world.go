@@ -32,6 +32,8 @@ type World struct {
 	Runs   *Runs
 	// Profiles are those of all tenants.
 	Profiles *Profiles
+	// Policies are those of all tenants; the API also has a built-in one.
+	Policies *Policies
 	Objects  *Objects
 	Ledger   *Ledger
 	Records  *Records
@@ -54,7 +56,7 @@ var Start = time.Date(2026, 11, 21, 8, 0, 0, 123456789, time.UTC)
 // New starts a World; it ends with the test.
 func New(t testing.TB, change ...func(*frontend.Config)) *World {
 	t.Helper()
-	w := &World{Runs: NewRuns(), Profiles: NewProfiles(), Objects: NewObjects(), Ledger: NewLedger(), Records: NewRecords(), Starter: &Starter{},
+	w := &World{Runs: NewRuns(), Profiles: NewProfiles(), Policies: NewPolicies(), Objects: NewObjects(), Ledger: NewLedger(), Records: NewRecords(), Starter: &Starter{},
 		Proofs: NewProofs(), Tenants: NewTenants(), Audit: storagetest.NewAudit(), Notices: &Notices{}, Log: &testkit.Output{}}
 	w.SetTime(Start)
 	w.Ledger.Now = w.Now
@@ -66,7 +68,7 @@ func New(t testing.TB, change ...func(*frontend.Config)) *World {
 	kinds, err := adapters.NewRegistry(jsonraw.Adapter{})
 	require.NoError(t, err)
 	cfg := frontend.Config{
-		Runs: w.Runs, Journal: w.Runs, Records: w.Records, Profiles: w.Profiles, Objects: w.Objects, Ledger: w.Ledger, Catalog: Catalog{w.Ledger}, Parse: ParseAnything, Starter: w.Starter, Verifier: verifier,
+		Runs: w.Runs, Journal: w.Runs, Records: w.Records, Profiles: w.Profiles, Policies: storage.WithBaseline(w.Policies, Baseline()), CheckPack: CheckPack, Objects: w.Objects, Ledger: w.Ledger, Catalog: Catalog{w.Ledger}, Parse: ParseAnything, Starter: w.Starter, Verifier: verifier,
 		Neighbours:   Neighbours{w},
 		Offboardings: w.Tenants, OffboardAfter: export.OffboardAfter,
 		Proofs: w.Proofs, Tenants: w.Tenants, Audit: w.Audit, Notices: w.Notices,

@@ -76,7 +76,7 @@ func importSnapshot(t *testing.T, s storage.PolicySnapshots) {
 func requireNoSnapshot(t *testing.T, err error) {
 	t.Helper()
 	require.ErrorIs(t, err, storage.ErrNotFound)
-	require.Equal(t, export.CodeSnapshotNotFound, export.CodeOf(err))
+	require.Equal(t, export.CodeNoSnapshot, export.CodeOf(err))
 }
 
 func importSnapshotAgain(t *testing.T, s storage.PolicySnapshots) {
