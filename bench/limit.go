@@ -30,6 +30,8 @@ var limits = map[string]limit{
 	"8,000 reads, DPoP":          {at: 3.33, aim: 2, of: ratio, unit: "x"},
 	"worker memory, full runs":   {at: 256, of: value, unit: " MiB"},
 	"history events":             {at: 300, of: value},
+	trivyProcessor:               {at: 0.5, of: value, unit: "x"},
+	trivyMemory:                  {at: 256, of: value, unit: " MiB"},
 }
 
 // judged gives a row its limit and says whether it keeps to it. What has a

@@ -30,6 +30,7 @@ type options struct {
 	sample    string // else these are replicated
 	out       string // the JSON file
 	strict    bool   // fail when a limit is missed or was not measured
+	databases bool   // measure them alone
 }
 
 func main() {
@@ -45,12 +46,19 @@ func main() {
 	flag.StringVar(&o.out, "out", "build/bench.json", "the table as JSON")
 	flag.BoolVar(&o.strict, "strict", false, "exit with 1 when a limit is missed or could not be measured")
 	bare := flag.String("bare", "", "be a bare server, for a measurement that began it")
+	advisories := flag.String("trivydb", "", "build a database of the advisories below this directory into -out, for a measurement that began it")
+	flag.BoolVar(&o.databases, "databases", false, "measure the databases alone")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	var err error
-	if *bare != "" {
+	switch {
+	case *bare != "":
 		err = serveBare(ctx, *bare)
-	} else {
+	case *advisories != "":
+		err = buildTrivyDB(ctx, *advisories, o.out)
+	case o.databases:
+		err = runDatabases(ctx, o)
+	default:
 		err = run(ctx, o)
 	}
 	stop()

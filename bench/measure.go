@@ -67,6 +67,7 @@ func (b *bench) measure(ctx context.Context) error {
 		{"full runs", b.runsAndFloors},
 		{"re-export", b.reexport},
 		{"smallest run", b.smallest},
+		{"databases", b.databases},
 	} {
 		if err := part.take(ctx); err != nil {
 			return fmt.Errorf("measure %s: %w", part.name, err)
