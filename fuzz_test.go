@@ -53,6 +53,7 @@ var readers = map[string]string{
 	"internal/devissuer.parseRegister": "- reads our own file, of bounded size",
 
 	// Decisions: packs are another's program, evidence is read again on replay.
+	"finding.Read":        "FuzzRead",
 	"policy.ReadPack":     "FuzzReadPack FuzzRules",
 	"policy.parseVersion": "FuzzVersions",
 	"policy.Evaluate":     "FuzzEvidence",
@@ -84,6 +85,7 @@ var readers = map[string]string{
 	"ledger/csaf.Parse":         "FuzzParse",
 	"ledger/cyclonedx.Parse":    "FuzzParse",
 	"ledger/gavlist.Parse":      "FuzzParse",
+	"ledger/findings.Parse":     "FuzzParse",
 	"artifact.Each":             "FuzzEach",
 	"ledger/spdx.Parse":         "FuzzParse",
 	"ledger/detect.Reader":      "FuzzReader",

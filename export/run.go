@@ -106,7 +106,19 @@ type Options struct {
 	// PolicySnapshotID names a snapshot of the policy engine. It is in the
 	// provenance; json:raw evaluates no policy.
 	PolicySnapshotID string `json:"policySnapshotId,omitempty"`
+	// PolicyEngine says who decides in a run of json:policy: PolicyEngineOPA, which
+	// "" means too, or PolicyEngineImported.
+	PolicyEngine string `json:"policyEngine,omitempty"`
 }
+
+// Policy engines.
+const (
+	// PolicyEngineOPA evaluates the pack of the run's policy snapshot.
+	PolicyEngineOPA = "opa"
+	// PolicyEngineImported takes the findings of another engine, evidence of kind
+	// finding, as they are.
+	PolicyEngineImported = "imported"
+)
 
 // Failure is why a run failed, in words for the person who asked.
 type Failure struct {

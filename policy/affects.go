@@ -16,6 +16,7 @@ const (
 	byVersion    verdict = "version"      // the list names it
 	byRange      verdict = "range"        // a range holds it
 	undetermined verdict = "undetermined" // it could not be compared
+	imported     verdict = "imported"     // another engine says so
 )
 
 // affects evaluates one affected package for a version (OSV schema,

@@ -8,8 +8,6 @@ import (
 	"sync"
 
 	"github.com/open-policy-agent/opa/v1/ast"
-
-	"github.com/stella-ops/exportcenter/bundle"
 )
 
 // capabilitiesFile is what a pack may use of OPA, in the form that `opa check
@@ -23,9 +21,6 @@ var capabilitiesFile []byte
 
 // Capabilities is that file.
 func Capabilities() []byte { return slices.Clone(capabilitiesFile) }
-
-// capabilitiesDigest names the file in snapshots.
-func capabilitiesDigest() bundle.Digest { return bundle.DigestOf(capabilitiesFile) }
 
 // allowed are OPA's built-in functions that a pack may use. Missing, beside
 // what reads the network, the clock, chance or the process:

@@ -33,6 +33,9 @@ func evaluate(ctx context.Context, in Input, out Output, read readers) (Result, 
 func (e *evaluation) run(ctx context.Context, out Output) (_ Result, err error) {
 	in := e.in
 	defer func() { err = errors.Join(err, e.close()) }()
+	if in.Engine != EngineOPA && in.Engine != EngineImported {
+		return Result{}, export.Errorf(export.CodeValidation, "policy engine %.40q is none of %s and %s", in.Engine, EngineOPA, EngineImported)
+	}
 	for i, file := range in.Files {
 		if err := readFile(ctx, file, e.take); err != nil {
 			return Result{}, err
@@ -71,6 +74,9 @@ type evaluation struct {
 }
 
 func newEvaluation(in Input, read readers, pack *Pack, asked *engine) *evaluation {
+	if in.Engine == "" {
+		in.Engine = EngineOPA
+	}
 	if in.Memory <= 0 {
 		in.Memory = DefaultMemory
 	}
@@ -217,6 +223,10 @@ func (p *pending) take(isCandidate bool, payload []byte) (*pending, error) {
 		}
 		if p == nil {
 			return &pending{candidate: c, statements: []Statement{}}, nil
+		}
+		if p.Decision != nil {
+			return nil, export.Errorf(export.CodeValidation, "findings %s of source %s decides twice about %s of %s in %s; mend the list and import it again",
+				c.Advisory.UpstreamID, c.Advisory.Source, c.Advisory.ID, c.Component.Purl, c.SBOM.Subject)
 		}
 		p.merge(c)
 	case p == nil:

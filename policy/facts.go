@@ -30,6 +30,9 @@ const (
 func (e *evaluation) take(directory string, line *rawLine) error {
 	doc := line.document(directory)
 	e.sources.document(line)
+	if e.in.Engine == EngineImported {
+		return e.takeOthers(doc, line)
+	}
 	switch line.Kind {
 	case ledger.KindAdvisory:
 		return e.takeAdvisory(doc, line.Content.Raw)

@@ -55,7 +55,14 @@ func (s sources) document(line *rawLine) {
 	at.Newest = max(at.Newest, line.Modified)
 }
 
-func (s sources) finding(of Document) { s.at(of.Source, of.Stream, ledger.KindAdvisory).Records++ }
+// finding counts a finding as that of its advisory, or of the list it is from.
+func (s sources) finding(of Document, how verdict) {
+	kind := ledger.KindAdvisory
+	if how == imported {
+		kind = ledger.KindFinding
+	}
+	s.at(of.Source, of.Stream, kind).Records++
+}
 
 func (s sources) sorted() []export.SourceCount {
 	all := make([]export.SourceCount, 0, len(s))
@@ -72,7 +79,7 @@ func (s sources) sorted() []export.SourceCount {
 func (e *evaluation) finish(ctx context.Context, out Output) (Result, error) {
 	s := Snapshot{
 		Schema: SnapshotSchema, SnapshotID: e.in.SnapshotID, Name: e.in.Name,
-		PolicyVersion: e.pack.Revision, PackDigest: e.pack.Digest, Engine: engineNow(EngineOPA),
+		PolicyVersion: e.pack.Revision, PackDigest: e.pack.Digest, Engine: engineNow(e.in.Engine),
 		InputsHash: InputsHash(e.in.Files, e.pack.Digest), DecisionTrace: e.result.trace,
 		Counts: e.result.counts, Evidence: e.evidence, Unread: e.unread,
 	}

@@ -64,13 +64,13 @@ type Input struct {
 // Engines.
 const (
 	// EngineOPA evaluates the pack. It is also what "" means.
-	EngineOPA = "opa"
+	EngineOPA = export.PolicyEngineOPA
 	// EngineImported takes the findings of another engine as they are.
-	EngineImported = "imported"
+	EngineImported = export.PolicyEngineImported
 )
 
 // DefaultMemory bounds each of at most three sorts at a time.
-const DefaultMemory = 24 << 20
+const DefaultMemory = 16 << 20
 
 // Output takes the files that Evaluate makes.
 type Output interface {

@@ -62,7 +62,7 @@ type SBOM struct {
 
 // Match says why the advisory is about the component.
 type Match struct {
-	How verdict `json:"how"` // version, range or undetermined
+	How verdict `json:"how"` // version, range, undetermined or imported
 	// Fixed are versions that are not affected any more: the first behind the
 	// component's, of each range.
 	Fixed    []string  `json:"fixed"`
@@ -170,6 +170,8 @@ type candidate struct {
 	Component Component `json:"component"`
 	Match     Match     `json:"match"`
 	SBOM      SBOM      `json:"sbom"`
+	// Decision is another engine's; nil when the pack is to be asked.
+	Decision *Decision `json:"decision,omitempty"`
 }
 
 // statementItem is a statement on its way to the join.

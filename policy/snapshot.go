@@ -30,11 +30,12 @@ type Snapshot struct {
 
 // Engine is what decided. Another engine may decide otherwise about the same.
 type Engine struct {
-	Name         string        `json:"name"` // opa, or imported
-	Version      string        `json:"version"`
-	Capabilities bundle.Digest `json:"capabilities"`
-	Evaluator    string        `json:"evaluator"` // Version of this package
-	Matcher      string        `json:"matcher"`
+	Name    string `json:"name"` // opa, or imported
+	Version string `json:"version"`
+	// Capabilities is the digest of what packs may use.
+	Capabilities string `json:"capabilities"`
+	Evaluator    string `json:"evaluator"` // Version of this package
+	Matcher      string `json:"matcher"`
 }
 
 // Counts is how it came out.
@@ -67,7 +68,8 @@ type Evidence struct {
 	ComponentsWithoutRelease int64 `json:"componentsWithoutRelease"`
 	VEXDocuments             int64 `json:"vexDocuments"`
 	Statements               int64 `json:"statements"`
-	Other                    int64 `json:"other"` // documents of other kinds
+	FindingLists             int64 `json:"findingLists"` // of another engine
+	Other                    int64 `json:"other"`        // documents of other kinds
 }
 
 // Unread is what a reader of evidence made nothing of.
@@ -112,5 +114,8 @@ func InputsHash(files []File, pack bundle.Digest) bundle.Digest {
 
 // engineNow is what this program decides with.
 func engineNow(name string) Engine {
-	return Engine{Name: name, Version: EngineVersion(), Capabilities: capabilitiesDigest(), Evaluator: Version, Matcher: MatcherName}
+	if name == EngineImported {
+		return Engine{Name: name, Evaluator: Version}
+	}
+	return Engine{Name: name, Version: EngineVersion(), Capabilities: bundle.DigestOf(capabilitiesFile).String(), Evaluator: Version, Matcher: MatcherName}
 }

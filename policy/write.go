@@ -46,7 +46,7 @@ func (w *writer) write(p *pending) error {
 	if err != nil {
 		return fmt.Errorf("finding %s: %w", id, err)
 	}
-	decision, err := w.engine.decide(w.ctx, p.name(id), input)
+	decision, err := w.decide(p, id, input)
 	if err != nil {
 		return err
 	}
@@ -62,9 +62,17 @@ func (w *writer) write(p *pending) error {
 	w.trace.Write(trace)
 	w.trace.Write([]byte{'\n'})
 	w.result.count(&finding, p)
-	w.sources.finding(p.Advisory.Document)
+	w.sources.finding(p.Advisory.Document, p.Match.How)
 	key := p.boundaryKey()
 	return errors.Join(w.findings.write(key, line), w.traces.write(key, trace))
+}
+
+// decide asks the pack, or takes what another engine decided.
+func (w *writer) decide(p *pending, id string, input []byte) (Decision, error) {
+	if p.Decision != nil {
+		return *p.Decision, nil
+	}
+	return w.engine.decide(w.ctx, p.name(id), input)
 }
 
 func (w *writer) close() error {

@@ -12,6 +12,7 @@ import (
 	"github.com/stella-ops/exportcenter/ledger/csaf"
 	"github.com/stella-ops/exportcenter/ledger/cyclonedx"
 	"github.com/stella-ops/exportcenter/ledger/detect"
+	"github.com/stella-ops/exportcenter/ledger/findings"
 	"github.com/stella-ops/exportcenter/ledger/gavlist"
 	"github.com/stella-ops/exportcenter/ledger/openvex"
 	"github.com/stella-ops/exportcenter/ledger/osv"
@@ -36,6 +37,7 @@ func Lines(t testing.TB, entries ...Entry) (lines []ledger.Line) {
 		detect.Format{Name: cyclonedx.Format, Recognise: cyclonedx.Recognise, Parse: cyclonedx.Parse},
 		detect.Format{Name: spdx.Format, Recognise: spdx.Recognise, Parse: spdx.Parse},
 		detect.Format{Name: gavlist.Format, Recognise: gavlist.Recognise, Parse: gavlist.Parse},
+		detect.Format{Name: findings.Format, Recognise: findings.Recognise, Parse: findings.Parse},
 	)
 	for i, e := range entries {
 		o, err := read(ledger.Entry{Source: e.Source, Stream: e.Stream, Bytes: e.Text})

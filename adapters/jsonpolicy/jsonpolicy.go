@@ -52,7 +52,7 @@ func (Adapter) Build(ctx context.Context, in adapters.Input, out adapters.Output
 	}
 	evidence := policy.Input{
 		Pack: in.Policy.Pack, SnapshotID: in.Policy.ID, Name: in.Policy.Name,
-		Scratch: in.Scratch, Progress: in.Progress,
+		Engine: in.Options.PolicyEngine, Scratch: in.Scratch, Progress: in.Progress,
 	}
 	for _, s := range in.Shards {
 		evidence.Files = append(evidence.Files, policy.File{Path: s.Path, Kind: s.Kind, ContentDigest: s.ContentDigest, Open: s.Open})

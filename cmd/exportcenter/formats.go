@@ -4,6 +4,7 @@ import (
 	"github.com/stella-ops/exportcenter/ledger/csaf"
 	"github.com/stella-ops/exportcenter/ledger/cyclonedx"
 	"github.com/stella-ops/exportcenter/ledger/detect"
+	"github.com/stella-ops/exportcenter/ledger/findings"
 	"github.com/stella-ops/exportcenter/ledger/gavlist"
 	"github.com/stella-ops/exportcenter/ledger/openvex"
 	"github.com/stella-ops/exportcenter/ledger/osv"
@@ -18,4 +19,5 @@ var parseEvidence = detect.Reader(
 	detect.Format{Name: cyclonedx.Format, Recognise: cyclonedx.Recognise, Parse: cyclonedx.Parse},
 	detect.Format{Name: spdx.Format, Recognise: spdx.Recognise, Parse: spdx.Parse},
 	detect.Format{Name: gavlist.Format, Recognise: gavlist.Recognise, Parse: gavlist.Parse},
+	detect.Format{Name: findings.Format, Recognise: findings.Recognise, Parse: findings.Parse},
 )
