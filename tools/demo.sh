@@ -78,8 +78,8 @@ cat "$work/up.log"
 # shellcheck disable=SC1091
 . "$data/env"
 
-say "import sample advisories"
-bin/stella ledger import ledger/sample/osv
+say "import sample advisories, an SBOM and a VEX document"
+bin/stella ledger import ledger/sample/osv ledger/sample/sbom ledger/sample/vex
 
 say "export, and download when it is done"
 bin/stella export run json:raw --wait --output "$bundle" --format json | tee "$work/run.json"
@@ -114,6 +114,22 @@ if cosign=$(foreign cosign); then
 	echo "cosign verify-blob, verify-blob-attestation: ok"
 else
 	echo "cosign is not here (make tools builds it): skipped"
+fi
+
+say "decide by the built-in policy, and let others decide again from the bundle alone"
+bin/stella export run json:policy --wait --output "$work/policy.tar"
+bin/stella verify "$work/policy.tar" --trust "$STELLA_TRUST" | head -n 1
+bin/exportcenter policy replay "$work/policy.tar" --trust "$STELLA_TRUST"
+
+say "a vulnerability database for Trivy"
+bin/stella export run trivy:db --wait --output "$work/trivy.tar"
+bin/stella verify "$work/trivy.tar" --trust "$STELLA_TRUST" | head -n 1
+mkdir -p "$work/cache/db"
+tar -xOf "$work/trivy.tar" trivy/db.tar.gz | tar -xzf - -C "$work/cache/db"
+if trivy=$(foreign trivy); then
+	"$trivy" sbom --cache-dir "$work/cache" --skip-db-update --skip-java-db-update --offline-scan --skip-version-check --quiet ledger/sample/sbom/quayside-shop.cdx.json
+else
+	echo "trivy is not here (make tools builds it): skipped"
 fi
 
 say "where everything is"

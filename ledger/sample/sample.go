@@ -11,3 +11,14 @@ import "embed"
 //
 //go:embed osv/*.json
 var OSV embed.FS
+
+// SBOM holds a bill of materials under sbom/, in CycloneDX form, of components that
+// the advisories are and are not about.
+//
+//go:embed sbom/*.json
+var SBOM embed.FS
+
+// VEX holds what its makers state of some of them, in OpenVEX form, under vex/.
+//
+//go:embed vex/*.json
+var VEX embed.FS
