@@ -118,16 +118,16 @@ fi
 
 say "decide by the built-in policy, and let others decide again from the bundle alone"
 bin/stella export run json:policy --wait --output "$work/policy.tar"
-bin/stella verify "$work/policy.tar" --trust "$STELLA_TRUST" | head -n 1
+bin/stella verify "$work/policy.tar" --trust "$STELLA_TRUST" | sed -n 1p
 bin/exportcenter policy replay "$work/policy.tar" --trust "$STELLA_TRUST"
 
 say "a vulnerability database for Trivy"
 bin/stella export run trivy:db --wait --output "$work/trivy.tar"
-bin/stella verify "$work/trivy.tar" --trust "$STELLA_TRUST" | head -n 1
+bin/stella verify "$work/trivy.tar" --trust "$STELLA_TRUST" | sed -n 1p
 mkdir -p "$work/cache/db"
 tar -xOf "$work/trivy.tar" trivy/db.tar.gz | tar -xzf - -C "$work/cache/db"
 if trivy=$(foreign trivy); then
-	"$trivy" sbom --cache-dir "$work/cache" --skip-db-update --skip-java-db-update --offline-scan --skip-version-check --quiet ledger/sample/sbom/quayside-shop.cdx.json
+	"$trivy" sbom --cache-dir "$work/cache" --skip-db-update --skip-java-db-update --offline-scan --skip-version-check --quiet --table-mode summary ledger/sample/sbom/quayside-shop.cdx.json
 else
 	echo "trivy is not here (make tools builds it): skipped"
 fi
