@@ -29,11 +29,16 @@ type Expect struct {
 	Journal func([]export.EventType) error
 	// Payload and Archive are the twin's digests, of a run that succeeded.
 	Payload, Archive string
+	// Approved says that it waited for an approval, and got one.
+	Approved bool
 }
 
 // told are the transitions that the timeline hears of, by how a run ended.
-func told(state export.State, signed bool) []export.Transition {
+func told(state export.State, signed, approved bool) []export.Transition {
 	all := []export.Transition{export.TransitionRequested}
+	if approved {
+		all = append(all, export.TransitionWaiting, export.TransitionApproved)
+	}
 	if signed {
 		all = append(all, export.TransitionBuilt)
 	}
