@@ -21,6 +21,7 @@ type scenario struct {
 	limits      storage.Limits
 	kind        string // catalogue name of its profile; "" = json:raw
 	duringAdapt bool   // adapt waits until the story goes on
+	parked      bool   // the result lacks a canary, and waits for an approval
 	// points are those whose faults belong to the scenario: an undisturbed run
 	// reaches each of them.
 	points []fault.Point
@@ -43,6 +44,10 @@ func scenarios() []scenario {
 			points: []fault.Point{fault.ClaimTurn, fault.StartWorkflow}},
 		{name: "built", kind: "trivy:db", ends: export.StateSucceeded, play: succeeds,
 			points: []fault.Point{fault.BeginPart, fault.Stage, fault.Write, fault.Pin, fault.Publish, fault.SaveFiles, fault.SaveSources, fault.SaveGuard, fault.AddEvent}},
+		{name: "approved", kind: "trivy:db", ends: export.StateSucceeded, play: isApproved, parked: true,
+			points: []fault.Point{fault.SaveGuard, fault.Decide, fault.ClaimTurn, fault.SignalCancel, fault.Settle}},
+		{name: "undecided", kind: "trivy:db", ends: export.StateFailed, play: succeeds, parked: true,
+			points: []fault.Point{fault.Settle}},
 		{name: "terminated", ends: export.StateAborted, play: losesItsWorkflow, duringAdapt: true,
 			points: []fault.Point{fault.SignalCancel, fault.SignalWithStart}},
 	}
@@ -65,8 +70,6 @@ func (s scenario) lost(hits map[fault.Point]int) (lost []fault.Point) {
 // unreached are the points that no scenario reaches, each with a reason.
 var unreached = map[fault.Point]string{
 	fault.Begin:           "activities claim parts of phases (BeginPart); Begin is the same with the part \"\"",
-	fault.Decide:          "no guarded kind is played yet",
-	fault.Settle:          "no guarded kind is played yet",
 	fault.ForgetPacked:    "only when stored bytes have rotted, which fails the run for good; activities and e2e have tests with rot",
 	fault.EraseUnrecorded: "only an attempt that failed after it published takes back; late at staged.Publish, cancel, is one",
 }
@@ -89,6 +92,22 @@ func isCancelled(ctx context.Context, s *scene) error {
 		return err
 	}
 	return s.cancels(ctx)
+}
+
+// isApproved: the run waits until somebody approves it, and then goes on.
+func isApproved(ctx context.Context, s *scene) error {
+	if err := succeeds(ctx, s); err != nil {
+		return err
+	}
+	runs := postgres.NewRuns(s.world.db.DB)
+	err := until(ctx, "the run does not wait", func() (bool, error) {
+		run, err := runs.GetRun(ctx, s.ref)
+		return err == nil && run.State == export.StateWaiting, err
+	})
+	if err != nil {
+		return err
+	}
+	return s.approves(ctx)
 }
 
 // waitsForASlot: another run of the tenant has the only slot, and then ends.
@@ -160,6 +179,15 @@ func abortedJournal(types []export.EventType) error {
 	}
 	if types[len(types)-1] != export.EventAborted {
 		return errors.New("it does not end with the end")
+	}
+	return nil
+}
+
+// undecidedJournal judges the journal of a run about which nobody decided in time.
+func undecidedJournal(types []export.EventType) error {
+	waits := slices.Index(types, export.EventWaiting)
+	if waits < 0 || !slices.Equal(types[waits:], []export.EventType{export.EventWaiting, export.EventFailed}) {
+		return errors.New("it does not end with a wait and a failure")
 	}
 	return nil
 }

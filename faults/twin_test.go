@@ -36,7 +36,7 @@ func (w *world) twin(t *testing.T, of scenario, ref export.Ref) oracle.Expect {
 	rough, err := scratch.Open(t.TempDir())
 	require.NoError(t, err)
 	defer rough.Close()
-	walk(t, ref, &activities.Export{Ledger: book, Execution: postgres.NewExecution(w.calm.DB), Objects: objects,
+	w.walk(t, of, ref, &activities.Export{Ledger: book, Execution: postgres.NewExecution(w.calm.DB), Objects: objects,
 		Signer: w.signer, Adapters: w.registry, Scratch: rough,
 		Clock: clock.Fixed(moment), Log: slog.New(slog.DiscardHandler), Version: "twin"})
 
@@ -49,6 +49,9 @@ func (w *world) twin(t *testing.T, of scenario, ref export.Ref) oracle.Expect {
 	archive, err := oracle.Archive(t.Context(), w.calm.DB, survey, ref)
 	require.NoError(t, err)
 	want := oracle.Expect{State: run.State, Payload: run.Result.PayloadDigest, Archive: bundle.DigestOf(archive).String()}
+	if of.parked {
+		want.Waited = []export.Transition{export.TransitionWaiting, export.TransitionApproved}
+	}
 	events, err := runs.Events(t.Context(), ref, 0, 200)
 	require.NoError(t, err)
 	for _, e := range events {
@@ -58,7 +61,7 @@ func (w *world) twin(t *testing.T, of scenario, ref export.Ref) oracle.Expect {
 }
 
 // walk runs the phases in the SDK's activity environment.
-func walk(t *testing.T, ref export.Ref, exporting *activities.Export) {
+func (w *world) walk(t *testing.T, of scenario, ref export.Ref, exporting *activities.Export) {
 	t.Helper()
 	var suite testsuite.WorkflowTestSuite
 	suite.SetLogger(sdklog.NewStructuredLogger(slog.New(slog.DiscardHandler)))
@@ -87,7 +90,16 @@ func walk(t *testing.T, ref export.Ref, exporting *activities.Export) {
 		require.NoError(t, err)
 		var found activities.GuardResult
 		require.NoError(t, answer.Get(&found))
-		require.False(t, found.Parked, "there is nothing to compare with")
+		require.Equal(t, of.parked, found.Parked)
+	}
+	if of.parked {
+		_, err := postgres.NewRuns(w.calm.DB).Decide(t.Context(), ref, approval)
+		require.NoError(t, err)
+		given, err := postgres.NewDispatch(w.calm.DB).Claim(t.Context(), ref.Tenant, moment)
+		require.NoError(t, err)
+		require.Len(t, given, 1)
+		_, err = env.ExecuteActivity(exporting.Settle, activities.SettleInput{Ref: ref})
+		require.NoError(t, err)
 	}
 	for _, activity := range []any{exporting.Manifest, exporting.Sign, exporting.Distribute} {
 		phase(activity, in)

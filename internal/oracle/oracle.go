@@ -29,16 +29,13 @@ type Expect struct {
 	Journal func([]export.EventType) error
 	// Payload and Archive are the twin's digests, of a run that succeeded.
 	Payload, Archive string
-	// Approved says that it waited for an approval, and got one.
-	Approved bool
+	// Waited is what the timeline was told of its wait for an approval; nil without one.
+	Waited []export.Transition
 }
 
 // told are the transitions that the timeline hears of, by how a run ended.
-func told(state export.State, signed, approved bool) []export.Transition {
-	all := []export.Transition{export.TransitionRequested}
-	if approved {
-		all = append(all, export.TransitionWaiting, export.TransitionApproved)
-	}
+func told(state export.State, signed bool, waited []export.Transition) []export.Transition {
+	all := append([]export.Transition{export.TransitionRequested}, waited...)
 	if signed {
 		all = append(all, export.TransitionBuilt)
 	}

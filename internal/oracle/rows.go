@@ -112,7 +112,7 @@ func (j *judgement) outbox() error {
 		return fmt.Errorf("read its outbox: %w", err)
 	}
 	signed := slices.Contains(types, export.TransitionBuilt) // an end after signing is told as well
-	if want := told(j.want.State, signed || j.want.State == export.StateSucceeded, j.want.Approved); !slices.Equal(types, want) {
+	if want := told(j.want.State, signed || j.want.State == export.StateSucceeded, j.want.Waited); !slices.Equal(types, want) {
 		j.say("the timeline is told %v, want %v", types, want)
 	}
 	return nil
