@@ -103,6 +103,18 @@ func repeatable() map[string]struct {
 		"ListProfileRevisions": {true, func(ctx context.Context, c c) error {
 			return err(c.ListProfileRevisions(ctx, "p", client.ListProfileRevisionsParams{}))
 		}},
+		"ListPolicySnapshots": {true, func(ctx context.Context, c c) error {
+			return err(c.ListPolicySnapshots(ctx, client.ListPolicySnapshotsParams{}))
+		}},
+		"AllPolicySnapshots": {true, func(ctx context.Context, c c) error {
+			return failure(c.AllPolicySnapshots(ctx, client.ListPolicySnapshotsParams{}))
+		}},
+		"GetPolicySnapshot":     {true, func(ctx context.Context, c c) error { return err(c.GetPolicySnapshot(ctx, "p")) }},
+		"PolicyPack":            {true, func(ctx context.Context, c c) error { return err(c.PolicyPack(ctx, "p")) }},
+		"ArchivePolicySnapshot": {true, func(ctx context.Context, c c) error { return err(c.ArchivePolicySnapshot(ctx, "p")) }},
+		"ImportPolicySnapshot": {true, func(ctx context.Context, c c) error {
+			return err(c.ImportPolicySnapshot(ctx, "blocking", "", []byte("pack")))
+		}},
 		"Events": {true, func(ctx context.Context, c c) error {
 			return last(func(yield func(string, error) bool) {
 				for _, err := range c.Events(ctx, someRun, client.EventOptions{}) {
@@ -230,7 +242,8 @@ func TestPaging(t *testing.T) {
 	pages := map[string]string{
 		"/api/export/runs": `"runs":[{"runId":"%d"},{"runId":"%d"}]`, "/api/export/profiles": `"profiles":[{"name":"%d"},{"name":"%d"}]`,
 		"/api/ledger/documents": `"documents":[{"upstreamId":"%d"},{"upstreamId":"%d"}]`, "/api/tenants": `"tenants":[{"tenant":"%d"},{"tenant":"%d"}]`,
-		"/api/audit/entries": `"entries":[{"seq":%d},{"seq":%d}]`,
+		"/api/export/policy-snapshots": `"policySnapshots":[{"id":"%d"},{"id":"%d"}]`,
+		"/api/audit/entries":           `"entries":[{"seq":%d},{"seq":%d}]`,
 	}
 	var asked []string
 	stuck := false
@@ -253,6 +266,9 @@ func TestPaging(t *testing.T) {
 		},
 		"profiles": func(stop int) ([]string, error) {
 			return taken(c.AllProfiles(ctx, client.ListProfilesParams{Limit: &two}), stop, func(p client.Profile) string { return p.Name })
+		},
+		"policies": func(stop int) ([]string, error) {
+			return taken(c.AllPolicySnapshots(ctx, client.ListPolicySnapshotsParams{Limit: &two}), stop, func(s client.PolicySnapshot) string { return s.ID })
 		},
 		"documents": func(stop int) ([]string, error) {
 			return taken(c.AllDocuments(ctx, client.ListDocumentsParams{Limit: &two}), stop, func(d client.LedgerDocument) string { return d.UpstreamID })

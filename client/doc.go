@@ -39,8 +39,8 @@
 //
 // # Lists
 //
-// List calls give a page. AllRuns, AllProfiles, AllDocuments, AllTenants and AllAudit
-// are iterators over all pages.
+// List calls give a page. AllRuns, AllProfiles, AllPolicySnapshots, AllDocuments,
+// AllTenants and AllAudit are iterators over all pages.
 package client
 
 //go:generate ../.tools/bin/oapi-codegen --config api.cfg.yaml ../frontend/openapi.yaml

@@ -84,3 +84,6 @@ func (d *demo) signedRun() (id, key string) {
 	}
 	return run.ID, key
 }
+
+// policyPack is a pack that the server takes.
+func (d *demo) policyPack(version string) []byte { return []byte(frontendtest.Pack(version, "allow")) }

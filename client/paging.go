@@ -28,6 +28,15 @@ func (c *Client) AllProfiles(ctx context.Context, params ListProfilesParams) ite
 	})
 }
 
+// AllPolicySnapshots gives policy snapshots by name and version.
+func (c *Client) AllPolicySnapshots(ctx context.Context, params ListPolicySnapshotsParams) iter.Seq2[PolicySnapshot, error] {
+	return paged(func(cursor string) ([]PolicySnapshot, string, error) {
+		params.Cursor = given(cursor, params.Cursor)
+		page, err := c.ListPolicySnapshots(ctx, params)
+		return page.PolicySnapshots, page.NextCursor, err
+	})
+}
+
 // AllDocuments gives current documents in the order of recording, all as of the moment
 // of the first page.
 func (c *Client) AllDocuments(ctx context.Context, params ListDocumentsParams) iter.Seq2[LedgerDocument, error] {

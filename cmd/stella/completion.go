@@ -59,12 +59,17 @@ func (c *connection) addCompletion(group *cobra.Command) {
 				command.ValidArgsFunction = once(c.asked(runIDs))
 			case "PROFILE":
 				command.ValidArgsFunction = once(c.asked(profileNames))
+			case "SNAPSHOT":
+				command.ValidArgsFunction = once(c.asked(snapshotIDs))
 			case "NAME":
 				command.ValidArgsFunction = once(c.asked(tenantNames))
 			}
 		}
 		if local := command.LocalNonPersistentFlags().Lookup("profile"); local != nil {
 			_ = command.RegisterFlagCompletionFunc("profile", c.asked(profileNames))
+		}
+		if command.Flags().Lookup("policy-snapshot") != nil {
+			_ = command.RegisterFlagCompletionFunc("policy-snapshot", c.asked(snapshotIDs))
 		}
 		for flag, words := range map[string][]string{"status": runStates(), "archived": {"exclude", "include", "only"}, "event": {"call.begun", "call.ended", "call.refused", "tenant.read"}} {
 			if command.Flags().Lookup(flag) != nil {
@@ -143,6 +148,14 @@ func profileNames(ctx context.Context, c *client.Client) (all []string, err erro
 	page, err := c.ListProfiles(ctx, client.ListProfilesParams{Limit: &completionLimit})
 	for _, p := range page.Profiles {
 		all = append(all, p.Name+"\t"+p.Kind+":"+p.Variant+" "+p.Description)
+	}
+	return all, err
+}
+
+func snapshotIDs(ctx context.Context, c *client.Client) (all []string, err error) {
+	page, err := c.ListPolicySnapshots(ctx, client.ListPolicySnapshotsParams{Limit: &completionLimit})
+	for _, s := range page.PolicySnapshots {
+		all = append(all, s.ID+"\t"+s.Name+" "+s.Version)
 	}
 	return all, err
 }

@@ -4,6 +4,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -42,9 +43,17 @@ func TestCompletionOfWhatIsThere(t *testing.T) {
 	require.Equal(t, []string{run.ID}, complete(t, "export", "status", "--format", "json", run.ID[:8]))
 	require.Empty(t, complete(t, "export", "status", "x"))
 	require.NotContains(t, complete(t, "export", "status", ""), other.ID)
-	require.Equal(t, []string{"json-raw"}, complete(t, "export", "run", "json"))
-	require.Equal(t, []string{"json-raw"}, complete(t, "export", "profile", "show", ""))
-	require.Equal(t, []string{"json-raw"}, complete(t, "export", "list", "--profile", ""))
+	var builtin []string // by name, as the list has them
+	for _, p := range export.BuiltinProfiles() {
+		builtin = append(builtin, p.Name)
+	}
+	slices.Sort(builtin)
+	require.Equal(t, builtin[:2], complete(t, "export", "run", "json"))
+	require.Equal(t, builtin, complete(t, "export", "profile", "show", ""))
+	require.Equal(t, builtin, complete(t, "export", "list", "--profile", ""))
+	for _, line := range [][]string{{"policy", "show", ""}, {"policy", "download", "p"}, {"policy", "archive", "policy"}, {"export", "run", "json-raw", "--policy-snapshot", ""}} {
+		require.Equal(t, []string{"policy-baseline"}, complete(t, line...), line)
+	}
 	require.Equal(t, []string{"table", "json", "yaml"}, complete(t, "whoami", "--format", ""))
 	require.Equal(t, runStates(), complete(t, "export", "list", "--status", ""))
 	require.Empty(t, complete(t, "tenant", "show", ""), "this token may not list tenants")

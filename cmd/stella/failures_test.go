@@ -16,9 +16,10 @@ import (
 func online(t *testing.T) map[string][]string {
 	t.Helper()
 	lines := map[string][]string{
-		"stella audit export":  {"audit", "export", "--output", "out.jsonl"},
-		"stella tenant record": {"tenant", "record", "acme", "--output", "out.jsonl"},
-		"stella ledger get":    {"ledger", "get", "sha256:" + strings.Repeat("0", 64)},
+		"stella audit export":    {"audit", "export", "--output", "out.jsonl"},
+		"stella tenant record":   {"tenant", "record", "acme", "--output", "out.jsonl"},
+		"stella policy download": {"policy", "download", aRun, "--output", "out.jsonl"},
+		"stella ledger get":      {"ledger", "get", "sha256:" + strings.Repeat("0", 64)},
 	}
 	for path, args := range printed {
 		lines[path] = args
@@ -91,7 +92,7 @@ func TestEveryWayToFail(t *testing.T) {
 		if !strings.HasPrefix(path, "stella tenant") {
 			fails(exitAuth, "ERR_EXPORT_008", with("--token-file", token, "--tenant", "globex")...)
 		}
-		if strings.Contains(command.Use, " RUN") || strings.HasSuffix(command.Use, " PROFILE") && path != "stella export run" || strings.Contains(command.Use, " NAME") && path != "stella tenant create" || strings.Contains(command.Use, " DIGEST") {
+		if strings.Contains(command.Use, " RUN") || strings.Contains(command.Use, " SNAPSHOT") || strings.HasSuffix(command.Use, " PROFILE") && path != "stella export run" || strings.Contains(command.Use, " NAME") && path != "stella tenant create" || strings.Contains(command.Use, " DIGEST") {
 			fails(exitNotFound, "(HTTP 404, trace ", with("--token-file", token)...)
 		}
 		fails(exitOffline, "offline mode", with("--token-file", token, "--offline")...)
@@ -117,6 +118,8 @@ func TestEveryWayToFail(t *testing.T) {
 // table is docs/scopes.md.
 var scopes = map[string]string{
 	"stella audit export": "audit:read", "stella audit list": "audit:read",
+	"stella policy archive": "export:profile:manage", "stella policy import": "export:profile:manage",
+	"stella policy download": "export:read", "stella policy list": "export:read", "stella policy show": "export:read",
 	"stella export attestation": "export:read", "stella export cancel": "export:run", "stella export download": "export:download",
 	"stella export guard": "export:read", "stella export latest": "export:read", "stella export release": "export:approve", "stella export reject": "export:approve",
 	"stella export events": "export:read", "stella export list": "export:read", "stella export plan": "export:read",

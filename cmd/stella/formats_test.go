@@ -57,6 +57,10 @@ var printed = map[string][]string{
 	"stella ledger import":          {"ledger", "import", "doc.json"},
 	"stella ledger list":            {"ledger", "list", "--limit", "1"},
 	"stella ledger stats":           {"ledger", "stats"},
+	"stella policy archive":         {"policy", "archive", aRun},
+	"stella policy import":          {"policy", "import", "pack.tar.gz", "--name", "blocking"},
+	"stella policy list":            {"policy", "list"},
+	"stella policy show":            {"policy", "show", aRun},
 	"stella tenant create":          {"tenant", "create", "acme"},
 	"stella tenant list":            {"tenant", "list"},
 	"stella tenant offboard":        {"tenant", "offboard", "acme", "--confirm", "acme", "--reason", "why"},
@@ -104,6 +108,7 @@ func workplace(t *testing.T) {
 		"bundle.tar":   bundletest.New(t, bundletest.Options{RunID: aRun, Tenant: "acme", Signer: key}).Bytes(t),
 		"profile.yaml": []byte("apiVersion: stellaops.io/export.v1\nkind: ExportProfile\nmetadata: {name: nightly}\nspec: {kind: json, variant: raw}\n"),
 		"approver.pem": approverPEM(t),
+		"pack.tar.gz":  []byte("a pack"),
 		"doc.json":     []byte(`{"id":"OSV-1","modified":"2026-01-01T00:00:00Z"}`),
 	} {
 		require.NoError(t, os.WriteFile(name, content, 0o600))
@@ -182,6 +187,8 @@ var answers = map[string]any{
 	"POST /api/export/runs/" + aRun + "/verify": verify.Report{}, "GET /api/export/runs/" + aRun + "/attestation": client.AttestationList{},
 	"GET /api/export/profiles": client.ProfilePage{}, "POST /api/export/profiles": client.Profile{}, "GET /api/export/profiles/nightly": client.Profile{},
 	"PATCH /api/export/profiles/": client.Profile{}, "DELETE /api/export/profiles/nightly": client.Profile{},
+	"GET /api/export/policy-snapshots": client.PolicySnapshotPage{}, "POST /api/export/policy-snapshots": client.PolicySnapshot{},
+	"GET /api/export/policy-snapshots/" + aRun: client.PolicySnapshot{}, "DELETE /api/export/policy-snapshots/" + aRun: client.PolicySnapshot{},
 	"GET /api/ledger/stats": client.LedgerStats{}, "GET /api/ledger/documents": client.DocumentPage{}, "GET /api/audit/entries": client.AuditPage{},
 	"GET /api/tenants": client.TenantPage{}, "POST /api/tenants": client.TenantInfo{}, "GET /api/tenants/acme": client.TenantInfo{},
 	"POST /api/tenants/acme/suspend": client.TenantInfo{}, "POST /api/tenants/acme/resume": client.TenantInfo{},
@@ -236,6 +243,8 @@ func (p *parrot) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		answer.Status = verify.StatusFailed
 	case *client.Profile:
 		answer.Kind, answer.Variant = "json", "raw" // as the profile file says
+	case *client.PolicySnapshot:
+		answer.Digest = bundle.DigestOf([]byte("a pack")).String() // as was sent
 	case *client.AuditPage:
 		answer.Next = 1 << 53
 	}

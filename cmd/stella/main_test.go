@@ -68,7 +68,7 @@ func TestScripts(t *testing.T) {
 			return errors.Join(os.WriteFile(filepath.Join(env.WorkDir, "expected.tar"), archive, 0o600), os.WriteFile(env.Getenv("KEY"), key, 0o600),
 				os.WriteFile(filepath.Join(env.WorkDir, "approver.pem"), approverPEM(t), 0o600))
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"status": checkStatus, "sign-audit": signAudit, "week": nextWeek, "remove-tenant": removeTenant},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"status": checkStatus, "sign-audit": signAudit, "week": nextWeek, "remove-tenant": removeTenant, "snapshot-id": snapshotID},
 	})
 }
 
@@ -162,6 +162,21 @@ func removeTenant(ts *testscript.TestScript, neg bool, args []string) {
 	signer := bundletest.Key(w.t, 1)
 	w.Tenants.Remove(w.t, args[0], w.Now(), signer, offboarding.Run{ID: "0192f3c4-5d6e-7f80-9a1b-2c3d4e5f6071", State: export.StateSucceeded, RequestedAt: w.Now()})
 	ts.Check(os.WriteFile(ts.MkAbs(args[1]), signer.PublicKeyPEM(), 0o600))
+}
+
+// snapshotID sets SNAPSHOT to the id of acme's last policy snapshot of a name, and makes
+// a profile that decides: snapshot-id name
+func snapshotID(ts *testscript.TestScript, neg bool, args []string) {
+	w, ok := ts.Value(worldKey{}).(world)
+	if neg || len(args) != 1 || !ok {
+		ts.Fatalf("usage: snapshot-id name")
+	}
+	found, _, err := w.Policies.ListSnapshots(w.t.Context(), "acme", storage.SnapshotFilter{Name: args[0], Limit: 200})
+	ts.Check(err)
+	ts.Setenv("SNAPSHOT", found[len(found)-1].ID)
+	_, _, err = w.World.Profiles.CreateProfile(w.t.Context(), export.Profile{Tenant: "acme", ID: "0195f000-0000-7000-9000-000000000001", Name: "decides",
+		Kind: "json", Variant: "policy", CreatedBy: "tester", CreatedAt: w.Now()}, storage.Idempotency{})
+	ts.Check(err)
 }
 
 // waitingRun lets a run wait for an approval.
