@@ -58,6 +58,7 @@ var house = map[string]room{
 	"adapters/jsonraw":        {3, "profile json:raw"},
 	"adapters/jsonpolicy":     {3, "profile json:policy"},
 	"adapters/trivydb":        {3, "profile trivy:db"},
+	"adapters/trivyjavadb":    {3, "profile trivy:java-db"},
 	"signing/keyfile":         {3, "encrypted private keys in files"},
 	"signing/dpop":            {3, "proofs that a client holds its token's key (RFC 9449)"},
 	"signing/sigstore":        {3, "our signers behind sigstore's interface and theirs behind ours"},

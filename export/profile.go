@@ -58,6 +58,9 @@ func BuiltinProfiles() []Profile {
 			Config:      ProfileConfig{Distribution: []string{"http"}, Include: []string{"advisories", "sboms", "vex"}}},
 		{ID: "prof-trivy-db", Revision: 1, Name: "trivy-db", Kind: "trivy", Variant: "db", CreatedBy: "exportcenter",
 			Description: "A vulnerability database for Trivy", Config: ProfileConfig{Distribution: []string{"http"}, Include: []string{"advisories"}}},
+		{ID: "prof-trivy-java-db", Revision: 1, Name: "trivy-java-db", Kind: "trivy", Variant: "java-db", CreatedBy: "exportcenter",
+			Description: "An index of Java archives by their SHA-1, for Trivy",
+			Config:      ProfileConfig{Distribution: []string{"http"}, Include: []string{"artifacts", "sboms"}}},
 	}
 }
 

@@ -76,7 +76,7 @@ type Approval struct {
 }
 
 // included are the kinds of evidence behind the words of Include.
-var included = map[string]string{"advisories": "advisory", "vex": "vex", "sboms": "sbom", "findings": "finding"}
+var included = map[string]string{"advisories": "advisory", "vex": "vex", "sboms": "sbom", "findings": "finding", "artifacts": "artifact"}
 
 // IncludedKinds are the kinds of evidence that runs take, sorted; nil is all.
 func (c ProfileConfig) IncludedKinds() []string {

@@ -72,7 +72,7 @@ func TestWhatIsNotCarriedOutIsSaid(t *testing.T) {
 }
 
 func TestKindsAreRefusedByName(t *testing.T) {
-	require.Equal(t, []string{"json/raw", "json/policy", "trivy/db"}, profiles.Served())
+	require.Equal(t, []string{"json/raw", "json/policy", "trivy/db", "trivy/java-db"}, profiles.Served())
 	_, err := profiles.Check("mirror", "full", []byte(`{}`))
 	require.ErrorContains(t, err, "kind mirror/full is not served by this version")
 	_, err = profiles.Check("json", "cooked", []byte(`{}`))

@@ -13,6 +13,7 @@ import (
 	"github.com/stella-ops/exportcenter/adapters/jsonpolicy"
 	"github.com/stella-ops/exportcenter/adapters/jsonraw"
 	"github.com/stella-ops/exportcenter/adapters/trivydb"
+	"github.com/stella-ops/exportcenter/adapters/trivyjavadb"
 	"github.com/stella-ops/exportcenter/bundle/verify"
 	"github.com/stella-ops/exportcenter/export"
 	"github.com/stella-ops/exportcenter/internal/clock"
@@ -110,6 +111,7 @@ func profileKinds() (*adapters.Registry, error) {
 		jsonraw.Adapter{},
 		jsonpolicy.Adapter{},
 		trivydb.Adapter{},
+		trivyjavadb.Adapter{},
 	)
 }
 

@@ -3,6 +3,8 @@
 package gavlist
 
 import (
+	"strings"
+
 	"github.com/stella-ops/exportcenter/artifact"
 	"github.com/stella-ops/exportcenter/internal/purl"
 	"github.com/stella-ops/exportcenter/ledger"
@@ -19,9 +21,12 @@ func Parse(e ledger.Entry) (ledger.Observation, error) { return format.Understan
 
 // Recognise reports whether an object looks like a document in this format.
 func Recognise(doc ledger.Object) bool {
-	_, named, err := doc.Text("format")
-	return err == nil && named && doc.Has("artifacts")
+	name, _ := ledger.TextOf(doc.Field("format"))
+	return strings.HasPrefix(name, family)
 }
+
+// family begins the names of this format's versions.
+const family = "stellaops.gav-list/"
 
 // read takes every artifact as a product, without its version: what a list is
 // looked for by is what it tells the versions of.
