@@ -31,14 +31,14 @@ type Entry struct {
 func Lines(t testing.TB, entries ...Entry) (lines []ledger.Line) {
 	t.Helper()
 	read := detect.Reader(
-		// First: a list may have an id and a time, as advisories have.
+		// Our own first: they may have an id and a time, as advisories have.
 		detect.Format{Name: gavlist.Format, Recognise: gavlist.Recognise, Parse: gavlist.Parse},
+		detect.Format{Name: findings.Format, Recognise: findings.Recognise, Parse: findings.Parse},
 		detect.Format{Name: osv.Format, Recognise: osv.Recognise, Parse: osv.Parse},
 		detect.Format{Name: openvex.Format, Recognise: openvex.Recognise, Parse: openvex.Parse},
 		detect.Format{Name: csaf.Format, Recognise: csaf.Recognise, Parse: csaf.Parse},
 		detect.Format{Name: cyclonedx.Format, Recognise: cyclonedx.Recognise, Parse: cyclonedx.Parse},
 		detect.Format{Name: spdx.Format, Recognise: spdx.Recognise, Parse: spdx.Parse},
-		detect.Format{Name: findings.Format, Recognise: findings.Recognise, Parse: findings.Parse},
 	)
 	for i, e := range entries {
 		o, err := read(ledger.Entry{Source: e.Source, Stream: e.Stream, Bytes: e.Text})

@@ -151,3 +151,15 @@ func TestExtremeDocuments(t *testing.T) {
 	_, err = parseEvidence(ledger.Entry{Bytes: []byte(deep)})
 	require.ErrorContains(t, err, "nested deeper")
 }
+
+// Formats of our own may have an id and a time, and are no advisories for it.
+func TestOurOwnFormatsAreNoAdvisories(t *testing.T) {
+	for doc, want := range map[string]string{
+		`{"format":"stellaops.gav-list/v1","id":"a","modified":"2026-01-01T00:00:00Z","artifacts":[]}`:                                    "gav-list",
+		`{"format":"stellaops.findings/v1","id":"a","modified":"2026-01-01T00:00:00Z","policy":{"name":"a","version":"1"},"findings":[]}`: "findings",
+	} {
+		o, err := parseEvidence(ledger.Entry{Bytes: []byte(doc)})
+		require.NoError(t, err, doc)
+		require.Equal(t, want, o.Format)
+	}
+}
