@@ -58,6 +58,7 @@ func (h *house) approve(t *testing.T, key, tenant, reader, profile, expires stri
 // globex sees in its record who read it, nothing else is read or told, and when the
 // worker does not allow it, what the API allows is refused.
 func TestEvidenceOfTwoTenantsInARealHouse(t *testing.T) {
+	t.Parallel() // a house of its own, which mostly waits
 	private, public := approverFiles(t)
 	h := openHouseOf(t, "", "--cross-tenant-approver", public)
 	tokens := map[string]string{}

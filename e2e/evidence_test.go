@@ -58,6 +58,7 @@ func total(counts map[string]int) int {
 // counts that are written down, the bundle verifies and names nothing that was not
 // imported, and every document that was taken comes back byte for byte, no other.
 func TestEveryFormat(t *testing.T) {
+	t.Parallel() // a house of its own, which mostly waits
 	paths, table := realArchives(t)
 	h := openHouse(t)
 	rejected := 0

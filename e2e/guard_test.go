@@ -151,6 +151,7 @@ func (s *shrinking) ends(run, status string) guardedRun {
 // until somebody decides, holds nobody up, survives its worker, and leaves what was
 // published as it was.
 func TestNoSilentShrinkInARealHouse(t *testing.T) {
+	t.Parallel() // a house of its own, which mostly waits
 	h := openHouse(t)
 	db := h.superuser(t)
 	engine := h.temporal(t)

@@ -33,6 +33,7 @@ const (
 // ends with a success or a clear reason, within bounds of memory, and nothing is
 // written outside the data directory.
 func TestHostileInput(t *testing.T) {
+	t.Parallel() // a house of its own, which mostly waits
 	h := openHouse(t)
 	a := &attack{house: h, dir: t.TempDir()}
 	a.imports(t, a.write(t, "hello.json", advisory("EXC-WARM", 100)), 0) // everything was loaded once

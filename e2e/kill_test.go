@@ -23,6 +23,7 @@ type runStatus struct {
 // its archive must download and verify. A kill that came before or after the
 // run does not count and is tried again.
 func TestKilledInTheMiddleOfARun(t *testing.T) {
+	t.Parallel() // a house of its own, which mostly waits
 	documents := corpusOrReplicas(t)
 	h := openHouse(t)
 	var imported counts

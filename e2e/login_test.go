@@ -114,6 +114,7 @@ func (v *visitor) requireReplayed(t *testing.T, server, proof, when string) {
 // serves once over two API processes and their restart; when PostgreSQL crashes and
 // forgets, no proof from before counts, and the client does not notice.
 func TestLogin(t *testing.T) {
+	t.Parallel() // a house of its own, which mostly waits
 	h := openHouse(t)
 	v := h.login(t, "ci", "--tenant", "demo", "--role", "Export.Operator")
 	server := h.env["STELLA_SERVER"]

@@ -23,6 +23,7 @@ import (
 // TestMainJob walks the real corpus the whole way: imported, exported,
 // downloaded, and believed by programs we did not write.
 func TestMainJob(t *testing.T) {
+	t.Parallel() // a house of its own, which mostly waits
 	documents := realCorpus(t)
 	h := openHouse(t)
 

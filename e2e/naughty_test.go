@@ -26,6 +26,7 @@ import (
 // house: what people write about profiles and runs comes back byte for byte or is
 // refused by its field, and what evidence says is in the bundle as it was imported.
 func TestNaughtyStrings(t *testing.T) {
+	t.Parallel() // a house of its own, which mostly waits
 	h := openHouse(t)
 	c, err := client.New(h.env["STELLA_SERVER"], h.env["STELLA_TOKEN"])
 	require.NoError(t, err)

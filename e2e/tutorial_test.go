@@ -21,6 +21,7 @@ type block struct {
 // empty directory, and holds what they print against what the page shows. It begins
 // in another directory than the newcomer, so the block "setup" is its own.
 func TestTutorial(t *testing.T) {
+	t.Parallel() // a house of its own, which mostly waits
 	page, err := os.ReadFile(filepath.Join(repository, "docs", "tutorial.md"))
 	require.NoError(t, err)
 	h := openHouse(t)

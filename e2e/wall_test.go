@@ -44,6 +44,7 @@ var absentIDs = map[string]string{
 // every method, and every filter and body that can name a thing. What is foreign is
 // answered as what is absent, and nothing of anybody else's is in any answer.
 func TestTenantsAreWalls(t *testing.T) {
+	t.Parallel() // a house of its own, which mostly waits
 	h := openHouse(t)
 	var all []*neighbour
 	for _, name := range []string{"wall-a", "wall-b", "wall-c", "wall-d", "wall-e"} {
