@@ -15,6 +15,7 @@ import (
 	"github.com/stella-ops/exportcenter/adapters/jsonpolicy"
 	"github.com/stella-ops/exportcenter/adapters/jsonraw"
 	"github.com/stella-ops/exportcenter/adapters/trivydb"
+	"github.com/stella-ops/exportcenter/adapters/trivyjavadb"
 	"github.com/stella-ops/exportcenter/export"
 	"github.com/stella-ops/exportcenter/policy"
 )
@@ -22,7 +23,7 @@ import (
 // allKinds registers every adapter there is.
 func allKinds(t testing.TB) *adapters.Registry {
 	t.Helper()
-	registry, err := adapters.NewRegistry(jsonraw.Adapter{}, jsonpolicy.Adapter{}, trivydb.Adapter{})
+	registry, err := adapters.NewRegistry(jsonraw.Adapter{}, jsonpolicy.Adapter{}, trivydb.Adapter{}, trivyjavadb.Adapter{})
 	require.NoError(t, err)
 	require.Len(t, registry.Labels(), len(export.BuiltinProfiles()), "a kind that no twin is made of")
 	return registry
