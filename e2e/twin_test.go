@@ -150,7 +150,11 @@ func runTwin(t *testing.T, documents []ledger.Observation, importers int) map[st
 	found := map[string]twin{}
 	for i, profile := range export.BuiltinProfiles() {
 		ref := export.Ref{Tenant: twinRef.Tenant, RunID: fmt.Sprintf("0190c0de-0000-7000-8000-%012d", i+1)}
-		_, _, err = runs.CreateRun(t.Context(), export.Run{Tenant: ref.Tenant, ID: ref.RunID,
+		var options export.Options
+		if export.Decides(profile.Kind, profile.Variant) {
+			options.PolicySnapshotID = export.BaselineSnapshot // as the frontend fills it in
+		}
+		_, _, err = runs.CreateRun(t.Context(), export.Run{Tenant: ref.Tenant, ID: ref.RunID, Options: options,
 			ProfileID: profile.ID, ProfileRevision: profile.Revision, ProfileName: profile.Name, Kind: profile.Kind, Variant: profile.Variant,
 			Selectors:   export.Selectors{Kinds: profile.Config.IncludedKinds()},
 			RequestedBy: "twin", RequestedAt: twinTime, State: export.StatePending}, storage.Idempotency{})
