@@ -1155,6 +1155,9 @@ type RunOptions struct {
 
 	// Redaction An allow-list. Of the evidence the bundle holds the fields that are named here and nothing else, and says so in its manifest and in every line.
 	Redaction *Redaction `json:"redaction,omitempty"`
+
+	// SchemaVersion Of a kind that makes a database for Trivy the schema it must have: 2 of trivy:db, 1 of trivy:java-db; another one is 422 ERR_EXPORT_010. Of other kinds it is 400. Absent is the one that the kind makes.
+	SchemaVersion int `json:"schemaVersion,omitempty,omitzero"`
 }
 
 // RunPage defines model for RunPage.

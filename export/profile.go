@@ -74,6 +74,18 @@ func Assembled(kind, variant string) bool {
 	return false
 }
 
+// DatabaseSchema is the schema of the database that runs of a kind make, by
+// Trivy's count; 0 of kinds that make none.
+func DatabaseSchema(kind, variant string) int {
+	switch kind + ":" + variant {
+	case "trivy:db":
+		return 2
+	case "trivy:java-db":
+		return 1
+	}
+	return 0
+}
+
 // BuiltinProfile finds a built-in profile by id ("prof-json-raw"), by name
 // ("json-raw") or by catalogue name ("json:raw").
 func BuiltinProfile(ref string) (Profile, bool) {

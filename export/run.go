@@ -109,6 +109,27 @@ type Options struct {
 	// PolicyEngine says who decides in a run of json:policy: PolicyEngineOPA, which
 	// "" means too, or PolicyEngineImported.
 	PolicyEngine string `json:"policyEngine,omitempty"`
+	// SchemaVersion is the schema of the database that the run makes; 0 is the
+	// one that its kind makes (DatabaseSchema).
+	SchemaVersion int `json:"schemaVersion,omitempty"`
+}
+
+// CheckSchema says why runs of a kind cannot make a database of the schema that
+// is asked for.
+func (o Options) CheckSchema(kind, variant string) error {
+	made := DatabaseSchema(kind, variant)
+	if o.SchemaVersion == 0 || o.SchemaVersion == made {
+		return nil
+	}
+	var err *Error
+	if made == 0 {
+		err = Errorf(CodeValidation, "options.schemaVersion: %s:%s makes no database; leave it out", kind, variant)
+	} else {
+		err = Errorf(CodeSchemaVersion, "options.schemaVersion: %s:%s makes databases of schema %d, not %d; leave it out, and read the database with a release of Trivy that knows schema %[3]d",
+			kind, variant, made, o.SchemaVersion)
+	}
+	err.Field = "options.schemaVersion"
+	return err
 }
 
 // Policy engines.

@@ -14,7 +14,7 @@ func runDocument(run export.Run) Run {
 			Kind: run.Kind, Variant: run.Variant},
 		Selectors: selectorsDocument(run.Selectors),
 		Options: RunOptions{AllowEmpty: run.Options.AllowEmpty, Redaction: redactionDocument(run.Options.Redaction),
-			PolicySnapshotID: run.Options.PolicySnapshotID},
+			SchemaVersion: run.Options.SchemaVersion, PolicySnapshotID: run.Options.PolicySnapshotID},
 		Labels: Labels{}, RequestedBy: run.RequestedBy,
 		RequestedAt: run.RequestedAt.UTC(), StartedAt: run.StartedAt, CompletedAt: run.CompletedAt,
 		Progress:       progressDocument(run.Progress),

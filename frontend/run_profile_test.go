@@ -67,3 +67,20 @@ func TestPolicySnapshotModes(t *testing.T) {
 		require.Equal(t, 400, ask("json:raw", bad).Status, bad)
 	}
 }
+
+// A database of another schema than its kind makes is refused before anything
+// is packed, and so is a database of a kind that makes none.
+func TestARunAsksForASchema(t *testing.T) {
+	c := newCaller(t, frontendtest.New(t), "acme")
+	ask := func(profile, schema string) answer {
+		return c.send("POST", runsPath, `{"profileId":"`+profile+`","options":{"schemaVersion":`+schema+`}}`)
+	}
+	require.Equal(t, 2, ask("trivy-db", "2").run(t).Options.SchemaVersion)
+	a := ask("trivy-db", "3")
+	require.Equal(t, 422, a.Status)
+	require.Equal(t, "ERR_EXPORT_010", a.problem(t).Code)
+	require.Contains(t, a.problem(t).Message, "trivy:db makes databases of schema 2, not 3; leave it out")
+	a = ask("json-raw", "2")
+	require.Equal(t, 400, a.Status)
+	require.Contains(t, a.problem(t).Message, "json:raw makes no database; leave it out")
+}

@@ -42,7 +42,7 @@ func readRun(req RunRequest) (askedRun, error) {
 	if snapshot != "" && !snapshotID.MatchString(snapshot) {
 		return asked, fieldError(export.CodeValidation, "options.policySnapshotId", "is not 1 to 256 letters, digits and . _ : / @ -")
 	}
-	asked.options = export.Options{AllowEmpty: req.Options.AllowEmpty, Redaction: redaction, PolicySnapshotID: snapshot}
+	asked.options = export.Options{AllowEmpty: req.Options.AllowEmpty, Redaction: redaction, PolicySnapshotID: snapshot, SchemaVersion: req.Options.SchemaVersion}
 	return asked, nil
 }
 
@@ -102,6 +102,9 @@ func configured(profile export.Profile, asked askedRun) (export.Selectors, expor
 		return selectors, options, err
 	}
 	selectors.Kinds = kinds
+	if err := options.CheckSchema(profile.Kind, profile.Variant); err != nil {
+		return selectors, options, err
+	}
 	if options.Redaction != nil && export.Assembled(profile.Kind, profile.Variant) {
 		return selectors, options, fieldError(export.CodeValidation, "options.redaction",
 			"profile %s is of kind %s, which is made of whole evidence; leave the redaction out, or export json:raw", profile.Name, profile.Label())

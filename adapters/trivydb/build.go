@@ -25,6 +25,9 @@ const (
 	bucketMemory   = 24 << 20
 )
 
+// schema is Trivy's, of what is written (trivy-db pkg/db, SchemaVersion).
+const schema = 2
+
 // nextUpdate is when Trivy looks for a newer database.
 const nextUpdate = 24 * time.Hour
 
@@ -206,7 +209,7 @@ func (b *building) write(ctx context.Context, out adapters.Output) (err error) {
 		return err
 	}
 	stamp := b.in.Stamp.UTC()
-	about, err := json.Marshal(metadata{Version: Schema, NextUpdate: stamp.Add(nextUpdate), UpdatedAt: stamp})
+	about, err := json.Marshal(metadata{Version: schema, NextUpdate: stamp.Add(nextUpdate), UpdatedAt: stamp})
 	if err != nil {
 		return err
 	}

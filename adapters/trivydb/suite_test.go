@@ -33,9 +33,18 @@ func TestSuite(t *testing.T) {
 			return map[string]int64{bundle.TrivyDBPath: recordsIn(t, db.Config{}), bundle.TrivySummaryPath: 1}
 		},
 		Refused: map[string]export.Options{
-			"a redaction cannot be followed": {Redaction: &export.Redaction{PolicyID: "p", Allow: map[string][]string{"advisory": {"*"}}}},
+			"makes databases of schema 2, not 3": {SchemaVersion: 3},
+			"a redaction cannot be followed":     {Redaction: &export.Redaction{PolicyID: "p", Allow: map[string][]string{"advisory": {"*"}}}},
 		},
 	})
+}
+
+// TestOneSchema: Trivy's reader, what is promised and what is written agree.
+func TestOneSchema(t *testing.T) {
+	require.Equal(t, schema, db.SchemaVersion)
+	require.Equal(t, schema, export.DatabaseSchema("trivy", "db"))
+	_, err := Adapter{}.Packer(export.Options{SchemaVersion: schema})
+	require.NoError(t, err)
 }
 
 // recordsIn counts the records of packages that Trivy's reader sees.

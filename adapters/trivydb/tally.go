@@ -131,7 +131,7 @@ func (t *tally) sourceList() []SourceTally {
 
 func (t *tally) summary() Summary {
 	s := Summary{
-		SchemaVersion: Schema, Records: t.Records, Joined: t.Joined, Severities: t.severity,
+		SchemaVersion: schema, Records: t.Records, Joined: t.Joined, Severities: t.severity,
 		Sources: t.sourceList(), Ecosystems: []Ecosystem{}, Reasons: t.reasons,
 		Without: t.without.list(), Left: t.left.list(), LeftCount: t.left.count,
 	}

@@ -17,9 +17,6 @@ import (
 // Version of the lines that are packed, and of the database built from them.
 const Version = "1"
 
-// Schema is the version of Trivy's schema that is written.
-const Schema = 2
-
 // Adapter builds trivy:db.
 type Adapter struct{}
 
@@ -47,6 +44,9 @@ func (Adapter) Packer(options export.Options) (adapters.Packer, error) {
 
 // check refuses what this kind cannot follow, before anything is packed.
 func check(options export.Options) error {
+	if err := options.CheckSchema("trivy", "db"); err != nil {
+		return err
+	}
 	if options.Redaction == nil {
 		return nil
 	}
