@@ -3,6 +3,7 @@ package policy
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -44,6 +45,12 @@ func TestImportedFindings(t *testing.T) {
 	require.EqualValues(t, 1, result.Snapshot.Evidence.FindingLists)
 	require.EqualValues(t, 7, result.Snapshot.Evidence.Other)
 	require.True(t, replayed(t, out.recorded(files)).Same)
+	other := fileOf(string(line(t, ledger.KindFinding, "scan", map[string]any{"of": "another format"})) + "\n")
+	in.Files, in.Scratch = append(slices.Clone(files), other), t.TempDir()
+	result, err = evaluate(t.Context(), in, newShelf(), worldReaders())
+	require.NoError(t, err)
+	require.EqualValues(t, 8, result.Snapshot.Evidence.Other)
+	in.Files = files
 	changed := append(w.files(t), otherFindings(t, strings.ReplaceAll(otherFinding, `"allow"`, `"block"`)))
 	report := replayed(t, out.recorded(changed))
 	require.False(t, report.Same)

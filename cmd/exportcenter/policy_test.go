@@ -18,6 +18,7 @@ import (
 	"github.com/stella-ops/exportcenter/adapters/jsonraw"
 	"github.com/stella-ops/exportcenter/bundle"
 	"github.com/stella-ops/exportcenter/bundle/bundletest"
+	"github.com/stella-ops/exportcenter/bundle/verify"
 	"github.com/stella-ops/exportcenter/policy"
 )
 
@@ -213,6 +214,22 @@ func TestReplayOfAFileThatChanges(t *testing.T) {
 	require.NotZero(t, at.size)
 	_, err = policy.Replay(t.Context(), d.recorded(), t.TempDir(), 0)
 	require.ErrorIs(t, err, bundle.ErrRotten)
+}
+
+// Another bundle in the place of the one that was verified is not read.
+func TestReplayOfAnotherFile(t *testing.T) {
+	file, key := decidedBundle(t, decidedShards(t, unchanged))
+	trust, err := verify.LoadTrust(key, "")
+	require.NoError(t, err)
+	report, err := verify.File(t.Context(), file, trust)
+	require.NoError(t, err)
+	opened, err := openDecisions(file, report)
+	require.NoError(t, err)
+	require.NoError(t, opened.Close())
+	report.PayloadDigest = bundle.DigestOf(nil).String()
+	_, err = openDecisions(file, report)
+	require.ErrorContains(t, err, "changed after it was verified")
+	require.Equal(t, 2, exitCode(err))
 }
 
 func TestPackCommands(t *testing.T) {

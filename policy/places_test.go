@@ -1,0 +1,115 @@
+package policy
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/stella-ops/exportcenter/advisory"
+	"github.com/stella-ops/exportcenter/internal/purl"
+	"github.com/stella-ops/exportcenter/sbom"
+)
+
+// Under which packages a component is looked up: "ecosystem|name|version".
+func TestPlaces(t *testing.T) {
+	for text, want := range map[string]string{
+		"pkg:npm/lodash@1":                                   "npm|lodash|1",
+		"pkg:npm/%40Scope/Name@1":                            "npm|@Scope/Name|1",
+		"pkg:npm/@scope/name@1":                              "npm|@scope/name|1",
+		"pkg:pypi/Foo._-bar@1":                               "PyPI|foo-bar|1",
+		"pkg:golang/github.com/Masterminds/semver/v3@v3.2.0": "Go|github.com/masterminds/semver/v3|v3.2.0",
+		"pkg:golang/stdlib@1.21.3":                           "Go|stdlib|1.21.3",
+		"pkg:golang/a.example/b@v1.0.0#sub/dir":              "Go|a.example/b|v1.0.0",
+		"pkg:maven/org.Apache/Log4j-core@2?type=jar":         "Maven|org.Apache:Log4j-core|2",
+		"pkg:maven/lonely@2":                                 "Maven|lonely|2",
+		"pkg:cargo/Foo_bar@1":                                "crates.io|foo-bar|1",
+		"pkg:gem/Rails@1?platform=java":                      "RubyGems|Rails|1",
+		"pkg:composer/Symfony/HTTP-kernel@1":                 "Packagist|symfony/http-kernel|1",
+		"pkg:nuget/Newtonsoft.Json@1":                        "NuGet|newtonsoft.json|1",
+		"pkg:hex/Phoenix@1":                                  "Hex|phoenix|1",
+		"pkg:pub/HTTP@1":                                     "Pub|http|1",
+		"pkg:swift/github.com/Apple/swift-nio@1":             "SwiftURL|github.com/apple/swift-nio|1",
+		"pkg:npm/lodash":                                     "npm|lodash|9", // the component's own version
+		"pkg:generic/x@1":                                    "",
+		"pkg:oci/x@1":                                        "",
+		"pkg:deb/other/x@1":                                  "",
+		"pkg:deb/debian/libssl3@3.0-1?distro=debian-12&upstream=openssl":                           "Debian|openssl|3.0-1 Debian:12|openssl|3.0-1",
+		"pkg:deb/debian/libssl3@3.0-1+b1?distro=bookworm&upstream=openssl@3.0-1":                   "Debian|openssl|3.0-1 Debian:12|openssl|3.0-1",
+		"pkg:deb/debian/zlib1g@1?distro=debian-12.5":                                               "Debian|zlib1g|1 Debian:12|zlib1g|1",
+		"pkg:deb/debian/zlib1g@1?distro=unstable":                                                  "Debian|zlib1g|1",
+		"pkg:deb/debian/zlib1g@1":                                                                  "Debian|zlib1g|1",
+		"pkg:deb/ubuntu/zlib1g@1?distro=ubuntu-22.04":                                              "Ubuntu|zlib1g|1 Ubuntu:22.04|zlib1g|1",
+		"pkg:deb/ubuntu/zlib1g@1?distro=jammy&epoch=1":                                             "Ubuntu|zlib1g|1:1 Ubuntu:22.04|zlib1g|1:1",
+		"pkg:apk/alpine/libcrypto3@3.1-r0?distro=3.18.4&upstream=openssl":                          "Alpine|openssl|3.1-r0 Alpine:v3.18|openssl|3.1-r0",
+		"pkg:apk/alpine/busybox@1?distro=alpine-3.9":                                               "Alpine|busybox|1 Alpine:v3.9|busybox|1",
+		"pkg:apk/alpine/busybox@1?distro=edge":                                                     "Alpine|busybox|1 Alpine:edge|busybox|1",
+		"pkg:apk/wolfi/busybox@1":                                                                  "Wolfi|busybox|1",
+		"pkg:rpm/redhat/bash@5.1-6.el9?epoch=0&distro=rhel-9.2&upstream=bash-5.1-6.el9.src.rpm":    "Red Hat|bash|0:5.1-6.el9 Red Hat:9|bash|0:5.1-6.el9",
+		"pkg:rpm/redhat/libxml2-devel@2-1.el8?distro=redhat-8.10&upstream=libxml2-2-1.el8.src.rpm": "Red Hat|libxml2|2-1.el8 Red Hat|libxml2-devel|2-1.el8 Red Hat:8|libxml2|2-1.el8 Red Hat:8|libxml2-devel|2-1.el8",
+		"pkg:rpm/opensuse/x@1?distro=opensuse-leap-15.4":                                           "openSUSE|x|1 openSUSE:Leap 15.4|x|1",
+	} {
+		p, ok := purl.Split(text)
+		require.True(t, ok, text)
+		var got []string
+		for _, f := range placesOf(&sbom.Component{Purl: text, Version: "9"}, p) {
+			got = append(got, f.ecosystem+"|"+f.name+"|"+f.version)
+		}
+		require.Equal(t, want, strings.Join(got, " "), text)
+	}
+	p, _ := purl.Split("pkg:deb/debian/libc6@2.36-9?distro=debian-12")
+	got := placesOf(&sbom.Component{SourceName: "glibc", SourceVersion: "2.36-8"}, p)
+	require.Equal(t, found{place{"Debian:12", "glibc"}, "2.36-8"}, got[1])
+}
+
+func TestEcosystems(t *testing.T) {
+	for text, want := range map[string]string{
+		"npm": "npm", "Debian:12": "Debian:12", "Ubuntu:22.04:LTS": "Ubuntu:22.04", "Ubuntu:23.10": "Ubuntu:23.10", "Ubuntu:Pro:22.04:LTS": "Ubuntu:Pro:22.04",
+		"Alpine:v3.18": "Alpine:v3.18", "Alpine:3.18": "Alpine:v3.18", "Alpine:edge": "Alpine:edge", "Alpine:": "Alpine",
+		"Red Hat:enterprise_linux:8::baseos": "Red Hat:8", "Red Hat:rhel_eus:8.6::appstream": "Red Hat:8", "Red Hat:openshift:4.12::el8": "Red Hat:openshift:4.12::el8",
+		"Rocky Linux:9": "Rocky Linux:9",
+	} {
+		require.Equal(t, want, normalEcosystem(text), text)
+	}
+}
+
+// An advisory and a component of a distribution meet by source, release, stream
+// and architecture.
+func TestSystemPackagesMeet(t *testing.T) {
+	affected := func(ecosystem, name, fixed string) advisory.Affected {
+		return advisory.Affected{Ecosystem: ecosystem, Name: name, Ranges: []advisory.Range{{Type: "ECOSYSTEM", Events: events("i", "0", "f", fixed)}}}
+	}
+	modular, arches := affected("Red Hat:enterprise_linux:8::appstream", "nodejs", "1:18.20-1"), affected("Red Hat:enterprise_linux:8::baseos", "bash", "0:5.2-1")
+	modular.Module, arches.Arches = "nodejs:18", []string{"s390x"}
+	w := &world{
+		advisories: []advisory.Advisory{
+			{ID: "D-12", Affected: []advisory.Affected{affected("Debian:12", "openssl", "3.0.13-1")}},
+			{ID: "D-11", Affected: []advisory.Affected{affected("Debian:11", "openssl", "1.1.2-1")}},
+			{ID: "D", Affected: []advisory.Affected{affected("Debian", "openssl", "3.0.12-1"), affected("Debian:12", "openssl", "3.0.14-1")}},
+			{ID: "M", Affected: []advisory.Affected{modular}},
+			{ID: "X", Affected: []advisory.Affected{arches}},
+		},
+		sboms: []sbom.Inventory{{ID: "s", Subject: "s", Components: []sbom.Component{
+			{Ref: "1", Purl: "pkg:deb/debian/libssl3@3.0.11-1?distro=debian-12&upstream=openssl"},
+			{Ref: "2", Purl: "pkg:deb/debian/openssl@3.0.15-1?distro=debian-12"},
+			{Ref: "3", Purl: "pkg:deb/debian/openssl@1.0-1"},
+			{Ref: "4", Purl: "pkg:rpm/redhat/nodejs@18.19-1?epoch=1&distro=rhel-8.9&rpmmod=nodejs:18:820:abc"},
+			{Ref: "5", Purl: "pkg:rpm/redhat/nodejs@18.19-1?epoch=1&distro=rhel-8.9&rpmmod=nodejs:20:820:abc"},
+			{Ref: "6", Purl: "pkg:rpm/redhat/nodejs@18.19-1?epoch=1&distro=rhel-8.9"},
+			{Ref: "7", Purl: "pkg:rpm/redhat/bash@5.1-1?arch=x86_64&distro=rhel-8.9"},
+			{Ref: "8", Purl: "pkg:rpm/redhat/bash@5.1-1?arch=s390x&distro=rhel-8.9"},
+			{Ref: "9", Purl: "pkg:rpm/redhat/bash@5.1-1?distro=rhel-8.9"},
+		}}},
+	}
+	out, result := w.run(t)
+	var got []string
+	for _, f := range out.findings(t) {
+		got = append(got, f.Component.Ref+" "+f.Advisory.ID+" "+string(f.Match)+" "+strings.Join(f.Fixed, ","))
+	}
+	require.ElementsMatch(t, []string{
+		"1 D range 3.0.12-1,3.0.14-1", "1 D-12 range 3.0.13-1", "3 D range 3.0.12-1", "4 M range 1:18.20-1", "8 X range 0:5.2-1", "9 X range 0:5.2-1",
+	}, got)
+	require.EqualValues(t, 1, result.Snapshot.Evidence.ComponentsWithoutRelease)
+	require.Contains(t, fmt.Sprint(result.Snapshot.Unread.First), "pkg:deb/debian/openssl@1.0-1")
+}
