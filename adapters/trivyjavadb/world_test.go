@@ -48,7 +48,7 @@ func world(t testing.TB) []adaptertest.Entry {
 	twice := gav{SHA1: sha1Of(3), GroupID: "z", ArtifactID: "z", Version: "1"}
 	other := gav{SHA1: sha1Of(3), GroupID: "y", ArtifactID: "y", Version: "1", Type: "aar"}
 	return []adaptertest.Entry{
-		list(t, "central", "one", "l1", a, b, a), list(t, "central", "one", "l2", b), list(t, "central", "two", "l3", moved, other),
+		list(t, "central", "one", "l1", a, b, a), list(t, "central", "one", "l2", b), list(t, "central", "two", "l3", moved, moved, moved, other),
 		list(t, "mirror", "one", "l4", a, twice), list(t, "mirror", "one", "l5-empty"), list(t, "mirror", "one", "l6", gav{SHA1: sha1Of(9), GroupID: "org.a", ArtifactID: "a", Version: "2"}),
 		{Source: "ci", Stream: "sboms", Text: []byte(`{"bomFormat":"CycloneDX","specVersion":"1.6","serialNumber":"urn:uuid:3e671687-395b-41f5-a30f-a58921a69b79","metadata":{"timestamp":"2026-02-01T00:00:00Z"},"components":[
 			{"name":"a","purl":"pkg:maven/org.a/a@1?type=jar","hashes":[{"alg":"SHA-1","content":"` + sha1Of(1) + `"}]},
