@@ -27,7 +27,7 @@ func TestSuite(t *testing.T) {
 		Read: func(t *testing.T, r adaptertest.Result) map[string]int64 {
 			return map[string]int64{bundle.TrivyJavaPath: int64(len(open(t, r).rows))}
 		},
-		Refused: map[string]export.Options{"a redaction cannot be followed": {Redaction: &export.Redaction{PolicyID: "p"}}},
+		Refused: map[string]export.Options{"a redaction cannot be followed": {Redaction: &export.Redaction{PolicyID: "p"}}, "makes databases of schema 1, not 2": {SchemaVersion: 2}},
 	})
 }
 
@@ -71,6 +71,10 @@ func TestSchema(t *testing.T) {
 	} {
 		require.Contains(t, string(content), statement)
 	}
+}
+
+func TestSchemaIsTheOneThatRunsMayAskFor(t *testing.T) {
+	require.Equal(t, trivyjavadb.Schema, export.DatabaseSchema(trivyjavadb.Adapter{}.Profile()))
 }
 
 func TestNothingToName(t *testing.T) {

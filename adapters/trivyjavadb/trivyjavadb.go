@@ -48,6 +48,9 @@ func (Adapter) Packer(options export.Options) (adapters.Packer, error) {
 
 // check refuses what this kind cannot follow, before anything is packed.
 func check(options export.Options) error {
+	if err := options.CheckSchema("trivy", "java-db"); err != nil {
+		return err
+	}
 	if options.Redaction == nil {
 		return nil
 	}
