@@ -6,12 +6,18 @@ import (
 	"crypto/sha1"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/google/go-containerregistry/pkg/registry"
 	"github.com/stretchr/testify/require"
 
 	"github.com/stella-ops/exportcenter/adapters/adaptertest"
@@ -36,34 +42,77 @@ func TestTrivyIdentifiesAnArchiveByItsSHA1(t *testing.T) {
 
 	target := t.TempDir()
 	require.NoError(t, os.WriteFile(filepath.Join(target, "app.jar"), jar, 0o600))
-	scan := func(artifacts ...gav) (found []string) {
+	index := func(artifacts ...gav) []byte {
+		return build(t, adaptertest.Lines(t, list(t, "test", "jars", "all", artifacts...))).At(t, bundle.TrivyJavaPath)
+	}
+	fromCache := func(layer []byte) []string {
 		cache := t.TempDir()
 		unpack(t, cache, "db", vulnerabilities.At(t, bundle.TrivyDBPath))
-		unpack(t, cache, "java-db", build(t, adaptertest.Lines(t, list(t, "test", "jars", "all", artifacts...))).At(t, bundle.TrivyJavaPath))
-		cmd := exec.CommandContext(t.Context(), trivy, "rootfs", "--quiet", "--cache-dir", cache, "--skip-db-update", "--skip-java-db-update", "--offline-scan",
-			"--skip-version-check", "--scanners", "vuln", "--format", "json", target)
-		cmd.Env = append(os.Environ(), "HOME="+cache)
-		var stderr strings.Builder
-		cmd.Stderr = &stderr
-		out, err := cmd.Output()
-		require.NoError(t, err, stderr.String())
-		var report struct {
-			Results []struct {
-				Vulnerabilities []struct{ VulnerabilityID, PkgName, InstalledVersion, FixedVersion string }
-			}
-		}
-		require.NoError(t, json.Unmarshal(out, &report))
-		for _, r := range report.Results {
-			for _, v := range r.Vulnerabilities {
-				found = append(found, v.VulnerabilityID+" "+v.PkgName+" "+v.InstalledVersion+" "+v.FixedVersion)
-			}
-		}
-		return found
+		unpack(t, cache, "java-db", layer)
+		return scan(t, trivy, cache, target, "--skip-java-db-update")
 	}
-	require.Equal(t, []string{"CVE-2026-0001 org.example.stella:nameless 1.2.3 1.2.4"}, scan(known))
+	want := []string{"CVE-2026-0001 org.example.stella:nameless 1.2.3 1.2.4"}
+	require.Equal(t, want, fromCache(index(known)))
 	other := known
 	other.SHA1 = sha1Of(1)
-	require.Empty(t, scan(other))
+	require.Empty(t, fromCache(index(other)))
+
+	cache := t.TempDir() // and as Trivy pulls it
+	unpack(t, cache, "db", vulnerabilities.At(t, bundle.TrivyDBPath))
+	require.Equal(t, want, scan(t, trivy, cache, target, "--java-db-repository", pushed(t, index(known))))
+}
+
+// scan has Trivy scan a folder, offline but for the options, and gives what it
+// found: id, package, version, fixed version.
+func scan(t *testing.T, trivy, cache, target string, options ...string) (found []string) {
+	t.Helper()
+	args := append([]string{"rootfs", "--quiet", "--cache-dir", cache, "--skip-db-update", "--offline-scan", "--skip-version-check", "--scanners", "vuln", "--format", "json"}, options...)
+	cmd := exec.CommandContext(t.Context(), trivy, append(args, target)...)
+	cmd.Env = append(os.Environ(), "HOME="+cache)
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	require.NoError(t, err, stderr.String())
+	var report struct {
+		Results []struct {
+			Vulnerabilities []struct{ VulnerabilityID, PkgName, InstalledVersion, FixedVersion string }
+		}
+	}
+	require.NoError(t, json.Unmarshal(out, &report))
+	for _, r := range report.Results {
+		for _, v := range r.Vulnerabilities {
+			found = append(found, strings.Join([]string{v.VulnerabilityID, v.PkgName, v.InstalledVersion, v.FixedVersion}, " "))
+		}
+	}
+	return found
+}
+
+// pushed serves a layer from a registry in this process, as docs/formats says, and
+// gives the repository's reference.
+func pushed(t *testing.T, layer []byte) (reference string) {
+	t.Helper()
+	server := httptest.NewServer(registry.New(registry.Logger(log.New(io.Discard, "", 0))))
+	t.Cleanup(server.Close)
+	const config = "{}"
+	manifest := fmt.Appendf(nil, `{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json",
+		"config":{"mediaType":"application/vnd.aquasec.trivy.config.v1+json","digest":"%s","size":%d},
+		"layers":[{"mediaType":"application/vnd.aquasec.trivy.javadb.layer.v1.tar+gzip","digest":"%s","size":%d,
+		"annotations":{"org.opencontainers.image.title":"javadb.tar.gz"}}]}`,
+		bundle.DigestOf([]byte(config)), len(config), bundle.DigestOf(layer), len(layer))
+	send := func(method, path, contentType string, body []byte) {
+		request, err := http.NewRequestWithContext(t.Context(), method, server.URL+"/v2/export/trivy-java-db/"+path, bytes.NewReader(body))
+		require.NoError(t, err)
+		request.Header.Set("Content-Type", contentType)
+		answer, err := server.Client().Do(request)
+		require.NoError(t, err)
+		require.NoError(t, answer.Body.Close())
+		require.Equal(t, http.StatusCreated, answer.StatusCode, path)
+	}
+	for _, blob := range [][]byte{[]byte(config), layer} {
+		send(http.MethodPost, "blobs/uploads/?digest="+bundle.DigestOf(blob).String(), "application/octet-stream", blob)
+	}
+	send(http.MethodPut, "manifests/1", "application/vnd.oci.image.manifest.v1+json", manifest)
+	return strings.TrimPrefix(server.URL, "http://") + "/export/trivy-java-db:1"
 }
 
 // nameless is a Java archive with a class and a manifest without a name.
