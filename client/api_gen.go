@@ -167,6 +167,24 @@ func (e RunDecisionVerdict) Valid() bool {
 	}
 }
 
+// Defines values for RunOptionsPolicyEngine.
+const (
+	RunOptionsPolicyEngineImported RunOptionsPolicyEngine = "imported"
+	RunOptionsPolicyEngineOpa      RunOptionsPolicyEngine = "opa"
+)
+
+// Valid indicates whether the value is a known member of the RunOptionsPolicyEngine enum.
+func (e RunOptionsPolicyEngine) Valid() bool {
+	switch e {
+	case RunOptionsPolicyEngineImported:
+		return true
+	case RunOptionsPolicyEngineOpa:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for RunStatus.
 const (
 	RunStatusAborted   RunStatus = "aborted"
@@ -1150,6 +1168,9 @@ type RunOptions struct {
 	// DryRun Record nothing and answer 200 with what the run would take.
 	DryRun bool `json:"dryRun,omitempty,omitzero"`
 
+	// PolicyEngine Who decides in a run of json:policy. opa, which is what absent means, asks the pack of the policy snapshot. imported takes the findings of another engine, evidence of kind finding, which the run must take; it asks no pack.
+	PolicyEngine RunOptionsPolicyEngine `json:"policyEngine,omitempty,omitzero"`
+
 	// PolicySnapshotID Of a kind that decides (json:policy) the id of a policy snapshot of the tenant, or policy-baseline: one that is not there, or archived, is 422 ERR_EXPORT_005; a run that names none records policy-baseline, unless its profile requires one. Of other kinds a word that is named in the provenance.
 	PolicySnapshotID string `json:"policySnapshotId,omitempty,omitzero"`
 
@@ -1159,6 +1180,9 @@ type RunOptions struct {
 	// SchemaVersion Of a kind that makes a database for Trivy the schema it must have: 2 of trivy:db, 1 of trivy:java-db; another one is 422 ERR_EXPORT_010. Of other kinds it is 400. Absent is the one that the kind makes.
 	SchemaVersion int `json:"schemaVersion,omitempty,omitzero"`
 }
+
+// RunOptionsPolicyEngine Who decides in a run of json:policy. opa, which is what absent means, asks the pack of the policy snapshot. imported takes the findings of another engine, evidence of kind finding, which the run must take; it asks no pack.
+type RunOptionsPolicyEngine string
 
 // RunPage defines model for RunPage.
 type RunPage struct {

@@ -60,6 +60,7 @@ var freeFields = []freeField{
 	{"selectors.sample", "POST", "/api/export/runs", runBody + `"selectors":{"sample":{"rate":0.5,"seed":%s}}}`, "selectors.sample.seed", false},
 	{"selectors.timeWindow", "POST", "/api/export/runs", runBody + `"selectors":{"timeWindow":{"from":%s}}}`, "", false},
 	{"options.policySnapshotId", "POST", "/api/export/runs", `{"profileId":"json:raw","options":{"allowEmpty":true,"policySnapshotId":%s}}`, "options.policySnapshotId", false},
+	{"options.policyEngine", "POST", "/api/export/runs", `{"profileId":"json:raw","options":{"allowEmpty":true,"policyEngine":%s}}`, "", false},
 	{"options.redaction", "POST", "/api/export/runs", `{"profileId":"json:raw","options":{"allowEmpty":true,"redaction":{"policyId":%s,"allow":{"vex":["*"]}}}}`, "options.redaction.policyId", false},
 	{"reason", "POST", "/api/export/runs/RUN/cancel", `{"reason":%s}`, "cancellation.reason", false},
 	{"displayName", "POST", "/api/tenants", `{"tenant":"NEW","displayName":%s}`, "displayName", true},

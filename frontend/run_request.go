@@ -42,7 +42,12 @@ func readRun(req RunRequest) (askedRun, error) {
 	if snapshot != "" && !snapshotID.MatchString(snapshot) {
 		return asked, fieldError(export.CodeValidation, "options.policySnapshotId", "is not 1 to 256 letters, digits and . _ : / @ -")
 	}
-	asked.options = export.Options{AllowEmpty: req.Options.AllowEmpty, Redaction: redaction, PolicySnapshotID: snapshot, SchemaVersion: req.Options.SchemaVersion}
+	engine := req.Options.PolicyEngine
+	if engine != "" && !engine.Valid() {
+		return asked, fieldError(export.CodeValidation, "options.policyEngine", "is not one of %s, %s", export.PolicyEngineOPA, export.PolicyEngineImported)
+	}
+	asked.options = export.Options{AllowEmpty: req.Options.AllowEmpty, Redaction: redaction, PolicySnapshotID: snapshot,
+		PolicyEngine: string(engine), SchemaVersion: req.Options.SchemaVersion}
 	return asked, nil
 }
 
@@ -115,6 +120,9 @@ func configured(profile export.Profile, asked askedRun) (export.Selectors, expor
 		return selectors, options, err
 	}
 	if err := redactsAll(options.Redaction, kinds); err != nil {
+		return selectors, options, err
+	}
+	if err := checkEngine(profile, options.PolicyEngine, kinds); err != nil {
 		return selectors, options, err
 	}
 	return selectors, options, checkSnapshot(profile, options.PolicySnapshotID)

@@ -3,10 +3,28 @@ package frontend
 import (
 	"context"
 	"errors"
+	"slices"
+	"strings"
 
 	"github.com/stella-ops/exportcenter/export"
+	"github.com/stella-ops/exportcenter/ledger"
 	"github.com/stella-ops/exportcenter/storage"
 )
+
+// checkEngine holds a run's policy engine to its kind, and to the evidence it takes:
+// all kinds, when none is named.
+func checkEngine(profile export.Profile, engine string, kinds []string) error {
+	switch {
+	case engine == "":
+		return nil
+	case !export.Decides(profile.Kind, profile.Variant):
+		return fieldError(export.CodeValidation, "options.policyEngine", "runs of kind %s decide nothing; leave it out", profile.Label())
+	case engine == export.PolicyEngineImported && len(kinds) > 0 && !slices.Contains(kinds, string(ledger.KindFinding)):
+		return fieldError(export.CodeValidation, "options.policyEngine",
+			"the findings of another engine are evidence of kind finding, and the run takes %s only; use a profile that includes findings", strings.Join(kinds, ", "))
+	}
+	return nil
+}
 
 // resolveSnapshot writes into a run that decides by which policy snapshot it does:
 // the one it names, or the built-in one. What other kinds name is a word of whoever asks,

@@ -94,3 +94,32 @@ func TestAKeyIsOfWhatWasAsked(t *testing.T) {
 	require.Equal(t, first.RunID, c.runBy("", "", "Idempotency-Key", "k").run(t).RunID)
 	require.Equal(t, 422, c.runBy("policy-baseline", "", "Idempotency-Key", "k").Status)
 }
+
+// Who decides is said of runs that decide, and whoever takes findings of another engine
+// must take findings.
+func TestPolicyEngines(t *testing.T) {
+	w := frontendtest.New(t)
+	c := newCaller(t, w, "acme")
+	decides(t, w, "acme", "")
+	ask := func(profile, engine, selectors string) answer {
+		return c.send("POST", runsPath, fmt.Sprintf(`{"profileId":%q,"selectors":{%s},"options":{"policyEngine":%q}}`, profile, selectors, engine))
+	}
+	for _, engine := range []string{"opa", "imported"} {
+		require.Equal(t, engine, string(ask("decides", engine, "").run(t).Options.PolicyEngine))
+		require.Equal(t, engine, string(ask("decides", engine, `"kinds":["finding","sbom"]`).run(t).Options.PolicyEngine))
+	}
+	require.Empty(t, c.runBy("", "").run(t).Options.PolicyEngine)
+	require.Equal(t, 202, ask("json:policy", "opa", "").Status)
+	for _, refused := range []struct{ profile, engine, selectors, says string }{
+		{"decides", "rego", "", "is not one of opa, imported"},
+		{"decides", "imported", `"kinds":["sbom"]`, "the run takes sbom only"},
+		{"json:policy", "imported", "", "the run takes advisory, sbom, vex only"},
+		{"json:raw", "opa", "", "decide nothing"},
+	} {
+		a := ask(refused.profile, refused.engine, refused.selectors)
+		require.Equal(t, 400, a.Status, refused)
+		p := a.problem(t)
+		require.Equal(t, "options.policyEngine", p.Details[0].Field)
+		require.Contains(t, p.Message, refused.says)
+	}
+}

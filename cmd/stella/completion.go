@@ -71,7 +71,7 @@ func (c *connection) addCompletion(group *cobra.Command) {
 		if command.Flags().Lookup("policy-snapshot") != nil {
 			_ = command.RegisterFlagCompletionFunc("policy-snapshot", c.asked(snapshotIDs))
 		}
-		for flag, words := range map[string][]string{"status": runStates(), "archived": {"exclude", "include", "only"}, "event": {"call.begun", "call.ended", "call.refused", "tenant.read"}} {
+		for flag, words := range map[string][]string{"status": runStates(), "archived": {"exclude", "include", "only"}, "policy-engine": {export.PolicyEngineOPA, export.PolicyEngineImported}, "event": {"call.begun", "call.ended", "call.refused", "tenant.read"}} {
 			if command.Flags().Lookup(flag) != nil {
 				_ = command.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp))
 			}

@@ -18,6 +18,7 @@ type runFlags struct {
 	allowEmpty      bool
 	redact          string
 	snapshot        string
+	engine          string
 	dryRun          bool
 	wait            bool
 	noWaitApproval  bool
@@ -91,6 +92,7 @@ lists to keep of what a line repeats from its document.
 	f.BoolVar(&flags.allowEmpty, "allow-empty", false, "let a run that selects nothing succeed")
 	f.StringVar(&flags.redact, "redact", "", "keep only the fields that this JSON `FILE` allows")
 	f.StringVar(&flags.snapshot, "policy-snapshot", "", "id of the policy snapshot that the run names")
+	f.StringVar(&flags.engine, "policy-engine", "", "who decides: opa (default), or imported, by findings that were imported")
 	f.BoolVar(&flags.dryRun, "dry-run", false, "only print what the run would take: documents, bytes, shards, and what is left out")
 	f.BoolVar(&flags.wait, "wait", false, "wait for the end of the run")
 	f.BoolVar(&flags.noWaitApproval, "no-wait-approval", false, "with --wait: when the run waits for an approval, end with code 10 instead of waiting too")
@@ -114,7 +116,7 @@ func (f runFlags) request(profile string) (client.RunRequest, error) {
 		return client.RunRequest{}, err
 	}
 	return client.RunRequest{ProfileID: profile, Selectors: selectors, Labels: labels,
-		Options: client.RunOptions{AllowEmpty: f.allowEmpty, Redaction: redaction, PolicySnapshotID: f.snapshot}}, nil
+		Options: client.RunOptions{AllowEmpty: f.allowEmpty, Redaction: redaction, PolicySnapshotID: f.snapshot, PolicyEngine: client.RunOptionsPolicyEngine(f.engine)}}, nil
 }
 
 func runExport(command *cobra.Command, c *client.Client, request client.RunRequest, flags runFlags) error {
