@@ -2,8 +2,10 @@ package trivydb
 
 import (
 	"encoding/json"
+	"fmt"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -121,10 +123,13 @@ func TestTwoDocumentsOfOneSource(t *testing.T) {
 		References: []string{"https://github.example", "https://go.example"}, CWEs: []string{"CWE-1", "CWE-2"}, Severities: []advisory.Severity{{Word: "low"}},
 		Affected: []advisory.Affected{affects("Go", "example.com/A", "introduced 0", "fixed 1.2.4")},
 	}
-	d := buildOf(t, golang, github)
+	other := golang
+	other.ID, other.Aliases = "GO-2026-2", []string{"CVE-2026-2000"}
+	d := buildOf(t, golang, github, other)
+	require.Equal(t, []Ecosystem{{Name: "go", Packages: 1, Records: 2}}, d.summary.Ecosystems)
 	r := reader(t, d)
 	found := advisoriesOf(t, r, "go::", "example.com/A")
-	require.Len(t, found, 1)
+	require.Len(t, found, 2)
 	require.Equal(t, []string{"GHSA-1", "GO-2026-1"}, found[0].VendorIDs)
 	require.Equal(t, []string{"<1.2.4", "<1.2.3"}, found[0].VulnerableVersions)
 	require.Equal(t, types.SourceID("osv"), found[0].DataSource.ID, "of a stream with two publishers")
@@ -137,7 +142,7 @@ func TestTwoDocumentsOfOneSource(t *testing.T) {
 	require.Equal(t, "LOW", about.Severity)
 	require.Equal(t, "2026-01-01", about.PublishedDate.Format(time.DateOnly))
 	require.Equal(t, "2026-02-02", about.LastModifiedDate.Format(time.DateOnly))
-	require.Equal(t, map[string]int64{"LOW": 1}, d.summary.Severities)
+	require.Equal(t, map[string]int64{"LOW": 1, "UNKNOWN": 1}, d.summary.Severities)
 }
 
 func TestWhatGivesNoRecordIsCounted(t *testing.T) {
@@ -228,4 +233,49 @@ func TestPackedLinesAreChecked(t *testing.T) {
 	var about metadata
 	require.NoError(t, json.Unmarshal(buildOf(t, lodash).about, &about))
 	require.Equal(t, 2, about.Version)
+}
+
+// TestListedVersions: a version that no range surely holds is written by name.
+func TestListedVersions(t *testing.T) {
+	a := lodash
+	a.Affected = []advisory.Affected{affects("npm", "lodash", "introduced 1.0.0", "fixed 2.0.0")}
+	a.Affected[0].Versions = []string{"1.5.0", "2.0.0-rc.1", "0.9.0", "2.0.0", "not one"}
+	d := buildOf(t, a)
+	require.Equal(t, []string{">=1.0.0, <2.0.0", "=2.0.0-rc.1", "=0.9.0", "=2.0.0"}, advisoriesOf(t, reader(t, d), "npm::", "lodash")[0].VulnerableVersions)
+	require.Equal(t, []Left{{"here", "test", a.ID, `npm lodash: "not one" is no npm version that Trivy reads`}}, d.summary.Left)
+}
+
+// TestWhatCannotBeAKey is left out and named: it would not sort, or not fit.
+func TestWhatCannotBeAKey(t *testing.T) {
+	odd := advisory.Advisory{ID: "X-1", Affected: []advisory.Affected{
+		affects("npm", "a\x00b", "introduced 0"), affects("Debian:12", "a\nb", "introduced 0"), affects("PyPI", strings.Repeat("x", maxKey+1), "introduced 0"),
+	}}
+	d := buildOf(t, odd, lodash)
+	require.Equal(t, map[string]int64{reasonNothing: 1}, d.summary.Reasons)
+	require.EqualValues(t, 3, d.summary.LeftCount)
+	require.Equal(t, `Debian "a\nb": the name cannot be a key`, d.summary.Left[0].What)
+}
+
+// TestManyDocumentsOfOneID: who imports many documents of one id and package
+// gets one record of bounded work.
+func TestManyDocumentsOfOneID(t *testing.T) {
+	var lines []byte
+	for i := range 20_000 {
+		a := lodash
+		a.ID = fmt.Sprintf("X-%d", i)
+		a.References = []string{fmt.Sprintf("https://example.com/%d", i)}
+		a.CWEs = []string{fmt.Sprintf("CWE-%d", i)}
+		a.Affected = []advisory.Affected{affects("npm", "lodash", "introduced 0", fmt.Sprintf("fixed %d.0.0", i%7))}
+		lines = append(lines, packAdvisory(t, "here", "test", a)...)
+	}
+	d := build(t, shard(lines))
+	r := reader(t, d)
+	found := advisoriesOf(t, r, "npm::", "lodash")
+	require.Len(t, found, 1)
+	require.Len(t, found[0].VulnerableVersions, 7)
+	require.Len(t, found[0].VendorIDs, 20_000)
+	about, err := r.GetVulnerability("CVE-2021-23337")
+	require.NoError(t, err)
+	require.Len(t, about.References, maxReferences)
+	require.Len(t, about.CweIDs, maxCWEs)
 }

@@ -32,9 +32,12 @@ type cvss struct {
 	V40Score  float64 `json:",omitempty"`
 }
 
-// maxReferences bounds what one id refers to: documents are bounded, the number
-// that name one id is not.
-const maxReferences = 1000
+// Bounds of what one id refers to: documents are bounded, the number that name
+// one id is not.
+const (
+	maxReferences = 1000
+	maxCWEs       = 100
+)
 
 // detailOf is what one document says of its ids, in the name of data sources.
 func detailOf(a *advisory.Advisory, sources ...string) detail {
@@ -44,7 +47,7 @@ func detailOf(a *advisory.Advisory, sources ...string) detail {
 	}
 	d := detail{
 		Title: a.Title, Description: a.Description,
-		CweIDs: a.CWEs, References: a.References[:min(len(a.References), maxReferences)],
+		CweIDs: a.CWEs[:min(len(a.CWEs), maxCWEs)], References: a.References[:min(len(a.References), maxReferences)],
 		PublishedDate: timeOf(a.Published), LastModifiedDate: timeOf(a.Modified),
 	}
 	if level := levelOf(all); level > 0 {
@@ -114,6 +117,7 @@ func (d *detail) merge(next detail) {
 	d.Description = cmp.Or(d.Description, next.Description)
 	d.Severity = cmp.Or(d.Severity, next.Severity)
 	d.CweIDs = unique(append(d.CweIDs, next.CweIDs...))
+	d.CweIDs = d.CweIDs[:min(len(d.CweIDs), maxCWEs)]
 	if len(d.References) < maxReferences {
 		d.References = inOrder(append(d.References, next.References...))
 		d.References = d.References[:min(len(d.References), maxReferences)]

@@ -105,7 +105,7 @@ func (b *building) addGroup(g *group) error {
 	for _, bucket := range g.buckets {
 		value := bucket.value
 		if bucket.one != nil {
-			value = encode(*bucket.one)
+			value = bucket.one.text()
 		}
 		line := bytes.Join([][]byte{bucket.name, g.name, g.id, value}, []byte(separator))
 		if err := b.buckets.Add(line); err != nil {

@@ -20,11 +20,19 @@ type record struct {
 	Status             int      `json:",omitempty"`
 }
 
-// union is what several documents say of one package under one id.
+// union is what several documents say of one package under one id, to be told
+// once by text.
 func union(a, b record) record {
-	a.VendorIDs = unique(append(a.VendorIDs, b.VendorIDs...))
-	a.VulnerableVersions = inOrder(append(a.VulnerableVersions, b.VulnerableVersions...))
+	a.VendorIDs = append(a.VendorIDs, b.VendorIDs...)
+	a.VulnerableVersions = append(a.VulnerableVersions, b.VulnerableVersions...)
 	return a
+}
+
+// text is r as a value, with each id and each condition once.
+func (r record) text() []byte {
+	r.VendorIDs = unique(r.VendorIDs)
+	r.VulnerableVersions = inOrder(r.VulnerableVersions)
+	return encode(r)
 }
 
 // statuses are Trivy's numbers (trivy-db pkg/types, Statuses).
