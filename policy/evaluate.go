@@ -159,7 +159,7 @@ func (e *evaluation) state(s *statementItem, c *subjectItem) error {
 		return nil
 	}
 	said := Statement{
-		Document: s.Document, Action: s.Statement.Action, At: normalTime(s.Statement.At), Impact: s.Statement.Impact,
+		Document: s.Document, Action: cut(s.Statement.Action), At: normalTime(s.Statement.At), Impact: cut(s.Statement.Impact),
 		Justification: s.Statement.Justification, Status: string(s.Statement.Status), Vulnerability: s.Statement.Vulnerability,
 	}
 	return e.findings.add(appendKey(append(bytes.Clone(c.Key), appendKey(nil, rightSide)...), precedence(&said)...), said)

@@ -3,6 +3,7 @@ package policy
 import (
 	"fmt"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/stella-ops/exportcenter/advisory"
 	"github.com/stella-ops/exportcenter/export"
@@ -75,7 +76,7 @@ func (e *evaluation) takeAdvisory(doc Document, raw []byte) error {
 func (e *evaluation) takeVulnerability(doc Document, read *advisory.Advisory) error {
 	told := Advisory{
 		Document: doc, ID: read.ID, Upstream: list(read.Upstream), Aliases: list(read.Aliases), CWEs: list(read.CWEs),
-		Title: read.Title, Published: read.Published, Modified: read.Modified,
+		Title: cut(read.Title), Published: read.Published, Modified: read.Modified,
 	}
 	for i, affected := range read.Affected {
 		eco, name := affected.Ecosystem, affected.Name
@@ -206,6 +207,21 @@ func placeByPurl(text string) (ecosystem, name string) {
 	}
 	last := places[len(places)-1] // with the release, when there is one
 	return last.ecosystem, last.name
+}
+
+// maxText bounds the texts of publishers that stand with each finding again.
+const maxText = 1024
+
+// cut gives the begin of a text, with an ellipsis when it is not the whole.
+func cut(text string) string {
+	if len(text) <= maxText {
+		return text
+	}
+	end := maxText
+	for !utf8.RuneStart(text[end]) {
+		end--
+	}
+	return text[:end] + "..."
 }
 
 func list(texts []string) []string {

@@ -35,7 +35,7 @@ func (r *relation) add(key []byte, payload any) error {
 // the right side is streamed, in blocks of the same bound when the left is in a
 // file. So memory depends on neither.
 func join[L, R any](ctx context.Context, r *relation, meet func(left *L, right *R) error) error {
-	g := &group[L, R]{relation: r, meet: meet}
+	g := &group[L, R]{relation: r, ctx: ctx, meet: meet}
 	defer g.spill.drop()
 	for line, err := range r.sorter.Sorted(ctx) {
 		if err != nil {
@@ -70,6 +70,7 @@ func join[L, R any](ctx context.Context, r *relation, meet func(left *L, right *
 // group is one group of a join: the lines of one key.
 type group[L, R any] struct {
 	*relation
+	ctx   context.Context
 	meet  func(left *L, right *R) error
 	key   []byte
 	left  block[L]
@@ -144,6 +145,9 @@ func (g *group[L, R]) flush() error {
 }
 
 func (g *group[L, R]) meetAll(left *L) error {
+	if err := g.ctx.Err(); err != nil {
+		return err
+	}
 	for _, right := range g.right.items {
 		if err := g.meet(left, right); err != nil {
 			return err

@@ -64,7 +64,7 @@ func TestPacksAsOPABuildsThem(t *testing.T) {
 }
 
 // baselineDigest is that of the built-in pack.
-const baselineDigest = "sha256:4c5a5785db3caa1fcb7b3a6d7ab4d5af3308c81c109e94d2db5ff616a56ecdcb"
+const baselineDigest = "sha256:5c1dd1f1ef08de7479775724782e1555888088a0a28b566cc7a16a41a7c4ffe4"
 
 func TestThePackOfThisProgram(t *testing.T) {
 	pack := baselinePack(t)

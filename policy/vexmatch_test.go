@@ -1,12 +1,16 @@
 package policy
 
 import (
+	"fmt"
 	"slices"
 	"sort"
+	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/stella-ops/exportcenter/advisory"
 	"github.com/stella-ops/exportcenter/vex"
 )
 
@@ -111,6 +115,28 @@ func TestStatementsInAWorld(t *testing.T) {
 			require.Equal(t, c.count, trace.StatementCount, name)
 			require.Len(t, trace.Input.Statements, int(min(c.count, maxStatements)), name)
 			require.Equal(t, c.count > 0, trace.Input.VEX != nil, name)
+		}
+	}
+}
+
+// Texts of publishers are cut before they stand with each finding, and the
+// built-in pack's reasons stay within their bound whatever they are.
+func TestLongTexts(t *testing.T) {
+	long := strings.Repeat("é", 40_000)
+	w := smallWorld()
+	w.advisories[0].Title = long
+	for n := range 900 {
+		w.advisories[0].Affected[0].Ranges = append(w.advisories[0].Affected[0].Ranges, advisory.Range{Type: "SEMVER", Events: events("i", "0", "f", fmt.Sprintf("9.0.%d", n))})
+	}
+	out, _ := w.run(t)
+	w.vex = [][]vex.Statement{{{Vulnerability: "A-1", Products: []string{"pkg:npm/lodash"}, Status: vex.NotAffected, Impact: long, Action: long}}}
+	stated, _ := w.run(t)
+	for _, trace := range append(out.traces(t), stated.traces(t)...) {
+		require.LessOrEqual(t, len(trace.Decision.Reason), maxReason)
+		require.True(t, utf8.ValidString(trace.Input.Advisory.Title))
+		require.LessOrEqual(t, len(trace.Input.Advisory.Title), maxText+3)
+		for _, s := range trace.Input.Statements {
+			require.LessOrEqual(t, len(s.Impact)+len(s.Action), 2*(maxText+3))
 		}
 	}
 }

@@ -6,19 +6,19 @@
 package stellaops.policy
 
 # The first of these that applies decides.
-decision := {"action": "suppress", "reason": said, "rules": ["vex-not-affected"]} if {
+decision := {"action": "suppress", "reason": short(said), "rules": ["vex-not-affected"]} if {
 	input.vex.status == "not_affected"
 	explained
-} else := {"action": "suppress", "reason": said, "rules": ["vex-fixed"]} if {
+} else := {"action": "suppress", "reason": short(said), "rules": ["vex-fixed"]} if {
 	input.vex.status == "fixed"
-} else := {"action": "warn", "reason": said, "rules": ["vex-unexplained"]} if {
+} else := {"action": "warn", "reason": short(said), "rules": ["vex-unexplained"]} if {
 	input.vex.status == "not_affected"
-} else := {"action": "warn", "reason": said, "rules": ["vex-under-investigation"]} if {
+} else := {"action": "warn", "reason": short(said), "rules": ["vex-under-investigation"]} if {
 	input.vex.status == "under_investigation"
-} else := {"action": "warn", "reason": reason, "rules": ["undetermined"]} if {
+} else := {"action": "warn", "reason": short(reason), "rules": ["undetermined"]} if {
 	input.match.how == "undetermined"
 	reason := sprintf("it is not known whether %s is affected: %s", [input.component.purl, input.match.why])
-} else := {"action": action, "reason": reason, "rules": [rule]} if {
+} else := {"action": action, "reason": short(reason), "rules": [rule]} if {
 	action := data.stellaops.baseline.actions[input.advisory.severity]
 	rule := sprintf("severity-%s", [input.advisory.severity])
 	reason := sprintf("%s is affected by %s, severity %s%s", [input.component.purl, input.advisory.id, input.advisory.severity, remedy])
@@ -38,3 +38,6 @@ said := sprintf("stated %s by %s: %s", [input.vex.status, input.vex.source, conc
 remedy := sprintf("; fixed in %s", [concat(", ", input.match.fixed)]) if {
 	count(input.match.fixed) > 0
 } else := ""
+
+# A reason has at most 4,096 bytes; texts of publishers may have more.
+short(text) := substring(text, 0, 1000)
