@@ -14,6 +14,7 @@ type Sorter struct {
 	dir    string
 	lines  arena
 	runs   []string // files, the oldest first
+	failed error    // the first failure to write: lines are missing ever after
 	sorted bool
 	closed bool
 	create func(dir string) (*os.File, error)
@@ -33,6 +34,8 @@ func createRun(dir string) (*os.File, error) { return os.CreateTemp(dir, "sort-*
 // Add takes a copy of line. Its error names the file that could not be written.
 func (s *Sorter) Add(line []byte) error {
 	switch {
+	case s.failed != nil:
+		return s.failed
 	case s.sorted || s.closed:
 		return errors.New("sort: a line was added after Sorted or Close")
 	case len(line) > MaxLine:
@@ -69,14 +72,15 @@ func (s *Sorter) spill() error {
 func (s *Sorter) writeRun(fill func(*runWriter) error) error {
 	file, err := s.create(s.dir)
 	if err != nil {
-		return fmt.Errorf("sort: %w", err)
+		s.failed = fmt.Errorf("sort: %w", err)
+		return s.failed
 	}
 	s.runs = append(s.runs, file.Name())
 	w := newRunWriter(file, s.lines.memory/4)
 	if err := errors.Join(fill(w), w.close()); err != nil {
-		return fmt.Errorf("sort: %w", err)
+		s.failed = fmt.Errorf("sort: %w", err)
 	}
-	return nil
+	return s.failed
 }
 
 // Sorted gives all lines in bytewise order, equal ones as often as they came.
@@ -108,6 +112,8 @@ func (s *Sorter) Sorted(ctx context.Context) iter.Seq2[[]byte, error] {
 // in memory, or all of them in at most maxOpen runs.
 func (s *Sorter) finish(ctx context.Context) error {
 	switch {
+	case s.failed != nil:
+		return s.failed
 	case s.closed:
 		return errors.New("sort: Sorted was called after Close")
 	case !s.sorted && len(s.runs) == 0:

@@ -124,6 +124,11 @@ func TestAFullDiskNamesItsFile(t *testing.T) {
 		}
 	}
 	require.ErrorContains(t, err, "write /dev/full: no space left on device")
+	s.create = createRun // also when there is room again, what is missing is missing
+	require.Equal(t, err, s.Add([]byte("another")))
+	for _, found := range s.Sorted(t.Context()) {
+		require.Equal(t, err, found)
+	}
 }
 
 func TestWhatFailsSaysSo(t *testing.T) {
