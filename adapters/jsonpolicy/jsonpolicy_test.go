@@ -44,14 +44,20 @@ func baseline(t testing.TB) adapters.Policy {
 	return adapters.Policy{ID: policy.BaselineID, Name: policy.BaselineName, Version: pack.Revision, Digest: pack.Digest, Pack: raw}
 }
 
-func TestAdapterSuite(t *testing.T) {
-	adaptertest.Run(t, adaptertest.Subject{
+func TestAdapterSuite(t *testing.T) { adaptertest.Run(t, subject(t)) }
+
+// TestEveryBitCounts flips bits of a signed bundle of this kind.
+func TestEveryBitCounts(t *testing.T) { adaptertest.Flips(t, subject(t)) }
+
+func subject(t *testing.T) adaptertest.Subject {
+	t.Helper()
+	return adaptertest.Subject{
 		Work: work(t),
 		Read: readLines,
 		Refused: map[string]export.Options{
 			"decides on whole evidence": {Redaction: &export.Redaction{PolicyID: "p", Allow: map[string][]string{"advisory": {"*"}, "sbom": {"*"}, "vex": {"*"}}}},
 		},
-	})
+	}
 }
 
 // readLines counts lines with the standard library's JSON reader.

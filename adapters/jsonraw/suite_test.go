@@ -13,14 +13,20 @@ import (
 	"github.com/stella-ops/exportcenter/export"
 )
 
-func TestAdapterSuite(t *testing.T) {
-	adaptertest.Run(t, adaptertest.Subject{
+func TestAdapterSuite(t *testing.T) { adaptertest.Run(t, subject(t)) }
+
+// TestEveryBitCounts flips bits of a signed bundle of this kind.
+func TestEveryBitCounts(t *testing.T) { adaptertest.Flips(t, subject(t)) }
+
+func subject(t *testing.T) adaptertest.Subject {
+	t.Helper()
+	return adaptertest.Subject{
 		Work: adaptertest.Work{Adapter: jsonraw.Adapter{}, Documents: adaptertest.Lines(t, adaptertest.Sample(t)...)},
 		Read: readLines,
 		Refused: map[string]export.Options{
 			"redaction": {Redaction: &export.Redaction{PolicyID: "p", Allow: map[string][]string{"advisory": {""}}}},
 		},
-	})
+	}
 }
 
 // readLines counts lines with the standard library's JSON reader.

@@ -18,8 +18,14 @@ import (
 
 // TestSuite holds this adapter to what every adapter is held to. Trivy's own
 // reader opens the database.
-func TestSuite(t *testing.T) {
-	adaptertest.Run(t, adaptertest.Subject{
+func TestSuite(t *testing.T) { adaptertest.Run(t, subject(t)) }
+
+// TestEveryBitCounts flips bits of a signed bundle of this kind.
+func TestEveryBitCounts(t *testing.T) { adaptertest.Flips(t, subject(t)) }
+
+func subject(t *testing.T) adaptertest.Subject {
+	t.Helper()
+	return adaptertest.Subject{
 		Work: adaptertest.Work{Adapter: Adapter{}, Documents: adaptertest.Lines(t, adaptertest.Sample(t)...)},
 		Read: func(t *testing.T, r adaptertest.Result) map[string]int64 {
 			dir := t.TempDir()
@@ -36,7 +42,7 @@ func TestSuite(t *testing.T) {
 			"makes databases of schema 2, not 3": {SchemaVersion: 3},
 			"a redaction cannot be followed":     {Redaction: &export.Redaction{PolicyID: "p", Allow: map[string][]string{"advisory": {"*"}}}},
 		},
-	})
+	}
 }
 
 // TestOneSchema: Trivy's reader, what is promised and what is written agree.

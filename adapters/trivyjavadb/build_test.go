@@ -21,14 +21,20 @@ import (
 	"github.com/stella-ops/exportcenter/internal/testkit"
 )
 
-func TestSuite(t *testing.T) {
-	adaptertest.Run(t, adaptertest.Subject{
+func TestSuite(t *testing.T) { adaptertest.Run(t, subject(t)) }
+
+// TestEveryBitCounts flips bits of a signed bundle of this kind.
+func TestEveryBitCounts(t *testing.T) { adaptertest.Flips(t, subject(t)) }
+
+func subject(t *testing.T) adaptertest.Subject {
+	t.Helper()
+	return adaptertest.Subject{
 		Work: adaptertest.Work{Adapter: trivyjavadb.Adapter{}, Documents: adaptertest.Lines(t, world(t)...)},
 		Read: func(t *testing.T, r adaptertest.Result) map[string]int64 {
 			return map[string]int64{bundle.TrivyJavaPath: int64(len(open(t, r).rows))}
 		},
 		Refused: map[string]export.Options{"a redaction cannot be followed": {Redaction: &export.Redaction{PolicyID: "p"}}, "makes databases of schema 1, not 2": {SchemaVersion: 2}},
-	})
+	}
 }
 
 func TestWhatDocumentsNameIsInTheDatabase(t *testing.T) {
