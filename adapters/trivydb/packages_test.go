@@ -27,7 +27,7 @@ func boms(t testing.TB) map[string][]byte {
 	archives, err := filepath.Glob(filepath.Join(testkit.Root(t), "..", "shared", "data", "sbom", "*.tar.zst"))
 	require.NoError(t, err)
 	if len(archives) == 0 {
-		testkit.Missing(t, "real bills of materials, ../shared/data/sbom/*.tar.zst")
+		t.Skip("missing: real bills of materials, ../shared/data/sbom/*.tar.zst")
 	}
 	all := map[string][]byte{}
 	for _, name := range archives {
