@@ -62,16 +62,23 @@ func TestASmallWorld(t *testing.T) {
 // same lines, and other numbers of processors.
 func TestTheSameBytesAHundredTimes(t *testing.T) {
 	w := smallWorld()
-	for n := range 40 {
+	for n := range 10 {
 		w.advisories = append(w.advisories, npm("B-"+string(rune('0'+n%10))+string(rune('a'+n/10)), "lodash", "5.0.0", "low"))
 	}
 	first, want := w.run(t)
 	lines := first.text()
+	pack, err := ReadPack(baselinePack(t))
+	require.NoError(t, err)
+	asked, err := newEngine(t.Context(), pack)
+	require.NoError(t, err)
 	for n := range 100 {
 		w.perFile = n%7 + 1
 		memory := []int{1 << 10, 4 << 10, 1 << 20}[n%3]
 		old := runtime.GOMAXPROCS(n%4 + 1)
-		out, got := w.run(t, func(in *Input) { in.Memory = memory })
+		in := Input{Files: w.files(t), Pack: baselinePack(t), SnapshotID: BaselineID, Name: BaselineName, Scratch: t.TempDir(), Memory: memory}
+		out := newShelf()
+		got, err := newEvaluation(in, worldReaders(), pack, asked).run(t.Context(), out)
+		require.NoError(t, err)
 		runtime.GOMAXPROCS(old)
 		require.Equal(t, want.Policy.DecisionTrace, got.Policy.DecisionTrace)
 		delete(out.files, "data/policy/snapshot.json") // it names other files of evidence
