@@ -21,6 +21,9 @@ const (
 	MaxPack = 4 << 20
 	// maxUnpacked is the most bytes of all its files.
 	maxUnpacked = 16 << 20
+	// maxRego is the most bytes of all its Rego files. Compiling them cannot be stopped,
+	// and takes some 10 s and 200 MiB for a MiB of small rules.
+	maxRego     = 1 << 20
 	maxFiles    = 1000
 	maxName     = 256
 	maxRevision = 256
@@ -33,6 +36,7 @@ type Pack struct {
 	Digest   bundle.Digest // of the pack's bytes
 
 	modules []source
+	rules   int // bytes of the modules
 	data    map[string]any
 }
 
@@ -95,6 +99,9 @@ func (p *Pack) take(name string, content []byte) error {
 	case name == ".manifest":
 		return p.readManifest(content)
 	case strings.HasSuffix(file, ".rego"):
+		if p.rules += len(content); p.rules > maxRego {
+			return refused("%s: the .rego files have more than %d bytes; what is no rule belongs into data.json", name, maxRego)
+		}
 		p.modules = append(p.modules, source{name, string(content)})
 	case file == "data.json":
 		return p.addData(strings.Trim(folder, "/"), name, content)

@@ -130,6 +130,7 @@ func TestRefusedPacks(t *testing.T) {
 		"template":       {rulePack(t, goodRule+"\nx := $\"{input.a}\"\n"), "rules.rego:5"},
 		"too many bytes": {make([]byte, MaxPack+1), "at most"},
 		"bomb":           {rulePack(t, goodRule, entry{"data.json", `{"a":"` + strings.Repeat("a", maxUnpacked) + `"}`}), "more than 16777216 bytes"},
+		"many rules":     {rulePack(t, goodRule, entry{"more.rego", "package more\n#" + strings.Repeat("a", maxRego-len(goodRule))}), "rules.rego: the .rego files have more than 1048576 bytes"},
 		"too many files": {packOf(t, many()...), "more than 1000 entries"},
 		"behind the end": {behind(t), "after the end"},
 	} {
