@@ -72,7 +72,7 @@ func (e *Export) assemble(ctx context.Context, ref export.Ref) (_ PhaseResult, e
 // build builds, and forgets shards whose bytes are not those that were packed: the
 // next run packs them anew.
 func (e *Export) build(ctx context.Context, claim storage.Claim, builder adapters.Builder, in adapters.Input, a *assembly) (adapters.Built, error) {
-	defer a.beat.wait()()
+	defer a.beat.building(in.Scratch)()
 	built, err := builder.Build(ctx, in, a)
 	if errors.Is(err, bundle.ErrRotten) {
 		return built, e.rotten(ctx, claim, err)

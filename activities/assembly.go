@@ -25,13 +25,28 @@ func (e *Export) packedShard(tenant string, s storage.Shard) adapters.Shard {
 			if err != nil {
 				return nil, fmt.Errorf("open %s: %w", s.Name, err)
 			}
-			content, err := bundle.OpenPayload(io.NewSectionReader(blob, 0, blob.Size()))
+			stored := &storedBytes{r: io.NewSectionReader(blob, 0, blob.Size())}
+			content, err := bundle.OpenPayload(stored)
 			if err != nil {
-				return nil, fmt.Errorf("open %s: %w: %w", s.Name, bundle.ErrRotten, err)
+				return nil, errors.Join(fmt.Errorf("open %s: %w", s.Name, err), blob.Close())
 			}
-			return &packedLines{name: s.Name, want: file.ContentDigest, hash: sha256.New(), content: content, blob: blob}, nil
+			return &packedLines{name: s.Name, want: file.ContentDigest, hash: sha256.New(), stored: stored, content: content, blob: blob}, nil
 		},
 	}
+}
+
+// storedBytes remembers that the store could not be read: that is no rot.
+type storedBytes struct {
+	r   io.Reader
+	err error
+}
+
+func (s *storedBytes) Read(p []byte) (int, error) {
+	n, err := s.r.Read(p)
+	if err != nil && err != io.EOF {
+		s.err = err
+	}
+	return n, err
 }
 
 // packedLines gives the lines of a shard, and io.EOF only behind exactly those
@@ -40,6 +55,7 @@ type packedLines struct {
 	name    string
 	want    bundle.Digest
 	hash    hash.Hash
+	stored  *storedBytes
 	content io.ReadCloser
 	blob    io.Closer
 }
@@ -48,6 +64,8 @@ func (p *packedLines) Read(b []byte) (int, error) {
 	n, err := p.content.Read(b)
 	p.hash.Write(b[:n])
 	switch {
+	case p.stored.err != nil:
+		err = fmt.Errorf("read %s: %w", p.name, p.stored.err)
 	case err == io.EOF && bundle.Digest(p.hash.Sum(nil)) != p.want:
 		err = fmt.Errorf("%s: %w", p.name, bundle.ErrRotten)
 	case err != nil && err != io.EOF:
@@ -151,7 +169,7 @@ func (a *assembly) Layer(ctx context.Context, path string, layer adapters.Layer)
 		return err
 	}
 	defer staged.Discard() //nolint:errcheck // a no-op after Publish
-	written, err := bundle.WriteLayer(staged, layer.Metadata, layer.Name, stopping{ctx, layer.Database}, size)
+	written, err := bundle.WriteLayer(staged, layer.Metadata, layer.Name, stopping{ctx, layer.Database, a.beat}, size)
 	if err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
@@ -159,16 +177,18 @@ func (a *assembly) Layer(ctx context.Context, path string, layer adapters.Layer)
 		bundle.PayloadInfo{Records: layer.Records, ContentDigest: written.Content, ContentSize: written.Size})
 }
 
-// stopping is a reader that ends with its context.
+// stopping is a reader that ends with its context, and beats while it is read.
 type stopping struct {
-	ctx context.Context
-	r   io.Reader
+	ctx  context.Context
+	r    io.Reader
+	beat *heartbeat
 }
 
 func (s stopping) Read(p []byte) (int, error) {
 	if err := s.ctx.Err(); err != nil {
 		return 0, err
 	}
+	s.beat.tick(0)
 	return s.r.Read(p)
 }
 

@@ -23,6 +23,9 @@ func (e *Export) plan(ctx context.Context, ref export.Ref) (PhaseResult, error) 
 	if _, err := e.Adapters.For(run.Kind, run.Variant); err != nil {
 		return PhaseResult{}, err
 	}
+	if err := refuseBuilding(run); err != nil {
+		return PhaseResult{}, err
+	}
 	head, err := e.headOf(ctx, run)
 	if err != nil {
 		return PhaseResult{}, fmt.Errorf("read ledger head: %w", err)
@@ -31,6 +34,23 @@ func (e *Export) plan(ctx context.Context, ref export.Ref) (PhaseResult, error) 
 		return PhaseResult{}, fmt.Errorf("start run: %w", err)
 	}
 	return PhaseResult{}, nil
+}
+
+// refuseBuilding refuses what kinds that build cannot follow, before anything is
+// packed: whose evidence a record of a database is of nobody could tell, and a part
+// of a document decides nothing.
+func refuseBuilding(run export.Run) error {
+	if !export.Assembled(run.Kind, run.Variant) {
+		return nil
+	}
+	kind := run.Kind + ":" + run.Variant
+	if run.Reach != nil {
+		return export.Errorf(export.CodeSelector, "%s is made of one tenant's evidence: leave the other tenants out of the selectors, or export json:raw", kind)
+	}
+	if run.Options.Redaction != nil {
+		return export.Errorf(export.CodeValidation, "%s is made of whole evidence: leave options.redaction out, or export json:raw", kind)
+	}
+	return nil
 }
 
 // headOf is the moment of its own ledger that a run reads: now, or, where it reads

@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -179,6 +180,9 @@ func (w Work) build(t testing.TB, ctx context.Context, builder adapters.Builder,
 				return bundle.OpenPayload(bytes.NewReader(f.Stored))
 			},
 		})
+	}
+	if w.Backwards && !builder.Ships() {
+		slices.Reverse(in.Shards) // what sorts does not care
 	}
 	out := &output{work: w}
 	built, err := builder.Build(ctx, in, out)
