@@ -30,19 +30,24 @@ func Capabilities() []byte { return slices.Clone(capabilitiesFile) }
 //	time.format, time.clock,... read the machine's table of time zones
 //	time.parse_ns               reads zone names by the machine's own zone
 //	rego.parse_module, graphql  parsers of other languages; nothing needs them
+//	bits.lsh, product           one call makes a number of gigabytes
+//	graph.reachable_paths,      one call takes as long as there are paths, or
+//	regex.globs_match           ways to read a pattern, and cannot be stopped
+//
+// What the others may make is bounded by boundFunctions.
 var allowed = strings.Fields(`
 abs array.concat array.flatten array.reverse array.slice assign
 base64.decode base64.encode base64.is_valid base64url.decode base64url.encode base64url.encode_no_pad
-bits.and bits.lsh bits.negate bits.or bits.rsh bits.xor
+bits.and bits.negate bits.or bits.rsh bits.xor
 ceil concat contains count crypto.hmac.equal crypto.hmac.sha256 crypto.hmac.sha512 crypto.sha1 crypto.sha256 crypto.md5
-div endswith eq equal floor format_int glob.match glob.quote_meta graph.reachable graph.reachable_paths gt gte
+div endswith eq equal floor format_int glob.match glob.quote_meta graph.reachable gt gte
 hex.decode hex.encode indexof indexof_n internal.member_2 internal.member_3 internal.print intersection
 is_array is_boolean is_null is_number is_object is_set is_string
 json.filter json.is_valid json.marshal json.patch json.remove json.unmarshal
 lower lt lte max min minus mul neq numbers.range numbers.range_step
 object.filter object.get object.keys object.remove object.subset object.union object.union_n or and
-plus print product
-regex.find_all_string_submatch_n regex.find_n regex.globs_match regex.is_valid regex.match regex.replace regex.split regex.template_match
+plus print
+regex.find_all_string_submatch_n regex.find_n regex.is_valid regex.match regex.replace regex.split regex.template_match
 rego.metadata.chain rego.metadata.rule rem replace round
 semver.compare semver.is_valid sort split sprintf startswith
 strings.any_prefix_match strings.any_suffix_match strings.count strings.replace_n strings.reverse
@@ -52,13 +57,15 @@ union units.parse units.parse_bytes upper uri.is_valid uri.parse urlquery.decode
 walk yaml.is_valid yaml.marshal yaml.unmarshal
 `)
 
-// capabilities is the file as OPA takes it.
+// capabilities is the file as OPA takes it. Whoever compiles or evaluates needs it
+// first, so it also bounds the functions.
 var capabilities = sync.OnceValues(func() (*ast.Capabilities, error) {
 	caps, err := ast.LoadCapabilitiesJSON(strings.NewReader(string(capabilitiesFile)))
 	if err != nil {
 		return nil, fmt.Errorf("read our own capabilities file: %w", err)
 	}
 	caps.AllowNet = []string{} // nobody; absent would be everybody
+	boundFunctions()
 	return caps, nil
 })
 

@@ -22,7 +22,7 @@ func (p *Pack) compile() (*ast.Compiler, error) {
 	}
 	modules := make(map[string]*ast.Module, len(p.modules))
 	for _, m := range p.modules {
-		parsed, err := ast.ParseModuleWithOpts(m.name, m.text, ast.ParserOptions{RegoVersion: ast.RegoV1, Capabilities: caps})
+		parsed, err := ast.ParseModuleWithOpts(m.name, m.text, ast.ParserOptions{RegoVersion: ast.RegoV1, Capabilities: caps, ProcessAnnotation: true})
 		if err != nil {
 			return nil, refused("%s", told(err))
 		}
@@ -67,7 +67,7 @@ func (p *Pack) hasData(path []string) (bool, error) {
 func checkBuiltins(module *ast.Module) (err error) {
 	note := func(at *ast.Location, name string) {
 		if err == nil && refusedBuiltins()[name] {
-			err = refused("%s:%d: %s is not allowed: a decision may depend on nothing but its input and the pack, so that it can be replayed", at.File, at.Row, name)
+			err = refused("%s:%d: %s is not allowed: a decision may depend on nothing but its input and the pack, and must end, so that it can be replayed", at.File, at.Row, name)
 		}
 	}
 	ast.WalkTerms(module, func(term *ast.Term) bool {

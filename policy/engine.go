@@ -70,7 +70,8 @@ func newEngine(ctx context.Context, p *Pack) (*engine, error) {
 		return nil, err
 	}
 	query, err := rego.New(
-		rego.Query("decision = "+entryPoint),
+		// Written out once where its size is looked at, before it is made ours.
+		rego.Query("decision = "+entryPoint+"; json.marshal(decision, _)"),
 		rego.Compiler(compiler),
 		rego.Capabilities(caps),
 		rego.SetRegoVersion(ast.RegoV1),
@@ -95,7 +96,7 @@ func (e *engine) decide(ctx context.Context, finding string, input []byte) (Deci
 	if err != nil {
 		return Decision{}, fmt.Errorf("finding %s: %w", finding, err)
 	}
-	limited, cancel := context.WithTimeout(ctx, e.limit)
+	limited, cancel := context.WithTimeout(withBudget(ctx), e.limit)
 	defer cancel()
 	results, err := e.query.Eval(limited, rego.EvalParsedInput(parsed))
 	switch {

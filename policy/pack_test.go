@@ -131,6 +131,10 @@ func TestRefusedPacks(t *testing.T) {
 		"too many bytes": {make([]byte, MaxPack+1), "at most"},
 		"bomb":           {rulePack(t, goodRule, entry{"data.json", `{"a":"` + strings.Repeat("a", maxUnpacked) + `"}`}), "more than 16777216 bytes"},
 		"many rules":     {rulePack(t, goodRule, entry{"more.rego", "package more\n#" + strings.Repeat("a", maxRego-len(goodRule))}), "rules.rego: the .rego files have more than 1048576 bytes"},
+		"shift":          {rulePack(t, call(`bits.lsh(1, 300000000000)`)), "rules.rego:5: bits.lsh is not allowed"},
+		"product":        {rulePack(t, call(`product([1, 2])`)), "rules.rego:5: product is not allowed"},
+		"paths":          {rulePack(t, call(`graph.reachable_paths({}, {})`)), "rules.rego:5: graph.reachable_paths is not"},
+		"globs":          {rulePack(t, call(`regex.globs_match("a*", "b*")`)), "rules.rego:5: regex.globs_match is not"},
 		"too many files": {packOf(t, many()...), "more than 1000 entries"},
 		"behind the end": {behind(t), "after the end"},
 	} {
