@@ -86,7 +86,8 @@ type event struct {
 }
 
 // inRange evaluates one range. Events are taken in order of their versions,
-// those of one version as the document has them.
+// those of one version as the document has them; but a last_affected before
+// which nothing has begun ends what begins at its version.
 func inRange(ecosystem, version string, r advisory.Range) (held bool, fixed []string, err error) {
 	in := orderOf(ecosystem, r.Type)
 	events, limits, err := readEvents(in, r.Events)
@@ -110,6 +111,7 @@ func inRange(ecosystem, version string, r advisory.Range) (held bool, fixed []st
 		}
 		return n
 	})
+	var ended *event // by a last_affected before anything began
 	for _, e := range events {
 		n, failed := 1, error(nil)
 		if e.at != nil {
@@ -120,8 +122,13 @@ func inRange(ecosystem, version string, r advisory.Range) (held bool, fixed []st
 		}
 		switch {
 		case e.Introduced != "" && n >= 0:
-			held = true
-		case e.Fixed != "" && n >= 0, e.LastAffected != "" && n > 0:
+			held = n == 0 || ended == nil || !sameVersion(*ended, e)
+		case e.Fixed != "" && n >= 0:
+			held = false
+		case e.LastAffected != "" && n > 0:
+			if !held {
+				ended = &e
+			}
 			held = false
 		}
 	}
@@ -184,6 +191,11 @@ func compareEvents(a, b event) (int, error) {
 		return 1, nil
 	}
 	return compare(a.at, b.at)
+}
+
+func sameVersion(a, b event) bool {
+	n, err := compareEvents(a, b)
+	return err == nil && n == 0
 }
 
 // firstFix is the first fixed version after v, of events in order.
