@@ -53,6 +53,7 @@ func normalName(ecosystem, name string) string {
 // Ubuntu's "22.04:LTS" is 22.04; "Pro" and other editions stay apart, since
 // their fixes reach only who has them. Red Hat's products are CPE suffixes, of
 // which the operating system's major version is what a package can be told by.
+// So are SUSE's products, with their service packs.
 func normalEcosystem(ecosystem string) string {
 	name, release, has := strings.Cut(ecosystem, ":")
 	if !has || release == "" {
@@ -65,6 +66,8 @@ func normalEcosystem(ecosystem string) string {
 		if !strings.HasPrefix(release, "v") && release != "edge" {
 			release = "v" + release
 		}
+	case "SUSE":
+		release = suseRelease(release)
 	case "Red Hat":
 		parts := strings.Split(release, ":")
 		if (parts[0] == "enterprise_linux" || strings.HasPrefix(parts[0], "rhel")) && len(parts) > 1 {
@@ -113,6 +116,9 @@ func systemPlaces(eco string, c *sbom.Component, p purl.Parts, version string) (
 	source, sourceVersion := sourceOf(c, p, version)
 	ecosystems := []string{eco}
 	if release := releaseOf(eco, p); release != "" {
+		if major, _, more := strings.Cut(release, "."); more && eco == "SUSE" && !strings.HasPrefix(major, "Micro") {
+			ecosystems = append(ecosystems, eco+":"+major) // modules of all service packs
+		}
 		ecosystems = append(ecosystems, eco+":"+release)
 	}
 	for _, e := range ecosystems {

@@ -49,6 +49,20 @@ func TestPlaces(t *testing.T) {
 		"pkg:rpm/redhat/bash@5.1-6.el9?epoch=0&distro=rhel-9.2&upstream=bash-5.1-6.el9.src.rpm":    "Red Hat|bash|0:5.1-6.el9 Red Hat:9|bash|0:5.1-6.el9",
 		"pkg:rpm/redhat/libxml2-devel@2-1.el8?distro=redhat-8.10&upstream=libxml2-2-1.el8.src.rpm": "Red Hat|libxml2|2-1.el8 Red Hat|libxml2-devel|2-1.el8 Red Hat:8|libxml2|2-1.el8 Red Hat:8|libxml2-devel|2-1.el8",
 		"pkg:rpm/opensuse/x@1?distro=opensuse-leap-15.4":                                           "openSUSE|x|1 openSUSE:Leap 15.4|x|1",
+		"pkg:rpm/opensuse/x@1?distro=opensuse.leap-15.4":                                           "openSUSE|x|1 openSUSE:Leap 15.4|x|1",
+		"pkg:rpm/opensuse/x@1?distro=opensuse-leap-micro-5.4":                                      "openSUSE|x|1 openSUSE:Leap Micro 5.4|x|1",
+		"pkg:rpm/opensuse/x@1?distro=opensuse-tumbleweed-20240101":                                 "openSUSE|x|1 openSUSE:Tumbleweed|x|1",
+		"pkg:rpm/opensuse/x@1?distro=opensuse-tumbleweed":                                          "openSUSE|x|1 openSUSE:Tumbleweed|x|1",
+		"pkg:rpm/opensuse/x@1?distro=opensuse-15.4":                                                "openSUSE|x|1",
+		"pkg:rpm/suse/x@1?distro=sles-15.5":                                                        "SUSE|x|1 SUSE:15|x|1 SUSE:15.5|x|1",
+		"pkg:rpm/suse/x@1?distro=suse%20linux%20enterprise%20server-12":                            "SUSE|x|1 SUSE:12|x|1",
+		"pkg:rpm/suse/x@1?distro=sles-15.0":                                                        "SUSE|x|1 SUSE:15|x|1",
+		"pkg:rpm/suse/x@1?distro=sle-micro-5.3":                                                    "SUSE|x|1 SUSE:Micro 5.3|x|1",
+		"pkg:rpm/suse/x@1?distro=slem-5.3":                                                         "SUSE|x|1 SUSE:Micro 5.3|x|1",
+		"pkg:rpm/suse/x@1?distro=sles":                                                             "SUSE|x|1",
+		"pkg:rpm/photon/x@1?distro=photon-5.0":                                                     "Photon OS|x|1 Photon OS:5.0|x|1",
+		"pkg:rpm/photon/x@1?distro=photon-5":                                                       "Photon OS|x|1", // less than advisories say
+		"pkg:apk/alpine/busybox@1?distro=alpine-3":                                                 "Alpine|busybox|1",
 	} {
 		p, ok := purl.Split(text)
 		require.True(t, ok, text)
@@ -68,7 +82,10 @@ func TestEcosystems(t *testing.T) {
 		"npm": "npm", "Debian:12": "Debian:12", "Ubuntu:22.04:LTS": "Ubuntu:22.04", "Ubuntu:23.10": "Ubuntu:23.10", "Ubuntu:Pro:22.04:LTS": "Ubuntu:Pro:22.04",
 		"Alpine:v3.18": "Alpine:v3.18", "Alpine:3.18": "Alpine:v3.18", "Alpine:edge": "Alpine:edge", "Alpine:": "Alpine",
 		"Red Hat:enterprise_linux:8::baseos": "Red Hat:8", "Red Hat:rhel_eus:8.6::appstream": "Red Hat:8", "Red Hat:openshift:4.12::el8": "Red Hat:openshift:4.12::el8",
-		"Rocky Linux:9": "Rocky Linux:9",
+		"Rocky Linux:9": "Rocky Linux:9", "Photon OS:5.0": "Photon OS:5.0", "openSUSE:Leap 15.6": "openSUSE:Leap 15.6",
+		"SUSE:Linux Enterprise Server 15 SP5": "SUSE:15.5", "SUSE:Linux Enterprise Module for Basesystem 15 SP5": "SUSE:15.5", "SUSE:Linux Enterprise Server 15 SP3-LTSS": "SUSE:15.3",
+		"SUSE:Linux Enterprise Server LTSS Extended Security 12 SP5": "SUSE:12.5", "SUSE:Linux Enterprise Module for Public Cloud 12": "SUSE:12",
+		"SUSE:Linux Enterprise Micro 5.3": "SUSE:Micro 5.3", "SUSE:Linux Enterprise Micro for Rancher 5.3": "SUSE:Micro 5.3", "SUSE:Manager Server 4.3": "SUSE:Manager Server 4.3",
 	} {
 		require.Equal(t, want, normalEcosystem(text), text)
 	}
@@ -112,4 +129,34 @@ func TestSystemPackagesMeet(t *testing.T) {
 	}, got)
 	require.EqualValues(t, 1, result.Snapshot.Evidence.ComponentsWithoutRelease)
 	require.Contains(t, fmt.Sprint(result.Snapshot.Unread.First), "pkg:deb/debian/openssl@1.0-1")
+}
+
+// Components of SUSE's distributions and of Photon OS meet what is filed under
+// their releases, and are named where nothing says which release they are of.
+func TestSUSEAndPhotonMeet(t *testing.T) {
+	one := func(id, ecosystem string) advisory.Advisory {
+		return advisory.Advisory{ID: id, Affected: []advisory.Affected{{Ecosystem: ecosystem, Name: "curl", Ranges: []advisory.Range{{Type: "ECOSYSTEM", Events: events("i", "0", "f", "8.0-2")}}}}}
+	}
+	w := &world{
+		advisories: []advisory.Advisory{
+			one("base", "SUSE:Linux Enterprise Module for Basesystem 15 SP5"), one("ltss", "SUSE:Linux Enterprise Server 15 SP5-LTSS"), one("older", "SUSE:Linux Enterprise Server 15 SP4"),
+			one("cloud", "SUSE:Linux Enterprise Module for Public Cloud 15"), one("manager", "SUSE:Manager Server 4.3"),
+			one("photon", "Photon OS:5.0"), one("photon4", "Photon OS:4.0"), one("rolling", "openSUSE:Tumbleweed"), one("leap", "openSUSE:Leap 15.5"),
+		},
+		sboms: []sbom.Inventory{{ID: "s", Subject: "s", Components: []sbom.Component{
+			{Ref: "1", Purl: "pkg:rpm/suse/curl@8.0-1?distro=sles-15.5"},
+			{Ref: "2", Purl: "pkg:rpm/photon/curl@8.0-1?distro=photon-5.0"},
+			{Ref: "3", Purl: "pkg:rpm/opensuse/curl@8.0-1?distro=opensuse-tumbleweed-20240101"},
+			{Ref: "4", Purl: "pkg:rpm/suse/curl@8.0-1"},
+			{Ref: "5", Purl: "pkg:rpm/photon/curl@8.0-1"},
+		}}},
+	}
+	out, result := w.run(t)
+	var got []string
+	for _, f := range out.findings(t) {
+		got = append(got, f.Component.Ref+" "+f.Advisory.ID)
+	}
+	require.ElementsMatch(t, []string{"1 base", "1 ltss", "1 cloud", "2 photon", "3 rolling"}, got)
+	require.EqualValues(t, 2, result.Snapshot.Evidence.ComponentsWithoutRelease)
+	require.Len(t, result.Snapshot.Unread.First, 2)
 }
