@@ -120,12 +120,16 @@ func (a *Advisory) names() []string {
 
 // compare lets an affected package meet a component of that package.
 func (e *evaluation) compare(a *affectedItem, c *componentItem) error {
-	if skipsArch(a.Affected.Arches, c.Arch) || a.Affected.Module != c.Module {
+	stream, doubt := sameModule(a, c)
+	if skipsArch(a.Affected.Arches, c.Arch) || !stream {
 		return nil
 	}
 	how, fixed, why := affects(a.Affected.Ecosystem, c.Version, &a.Affected)
 	if how == unaffected {
 		return nil
+	}
+	if doubt != "" {
+		how, fixed, why = undetermined, nil, doubt
 	}
 	found := candidate{
 		Advisory: a.Advisory, Component: c.Component, SBOM: c.SBOM,

@@ -2,7 +2,6 @@ package policy
 
 import (
 	"fmt"
-	"strings"
 	"unicode/utf8"
 
 	"github.com/stella-ops/exportcenter/advisory"
@@ -150,7 +149,7 @@ func (e *evaluation) takeComponent(of SBOM, c *sbom.Component) error {
 		told.Version = p.Version
 	}
 	for _, at := range places {
-		item := componentItem{SBOM: of, Component: told, Version: at.version, Arch: p.Qualifiers["arch"], Module: moduleOf(p)}
+		item := componentItem{SBOM: of, Component: told, Version: at.version, Arch: p.Qualifiers["arch"], Module: moduleOf(c, p)}
 		if err := e.packages.add(appendKey(nil, at.ecosystem, at.name, rightSide), item); err != nil {
 			return err
 		}
@@ -182,17 +181,6 @@ func (e *evaluation) noteAll(kind string, doc Document, unread []string) {
 	for _, text := range unread {
 		e.unread.note(kind + " " + doc.UpstreamID + " of " + doc.Source + ": " + text)
 	}
-}
-
-// moduleOf is the stream of a modular RPM, name:stream of its qualifier
-// rpmmod=name:stream:version:context, "" elsewhere.
-func moduleOf(p purl.Parts) string {
-	name, rest, ok := strings.Cut(p.Qualifiers["rpmmod"], ":")
-	if !ok {
-		return name
-	}
-	stream, _, _ := strings.Cut(rest, ":")
-	return name + ":" + stream
 }
 
 // placeByPurl is the ecosystem and name of a package URL, "" without one.

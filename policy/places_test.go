@@ -160,3 +160,46 @@ func TestSUSEAndPhotonMeet(t *testing.T) {
 	require.EqualValues(t, 2, result.Snapshot.Evidence.ComponentsWithoutRelease)
 	require.Len(t, result.Snapshot.Unread.First, 2)
 }
+
+// Where one side does not say of which module stream it is, versions cannot be
+// compared: what a stream's version would be affected by is undetermined.
+func TestModulesMeet(t *testing.T) {
+	nodejs := func(id, ecosystem, module, fixed string) advisory.Advisory {
+		return advisory.Advisory{ID: id, Affected: []advisory.Affected{{Ecosystem: ecosystem, Name: "nodejs", Module: module, Ranges: []advisory.Range{{Type: "ECOSYSTEM", Events: events("i", "0", "f", fixed)}}}}}
+	}
+	for format, want := range map[string][]string{
+		"osv": {
+			"rpmmod ALSA undetermined", "label ALSA undetermined", "property ALSA undetermined", "modular ALSA range", "plain ALSA range",
+			"18 STREAM range", "modular18 STREAM undetermined",
+		},
+		"csaf": {"modular ALSA range", "plain ALSA range", "18 STREAM range", "modular18 STREAM undetermined"},
+	} {
+		w := &world{
+			advisories: []advisory.Advisory{nodejs("ALSA", "AlmaLinux:8", "", "1:16.20-1.module_el8.9.0"), nodejs("STREAM", "Red Hat:enterprise_linux:8::appstream", "nodejs:18", "1:18.20-1")},
+			sboms: []sbom.Inventory{{ID: "s", Subject: "s", Components: []sbom.Component{
+				{Ref: "rpmmod", Purl: "pkg:rpm/almalinux/nodejs@16.14-1?epoch=1&rpmmod=nodejs:16:820:abc&distro=almalinux-8"},
+				{Ref: "label", Purl: "pkg:rpm/almalinux/nodejs@16.14-2?epoch=1&modularitylabel=nodejs:16:820:abc&distro=almalinux-8"},
+				{Ref: "property", Purl: "pkg:rpm/almalinux/nodejs@16.14-3?epoch=1&distro=almalinux-8", Module: "nodejs:16:820:abc"},
+				{Ref: "mended", Purl: "pkg:rpm/almalinux/nodejs@16.21-1?epoch=1&rpmmod=nodejs:16:820:abc&distro=almalinux-8"},
+				{Ref: "modular", Purl: "pkg:rpm/almalinux/nodejs@16.14-1.module_el8.9.0?epoch=1&distro=almalinux-8"},
+				{Ref: "plain", Purl: "pkg:rpm/almalinux/nodejs@16.14-4?epoch=1&distro=almalinux-8"},
+				{Ref: "18", Purl: "pkg:rpm/redhat/nodejs@18.19-1?epoch=1&modularitylabel=nodejs:18:820:abc&distro=redhat-8.9"},
+				{Ref: "16", Purl: "pkg:rpm/redhat/nodejs@16.19-1?epoch=1&modularitylabel=nodejs:16:820:abc&distro=redhat-8.9"},
+				{Ref: "modular18", Purl: "pkg:rpm/redhat/nodejs@18.19-1.module+el8.9.0+1?epoch=1&distro=redhat-8.9"},
+				{Ref: "none", Purl: "pkg:rpm/redhat/nodejs@18.19-1.el8?epoch=1&distro=redhat-8.9"},
+			}}},
+		}
+		out, _ := w.run(t, func(in *Input) { in.Files[0] = fileOf(renamed(t, in.Files[0], format)) })
+		var got []string
+		for _, f := range out.findings(t) {
+			got = append(got, f.Component.Ref+" "+f.Advisory.ID+" "+string(f.Match))
+		}
+		require.ElementsMatch(t, want, got, format)
+		for _, trace := range out.traces(t) {
+			if trace.Input.Match.How == undetermined {
+				require.Contains(t, trace.Input.Match.Why, "nodejs:1")
+				require.Empty(t, trace.Input.Match.Fixed)
+			}
+		}
+	}
+}

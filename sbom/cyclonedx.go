@@ -74,8 +74,8 @@ func (r *reader) cyclonedxComponent(o jsonobject.Object, depth int) error {
 	return r.cyclonedxComponents(o, depth+1)
 }
 
-// trivySource reads the source package from Trivy's properties: its version is
-// [epoch:]version[-release].
+// trivySource reads the source package from Trivy's properties, whose version is
+// [epoch:]version[-release], and the label of a modular RPM.
 func (r *reader) trivySource(o jsonobject.Object, c *Component) error {
 	var epoch, release string
 	err := o.Each("properties", func(p jsonobject.Object) error {
@@ -89,6 +89,8 @@ func (r *reader) trivySource(o jsonobject.Object, c *Component) error {
 			into = &release
 		case "aquasecurity:trivy:SrcEpoch":
 			into = &epoch
+		case "aquasecurity:trivy:Modularitylabel":
+			into = &c.Module
 		}
 		if into != nil && *into == "" {
 			*into = r.text(p, "value")

@@ -24,7 +24,7 @@ const cyclonedxDocument = `{"bomFormat":"CycloneDX","specVersion":"1.6","serialN
  "components":[{"bom-ref":"a","name":"a","version":"1","purl":"pkg:npm/a@1","hashes":[{"alg":"SHA-1","content":"DA39A3EE5E6B4B0D3255BFEF95601890AFD80709"},{"alg":"SHA3-256","content":"ab"},{"alg":"SHA-1","content":"00"},{"alg":"MD5","content":"zz"},{"alg":"","content":"00"}],
    "components":[{"name":"b","purl":"npm/b"}]},
   {"name":"diffutils","version":"3.3-1+b1","purl":"pkg:deb/debian/diffutils@3.3-1+b1?epoch=1","properties":[{"name":"aquasecurity:trivy:SrcName","value":"diff"},{"name":"aquasecurity:trivy:SrcVersion","value":"3.3"},{"name":"aquasecurity:trivy:SrcRelease","value":"1"},{"name":"aquasecurity:trivy:SrcEpoch","value":"1"}]},
-  {"name":"libc6","purl":"pkg:deb/debian/libc6@2.36?upstream=glibc%402.37"},{"name":"x","purl":"pkg:rpm/fedora/x@1?upstream=y-1.src.rpm"},
+  {"name":"libc6","purl":"pkg:deb/debian/libc6@2.36?upstream=glibc%402.37"},{"name":"x","purl":"pkg:rpm/fedora/x@1?upstream=y-1.src.rpm","properties":[{"name":"aquasecurity:trivy:Modularitylabel","value":"x:1:2:c"}]},
   {"bom-ref":"a","name":"a","version":"1","purl":"pkg:npm/a@1"}]}`
 
 func TestCycloneDX(t *testing.T) {
@@ -33,7 +33,7 @@ func TestCycloneDX(t *testing.T) {
 		{Ref: "a", Purl: "pkg:npm/a@1", Name: "a", Version: "1", Hashes: map[string]string{"sha1": "da39a3ee5e6b4b0d3255bfef95601890afd80709", "sha3-256": "ab"}}, {Name: "b"},
 		{Purl: "pkg:deb/debian/diffutils@3.3-1+b1?epoch=1", Name: "diffutils", Version: "3.3-1+b1", SourceName: "diff", SourceVersion: "1:3.3-1"},
 		{Purl: "pkg:deb/debian/libc6@2.36?upstream=glibc%402.37", Name: "libc6", SourceName: "glibc", SourceVersion: "2.37"},
-		{Purl: "pkg:rpm/fedora/x@1?upstream=y-1.src.rpm", Name: "x"},
+		{Purl: "pkg:rpm/fedora/x@1?upstream=y-1.src.rpm", Name: "x", Module: "x:1:2:c"},
 		{Ref: "a", Purl: "pkg:npm/a@1", Name: "a", Version: "1"},
 	}, Unread: []string{"components[0].hashes[3] is not a hash in hexadecimal", "components[0].hashes[4] is not a hash in hexadecimal",
 		`components[0].components[0].purl "npm/b" is not a package URL`}}, read(t, "cyclonedx", cyclonedxDocument))

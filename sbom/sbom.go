@@ -31,4 +31,7 @@ type Component struct {
 	// properties have them.
 	SourceName    string
 	SourceVersion string
+	// Module is the label of a modular RPM, name:stream:version:context, where a
+	// tool's own property has it.
+	Module string
 }
