@@ -116,7 +116,7 @@ func (w *databaseWriter) beginRoot(root []byte) error {
 	case bytes.Contains(root, []byte("::")):
 		w.value = &languageValue{}
 	default:
-		w.value = &systemValue{root: string(root)}
+		w.value = &systemValue{of: w}
 	}
 	return w.to.Begin(root)
 }

@@ -8,6 +8,7 @@ import (
 	npm "github.com/aquasecurity/go-npm-version/pkg"
 	python "github.com/aquasecurity/go-pep440-version"
 	"github.com/aquasecurity/go-version/pkg/version"
+	"github.com/aquasecurity/trivy-db/pkg/db"
 	maven "github.com/masahiro331/go-mvn-version"
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
@@ -183,10 +184,29 @@ func TestExpressions(t *testing.T) {
 		}
 		require.Equal(t, c.want, got, "%s %v", c.g.name, c.events)
 	}
-	_, err := intervals(affects("", "", "fixed 1-a", "introduced 0").Ranges[0])
-	require.ErrorContains(t, err, "events[0] ends a range")
+	_, err := intervals(affects("", "", "fixed 1").Ranges[0])
+	require.ErrorContains(t, err, "a range that no event begins")
 	_, err = generic.expressions(interval{to: "dev-master"})
 	require.ErrorContains(t, err, `"dev-master" is no version to end a range with`)
+}
+
+// TestEventsThatTellNoOrder: where neither pairs nor numbers say which end is
+// whose, more is told as affected, never less, and that is said.
+func TestEventsThatTellNoOrder(t *testing.T) {
+	for _, c := range []struct{ events, want []string }{
+		{[]string{"introduced 0", "introduced 2.0.0-beta.1", "fixed 1.5.0", "fixed 2.0.0"}, []string{"", ">=2.0.0-beta.1"}},
+		{[]string{"introduced 1.0.0", "fixed 1.5.0", "introduced 2.0.0-beta.1", "fixed 2.0.0", "fixed 2.0.1"}, []string{">=1.0.0", ">=2.0.0-beta.1"}},
+		{[]string{"introduced 0", "fixed 1.0.0-rc.1", "last 1.0.0"}, []string{"<1.0.0-rc.1", "<=1.0.0"}},
+		{[]string{"fixed 1.0.0-rc.1", "introduced 0"}, []string{"<1.0.0-rc.1"}},
+	} {
+		a := lodash
+		a.Affected = []advisory.Affected{affects("npm", "lodash", c.events...)}
+		d := buildOf(t, a)
+		require.Equal(t, c.want, advisoriesOf(t, reader(t, d), "npm::", "lodash")[0].VulnerableVersions, c.events)
+		require.Len(t, d.summary.Left, 1)
+		require.Contains(t, d.summary.Left[0].What, "neither by pairs nor by numbers")
+		require.NoError(t, db.Close())
+	}
 }
 
 // TestPreReleasesOfAFixAreAffected: PEP 440's "<2.0" leaves them out, OSV does not.

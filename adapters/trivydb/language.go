@@ -32,7 +32,6 @@ func (p *packing) versions(g *grammar, one affectedPackage) (list []string) {
 			of, err := intervals(r)
 			if err != nil {
 				p.leave("%s %s: %v", one.ecosystem, one.name, err)
-				continue
 			}
 			for _, i := range of {
 				words, err := g.expressions(i)

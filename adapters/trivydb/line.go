@@ -10,7 +10,7 @@ import (
 // sorts before every byte a field can have; the last field is JSON.
 //
 //	L slug package id bucket document record   of a language
-//	O root package id modified document record of an operating system
+//	O root package id published document record of an operating system
 //	R package id platform entry                of Red Hat
 //	S bucket publisher source                  a data source
 //	V id precedence document severity detail   a vulnerability

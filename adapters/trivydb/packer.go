@@ -43,6 +43,7 @@ type packing struct {
 	records int64
 
 	document  string // its own id
+	published string // when, in the ledger's layout; else when it was modified
 	publisher publisher
 	ids       []string // under which its records go
 	others    []string
@@ -91,6 +92,10 @@ func (p *packing) pack(a advisory.Advisory) {
 		return
 	}
 	p.document = a.ID
+	p.published = p.doc.Modified
+	if at := timeOf(a.Published); at != nil {
+		p.published = at.Format(ledger.ModifiedLayout)
+	}
 	p.publisher = publisherOf(a.ID, a.Affected)
 	p.note.Reason = reasonNothing
 	for _, one := range a.Split() {
@@ -137,12 +142,15 @@ type affectedPackage struct {
 func packages(affected []advisory.Affected) (list []affectedPackage) {
 	at := map[[2]string]int{}
 	for _, a := range affected {
+		ecosystem, release, _ := strings.Cut(a.Ecosystem, ":")
 		key := [2]string{a.Ecosystem, a.Name}
+		if bucket, ok := systems[ecosystem].bucket(release); ok && systems[ecosystem].root != "" {
+			key[0] = bucket // which two of its releases may share
+		}
 		i, known := at[key]
 		if !known {
 			i = len(list)
 			at[key] = i
-			ecosystem, release, _ := strings.Cut(a.Ecosystem, ":")
 			list = append(list, affectedPackage{ecosystem: ecosystem, release: release, name: a.Name})
 		}
 		list[i].parts = append(list[i].parts, a)

@@ -23,32 +23,68 @@ type interval struct {
 // where one branch is fixed in the version that introduces the next, only the
 // pairs say what is meant (PYSEC-2022-42972). So events that come in pairs are
 // taken as they stand; others are sorted where plain numbers tell how.
-func intervals(r advisory.Range) (list []interval, err error) {
-	events := r.Events
-	if !paired(events) {
-		events = sortedEvents(events)
+//
+// Where neither helps, which end is whose is a guess: then no end is believed,
+// and an error beside the intervals says so.
+func intervals(r advisory.Range) (list []interval, doubt error) {
+	if !slices.ContainsFunc(r.Events, func(e advisory.Event) bool { return e.Introduced != "" }) {
+		return nil, fmt.Errorf("a range that no event begins")
 	}
+	events := slices.DeleteFunc(slices.Clone(r.Events), func(e advisory.Event) bool { return e.Limit == "*" }) // which is none
+	if paired(events) {
+		return pairs(events), nil
+	}
+	if sorted, ok := sortedEvents(events); ok {
+		return pairs(sorted), nil
+	}
+	return unbounded(events), fmt.Errorf("which of the events of a range belong together is told neither by pairs nor by numbers: it may be told as more than it is")
+}
+
+// pairs closes intervals where events end. An end that has nothing to end says
+// nothing.
+func pairs(events []advisory.Event) (list []interval) {
 	var open []interval
-	for i, event := range events {
+	for _, event := range events {
 		if event.Introduced != "" {
 			open = append(open, interval{from: notZero(event.Introduced)})
 			continue
 		}
-		if i == 0 {
-			return nil, fmt.Errorf("events[0] ends a range that no event before it introduces")
-		}
-		if event.Limit == "*" {
-			continue
-		}
 		for _, of := range open {
-			of.to, of.closed, of.limit = versionOf(event), event.LastAffected != "", event.Limit != ""
-			if of.from != of.to || of.closed { // RustSec has "introduced 1.2.0, fixed 1.2.0"
+			if of = of.until(event); of.from != of.to || of.closed { // RustSec has "introduced 1.2.0, fixed 1.2.0"
 				list = append(list, of)
 			}
 		}
 		open = open[:0]
 	}
-	return append(list, open...), nil
+	return append(list, open...)
+}
+
+func (of interval) until(end advisory.Event) interval {
+	of.to, of.closed, of.limit = versionOf(end), end.LastAffected != "", end.Limit != ""
+	return of
+}
+
+// unbounded begins an interval with every event that does and ends none, but
+// for the one that begins before every version: alone, it reaches no further
+// than the ends do.
+func unbounded(events []advisory.Event) (list []interval) {
+	var ends []advisory.Event
+	for _, event := range events {
+		if event.Introduced != "" {
+			list = append(list, interval{from: notZero(event.Introduced)})
+		} else {
+			ends = append(ends, event)
+		}
+	}
+	if len(list) > 1 || list[0].from != "" || len(ends) == 0 {
+		return list
+	}
+	whole := list[0]
+	list = list[:0]
+	for _, end := range ends {
+		list = append(list, whole.until(end))
+	}
+	return list
 }
 
 // paired reports whether every second event ends what the one before begins.
@@ -61,18 +97,18 @@ func paired(events []advisory.Event) bool {
 	return true
 }
 
-// sortedEvents sorts events whose versions are all plain; others stay as they
-// are. At one version an end goes before a begin, so that nothing is lost.
-func sortedEvents(events []advisory.Event) []advisory.Event {
+// sortedEvents sorts events whose versions are all plain; ok is false when one
+// is not. At one version an end goes before a begin, so that nothing is lost.
+func sortedEvents(events []advisory.Event) (_ []advisory.Event, ok bool) {
 	if slices.ContainsFunc(events, func(e advisory.Event) bool { return !plain(versionOf(e)) }) {
-		return events
+		return nil, false
 	}
 	events = slices.Clone(events)
 	slices.SortStableFunc(events, func(a, b advisory.Event) int {
 		begins := func(e advisory.Event) int { return min(len(e.Introduced), 1) }
 		return cmp.Or(comparePlain(versionOf(a), versionOf(b)), cmp.Compare(begins(a), begins(b)))
 	})
-	return events
+	return events, true
 }
 
 func versionOf(e advisory.Event) string {

@@ -1,8 +1,11 @@
 package trivydb
 
 import (
+	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/stella-ops/exportcenter/advisory"
 )
 
 // packSystem packs a package of an operating system. Trivy's records have one
@@ -24,7 +27,7 @@ func (p *packing) packSystem(sys system, one affectedPackage) {
 		return
 	}
 	for _, id := range p.ids {
-		p.add(systemLine, bucket, one.name, id, p.doc.Modified, p.identity(), string(encode(value)))
+		p.add(systemLine, bucket, one.name, id, p.published, p.identity(), string(encode(value)))
 		p.records++
 	}
 	if !slices.Contains(p.sources, sys.source) {
@@ -34,18 +37,24 @@ func (p *packing) packSystem(sys system, one affectedPackage) {
 }
 
 func (p *packing) systemRecord(sys system, one affectedPackage) (value record, ok bool) {
+	leave := func(format string, args ...any) {
+		p.leave("%s:%s %s: %s", one.ecosystem, one.release, one.name, fmt.Sprintf(format, args...))
+	}
 	var all []interval
 	for _, a := range one.parts {
+		if fix := moduleFix(a); fix != "" {
+			leave("%.80q is the fix of a module's stream, which the document does not name", fix)
+			continue
+		}
 		for _, r := range a.Ranges {
 			of, err := intervals(r)
 			if err != nil {
-				p.leave("%s:%s %s: %v", one.ecosystem, one.release, one.name, err)
-				continue
+				leave("%v", err)
 			}
 			all = append(all, of...)
 		}
 		if len(a.Arches) > 0 {
-			p.leave("%s:%s %s: told of all architectures, not of %s alone", one.ecosystem, one.release, one.name, strings.Join(a.Arches, ", "))
+			leave("told of all architectures, not of %s alone", strings.Join(a.Arches, ", "))
 		}
 		value.Status = max(value.Status, statuses[a.Status])
 		value.Severity = max(value.Severity, levelOf(a.Severities))
@@ -53,26 +62,47 @@ func (p *packing) systemRecord(sys system, one affectedPackage) (value record, o
 	if len(all) == 0 {
 		return value, false
 	}
-	last := all[len(all)-1] // the highest: the others end below it
+	whole, sure := hull(all)
 	value.VendorIDs = p.others
-	if !last.closed && !last.limit {
-		value.FixedVersion = last.to
+	if !whole.closed && !whole.limit {
+		value.FixedVersion = whole.to
 	}
-	if value.FixedVersion != "" {
+	switch {
+	case value.FixedVersion != "":
 		value.Status = 0
-	} else if !sys.unfixed {
-		p.leave("%s:%s %s: no fixed version, and Trivy reports none without", one.ecosystem, one.release, one.name)
+	case !sys.unfixed && !sure:
+		leave("which of its ranges ends last is not told by numbers, and Trivy reports none without a fixed version")
 		return value, false
-	} else if last.closed || last.limit {
-		p.leave("%s:%s %s: versions after %q are told as affected too", one.ecosystem, one.release, one.name, last.to)
+	case !sys.unfixed:
+		leave("no fixed version, and Trivy reports none without")
+		return value, false
+	case !sure:
+		leave("which of its ranges ends last is not told by numbers: told as not fixed")
+	case whole.to != "":
+		leave("versions after %q are told as affected too", whole.to)
 	}
-	if first := all[0].from; first != "" && sys.introduced {
-		value.AffectedVersion = first
-	} else if first != "" {
-		p.leave("%s:%s %s: versions before %q are told as affected too", one.ecosystem, one.release, one.name, first)
+	if whole.from != "" && sys.introduced {
+		value.AffectedVersion = whole.from
+	} else if whole.from != "" {
+		leave("versions before %q are told as affected too", whole.from)
 	}
-	if len(all) > 1 {
-		p.leave("%s:%s %s: versions between the ranges are told as affected too", one.ecosystem, one.release, one.name)
+	if slices.ContainsFunc(all, func(of interval) bool { return of != all[0] }) {
+		leave("versions between the ranges are told as affected too")
 	}
 	return value, true
+}
+
+// moduleFix is a fixed version that belongs to a stream of a module
+// (AlmaLinux's "1:18.18.2-1.module_el9.2.0+..."), "" for none. Trivy asks for
+// "nodejs:18::nodejs" where a package is of a module, and a document of OSV does
+// not say of which: under the plain name the fix would meet other packages.
+func moduleFix(a advisory.Affected) string {
+	for _, r := range a.Ranges {
+		for _, e := range r.Events {
+			if strings.Contains(e.Fixed, ".module_el") || strings.Contains(e.Fixed, ".module+el") {
+				return e.Fixed
+			}
+		}
+	}
+	return ""
 }

@@ -98,15 +98,11 @@ func TestSystemRecords(t *testing.T) {
 	of := func(id, ecosystem string, events ...string) advisory.Advisory {
 		return advisory.Advisory{ID: id, Affected: []advisory.Affected{affects(ecosystem, "zlib", events...)}}
 	}
-	older, newer := of("DSA-1", "Debian:11", "introduced 0", "fixed 2"), of("DSA-2", "Debian:11", "introduced 0", "fixed 3")
-	older.Aliases, older.Modified = []string{"CVE-2026-1111"}, "2026-01-01T00:00:00Z"
-	newer.Aliases, newer.Modified = []string{"CVE-2026-1111"}, "2026-01-02T00:00:00Z"
-	d := buildOf(t, newer, older,
+	d := buildOf(t,
 		of("A-1", "Alpine:v3.18", "introduced 1.0-r0", "fixed 1.1-r0"), of("D-1", "Debian:12", "introduced 1", "fixed 2"),
 		of("D-2", "Debian:12", "introduced 0", "last 2"), of("R-1", "Rocky Linux:9", "introduced 0"), of("D-3", "Debian:sid", "introduced 0"),
 		of("D-4", "Debian:12", "introduced 0", "fixed 1", "introduced 2", "fixed 3"))
 	r := reader(t, d)
-	require.Equal(t, "3", advisoriesOf(t, r, "debian 11", "zlib")[0].FixedVersion, "the document that was modified last")
 	alpine := advisoriesOf(t, r, "alpine 3.18", "zlib")
 	require.Equal(t, []string{"1.0-r0", "1.1-r0"}, []string{alpine[0].AffectedVersion, alpine[0].FixedVersion})
 	debian := advisoriesOf(t, r, "debian 12", "zlib")
@@ -118,6 +114,77 @@ func TestSystemRecords(t *testing.T) {
 		{"here", "test", "D-4", `Debian:12 zlib: versions between the ranges are told as affected too`},
 		{"here", "test", "R-1", `Rocky Linux:9 zlib: no fixed version, and Trivy reports none without`},
 	}, d.summary.Left)
+}
+
+// TestLaterErratumCounts: an update of an erratum counts, also where the feed
+// touches the first one again, and who else said otherwise is named.
+func TestLaterErratumCounts(t *testing.T) {
+	first := advisory.Advisory{ID: "DSA-1-1", Aliases: []string{"CVE-2026-1111"}, Published: "2026-01-01T00:00:00Z", Modified: "2026-03-01T00:00:00Z",
+		Affected: []advisory.Affected{affects("Debian:11", "zlib", "introduced 0", "fixed 2-1")}}
+	update := advisory.Advisory{ID: "DSA-1-2", Aliases: []string{"CVE-2026-1111"}, Published: "2026-01-02T00:00:00Z", Modified: "2026-01-02T00:00:00Z",
+		Affected: []advisory.Affected{affects("Debian:11", "zlib", "introduced 0", "fixed 2-2")}}
+	for _, published := range []string{first.Published, update.Published} { // then the number tells
+		first.Published = published
+		d := buildOf(t, update, first)
+		require.Equal(t, "2-2", advisoriesOf(t, reader(t, d), "debian 11", "zlib")[0].FixedVersion)
+		require.Equal(t, []Left{{"here", "test", "DSA-1-1", "debian 11 zlib CVE-2026-1111: DSA-1-2 counts, which was published later and says fixed in 2-2 instead of fixed in 2-1"}}, d.summary.Left)
+		require.NoError(t, db.Close())
+	}
+	first.Affected = update.Affected
+	require.Empty(t, buildOf(t, update, first).summary.Left, "they say the same")
+}
+
+// TestRangesInAnyOrder: a record of an operating system has one begin and one
+// end; where they stand among the document's does not matter.
+func TestRangesInAnyOrder(t *testing.T) {
+	const between, guess = "versions between the ranges are told as affected too", "which of its ranges ends last is not told by numbers"
+	for _, c := range []struct {
+		ecosystem string
+		events    [2][]string // of two entries of one package
+		from, to  string
+		left      string
+	}{
+		{"Debian:12", [2][]string{{"introduced 2", "fixed 3", "introduced 0", "fixed 1"}}, "", "3", between},
+		{"Debian:12", [2][]string{{"introduced 2", "fixed 3"}, {"introduced 0", "fixed 1"}}, "", "3", between},
+		{"Alpine:v3.18", [2][]string{{"introduced 2", "fixed 3", "introduced 1", "fixed 1.1"}}, "1", "3", between},
+		{"Alpine:v3.18", [2][]string{{"introduced 2"}, {"introduced 0", "fixed 1"}}, "", "", between},
+		{"Debian:12", [2][]string{{"introduced 0", "fixed 1"}, {"introduced 0", "fixed 1.0"}}, "", "1.0", between},
+		{"Debian:12", [2][]string{{"introduced 0", "fixed 3"}, {"introduced 0", "last 3"}}, "", "", "versions after"},
+		{"Debian:12", [2][]string{{"introduced 0", "limit 3"}, {"introduced 0", "fixed 3"}}, "", "3", between},
+		{"Debian:12", [2][]string{{"introduced 0", "fixed 2-1"}, {"introduced 0", "fixed 1-1"}}, "", "", guess},
+		{"Rocky Linux:9", [2][]string{{"introduced 0", "fixed 2-1"}, {"introduced 0", "fixed 1-1"}}, "", "none", guess},
+		{"Rocky Linux:9", [2][]string{{"introduced 0", "fixed 2-1"}, {"introduced 0", "fixed 2-1"}}, "", "2-1", ""},
+		{"AlmaLinux:9.2", [2][]string{{"introduced 0", "fixed 3"}, {"introduced 0", "fixed 1:18.18.2-1.module_el9.2.0+1"}}, "", "3", "is the fix of a module's stream"},
+		{"AlmaLinux:9", [2][]string{{"introduced 0", "fixed 1:18.18.2-1.module_el9.2.0+1"}}, "", "none", "is the fix of a module's stream"},
+	} {
+		a := advisory.Advisory{ID: "X-1"}
+		for _, events := range c.events {
+			if events != nil {
+				a.Affected = append(a.Affected, affects(c.ecosystem, "zlib", events...))
+			}
+		}
+		d := buildOf(t, a)
+		family, release, _ := strings.Cut(strings.ToLower(strings.NewReplacer(" Linux", "", "Linux", "", "v", "", ".2", "").Replace(c.ecosystem)), ":")
+		found := advisoriesOf(t, reader(t, d), family+" "+release, "zlib")
+		if c.to == "none" {
+			require.Empty(t, found, c)
+		} else {
+			require.Equal(t, []string{c.from, c.to}, []string{found[0].AffectedVersion, found[0].FixedVersion}, c)
+		}
+		if c.left == "" {
+			require.Empty(t, d.summary.Left, c)
+		} else {
+			require.Contains(t, fmt.Sprint(d.summary.Left), c.left, c)
+		}
+		require.NoError(t, db.Close())
+	}
+}
+
+// TestReleasesOfOneBucket: two releases that Trivy does not tell apart make one record.
+func TestReleasesOfOneBucket(t *testing.T) {
+	d := buildOf(t, advisory.Advisory{ID: "X-1", Affected: []advisory.Affected{
+		affects("AlmaLinux:9.1", "zlib", "introduced 0", "fixed 3"), affects("AlmaLinux:9.2", "zlib", "introduced 0", "fixed 2")}})
+	require.Equal(t, "3", advisoriesOf(t, reader(t, d), "alma 9", "zlib")[0].FixedVersion)
 }
 
 // TestRedHatPlatforms: a repository serves the platforms that its name says.

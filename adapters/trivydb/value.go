@@ -31,28 +31,6 @@ func (v *languageValue) done(t *tally) []byte {
 	return text
 }
 
-// systemValue is the record of the document that was modified last: a later
-// erratum for the same id replaces an earlier fix. Its lines come in the order
-// of modification times.
-type systemValue struct {
-	root string
-	text []byte
-}
-
-func (v *systemValue) add(rest []byte) error {
-	_, text, ok := cut(rest, 2) // modified, document
-	if !ok {
-		return fmt.Errorf("a record of an operating system has too few fields")
-	}
-	v.text = append(v.text[:0], text...)
-	return nil
-}
-
-func (v *systemValue) done(t *tally) []byte {
-	t.systemRecord(v.root)
-	return v.text
-}
-
 // sourceValue is the publisher of a bucket's documents, or, of a mixed bucket,
 // nobody in particular.
 type sourceValue struct {
