@@ -66,10 +66,10 @@ func (w *withBaseline) ListSnapshots(ctx context.Context, tenant string, f Snaps
 	}
 	own := w.of(tenant)
 	place := PlaceOf(own)
-	beyond := next != "" && PlaceOf(page[len(page)-1]).Compare(place) < 0 // it is on a later page
-	if !f.Admits(own) || place.Compare(after) <= 0 || beyond {
+	if !f.Admits(own) || place.Compare(after) <= 0 {
 		return page, next, nil
 	}
+	// A page that another one follows is full: what is cut off of it comes there.
 	page = append(slices.Clone(page), own)
 	slices.SortStableFunc(page, func(a, b export.PolicySnapshot) int { return PlaceOf(a).Compare(PlaceOf(b)) })
 	cut, more := SnapshotPage(page, f.Limit)
