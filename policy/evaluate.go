@@ -67,6 +67,8 @@ type evaluation struct {
 	vulnerabilities *relation // statements and candidates, by vulnerability
 	findings        *relation // candidates and their statements, by finding
 
+	budget *budget // of the three
+
 	evidence Evidence
 	unread   Unread
 	sources  sources
@@ -80,11 +82,12 @@ func newEvaluation(in Input, read readers, pack *Pack, asked *engine) *evaluatio
 	if in.Memory <= 0 {
 		in.Memory = DefaultMemory
 	}
+	room := newBudget(in.MaxScratch)
 	return &evaluation{
-		in: in, readers: read, pack: pack, engine: asked,
-		packages:        newRelation(in.Scratch, in.Memory, 2),
-		vulnerabilities: newRelation(in.Scratch, in.Memory, 1),
-		findings:        newRelation(in.Scratch, in.Memory, findingTexts),
+		in: in, readers: read, pack: pack, engine: asked, budget: room,
+		packages:        newRelation(in.Scratch, in.Memory, 2, room),
+		vulnerabilities: newRelation(in.Scratch, in.Memory, 1, room),
+		findings:        newRelation(in.Scratch, in.Memory, findingTexts, room),
 		unread:          Unread{First: []string{}},
 		sources:         sources{},
 		result:          newResults(),
@@ -163,7 +166,7 @@ func (e *evaluation) state(s *statementItem, c *subjectItem) error {
 		return nil
 	}
 	said := Statement{
-		Document: s.Document, Action: cut(s.Statement.Action), At: normalTime(s.Statement.At), Impact: cut(s.Statement.Impact),
+		Document: s.Document, Action: s.Statement.Action, At: normalTime(s.Statement.At), Impact: s.Statement.Impact,
 		Justification: s.Statement.Justification, Status: string(s.Statement.Status), Vulnerability: s.Statement.Vulnerability,
 	}
 	return e.findings.add(appendKey(append(bytes.Clone(c.Key), appendKey(nil, rightSide)...), precedence(&said)...), said)

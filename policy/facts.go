@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"errors"
 	"fmt"
 	"unicode/utf8"
 
@@ -26,10 +27,20 @@ const (
 	rightSide = "b"
 )
 
-// take takes over what one document says.
+// take takes over what one document says, in the room that is for it.
 func (e *evaluation) take(directory string, line *rawLine) error {
 	doc := line.document(directory)
 	e.sources.document(line)
+	e.budget.begin(len(line.Content.Raw))
+	defer e.budget.end()
+	err := e.takeDocument(doc, line)
+	if errors.Is(err, errRepeats) {
+		return unreadable(line.Kind, doc, err)
+	}
+	return err
+}
+
+func (e *evaluation) takeDocument(doc Document, line *rawLine) error {
 	if e.in.Engine == EngineImported {
 		return e.takeOthers(doc, line)
 	}
@@ -168,7 +179,9 @@ func (e *evaluation) takeVEX(doc Document, raw []byte) error {
 	e.noteAll("vex", doc, read.Unread)
 	for _, s := range read.Statements {
 		e.evidence.Statements++
-		for _, id := range ids(s.Vulnerability, s.Aliases) {
+		names := ids(s.Vulnerability, s.Aliases)
+		s.Aliases, s.Impact, s.Action = nil, cut(s.Impact), cut(s.Action)
+		for _, id := range names {
 			if err := e.vulnerabilities.add(appendKey(nil, id, leftSide), statementItem{doc, s}); err != nil {
 				return err
 			}

@@ -16,15 +16,19 @@ type relation struct {
 	texts   int
 	scratch string
 	hold    int // bytes of a group's lines that are kept in memory
+	budget  *budget
 }
 
-func newRelation(scratch string, memory, texts int) *relation {
-	return &relation{extsort.New(scratch, memory), texts, scratch, memory / 4}
+func newRelation(scratch string, memory, texts int, room *budget) *relation {
+	return &relation{extsort.New(scratch, memory), texts, scratch, memory / 4, room}
 }
 
 func (r *relation) add(key []byte, payload any) error {
 	line, err := appendLine(key, payload)
 	if err != nil {
+		return err
+	}
+	if err := r.budget.take(len(line)); err != nil {
 		return err
 	}
 	return r.sorter.Add(line)

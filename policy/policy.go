@@ -55,6 +55,8 @@ type Input struct {
 	Engine string
 	// Scratch is an empty directory. What is left in it is the caller's to remove.
 	Scratch string
+	// MaxScratch bounds what is written for sorting, in bytes; 0 is DefaultScratch.
+	MaxScratch int64
 	// Memory bounds each sort in bytes; 0 is DefaultMemory.
 	Memory int
 	// Progress is called with the number of files that were read; it may be nil.

@@ -75,7 +75,8 @@ type Evidence struct {
 // Unread is what a reader of evidence made nothing of.
 type Unread struct {
 	Count int64 `json:"count"`
-	// First are the lexically first of them, at most maxUnread.
+	// First are the lexically first of them, at most maxUnread, each cut as texts
+	// of publishers are.
 	First []string `json:"first"`
 }
 
@@ -84,6 +85,7 @@ const maxUnread = 100
 // note counts text, and keeps it if it is one of the first.
 func (u *Unread) note(text string) {
 	u.Count++
+	text = cut(text)
 	at, there := slices.BinarySearch(u.First, text)
 	if there || at >= maxUnread {
 		return

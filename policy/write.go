@@ -8,6 +8,7 @@ import (
 	"hash"
 
 	"github.com/stella-ops/exportcenter/bundle"
+	"github.com/stella-ops/exportcenter/export"
 )
 
 // findingTexts is how many texts a finding's key has.
@@ -31,8 +32,8 @@ type writer struct {
 func newWriter(ctx context.Context, e *evaluation, out Output) *writer {
 	return &writer{
 		evaluation: e, ctx: ctx, trace: sha256.New(),
-		findings: shards{ctx: ctx, out: out, of: findingsType},
-		traces:   shards{ctx: ctx, out: out, of: tracesType},
+		findings: shards{ctx: ctx, out: out, of: findingsType, longest: maxLine},
+		traces:   shards{ctx: ctx, out: out, of: tracesType, longest: maxLine},
 	}
 }
 
@@ -64,7 +65,10 @@ func (w *writer) write(p *pending) error {
 	w.result.count(&finding, p)
 	w.sources.finding(p.Advisory.Document, p.Match.How)
 	key := p.boundaryKey()
-	return errors.Join(w.findings.write(key, line), w.traces.write(key, trace))
+	if err := errors.Join(w.findings.write(key, line), w.traces.write(key, trace)); err != nil {
+		return fmt.Errorf("finding %s: %w", p.name(id), err)
+	}
+	return nil
 }
 
 // decide asks the pack, or takes what another engine decided.
@@ -106,9 +110,15 @@ type shards struct {
 	out   Output
 	of    string
 	lines Lines
+	// longest is what a line may have: what readLine takes, so that whatever is
+	// written can be decided again.
+	longest int
 }
 
 func (s *shards) write(key string, line []byte) error {
+	if len(line) > s.longest {
+		return export.Errorf(export.CodeValidation, "its line of %s has %d bytes, at most %d are taken; leave the advisory out with the run's selectors", s.of, len(line), s.longest)
+	}
 	if s.lines == nil || bundle.CutBefore([]byte(key), int64(len(line))) {
 		first := s.lines == nil
 		if err := s.close(); err != nil {
