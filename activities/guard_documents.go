@@ -60,8 +60,10 @@ func (e *Export) disappeared(ctx context.Context, run, last export.Run, shards [
 	var gone goneList
 	for _, source := range sourcesOf(before) {
 		err := e.missing(ctx, run.Tenant, without(before, shards, source), without(shards, before, source), gone.add)
-		if errors.Is(err, storage.ErrNotFound) && last.State == export.StateExpired {
-			return export.Disappeared{Unknown: "what the last run packed is not kept any more"}, nil
+		if errors.Is(err, errLastRun) && damaged(err) {
+			// The list helps whoever decides; what is compared are counts.
+			e.log(run, export.PhaseGuard).Warn("what disappeared cannot be told", "error", err.Error())
+			return export.Disappeared{Unknown: "what the last run packed cannot be read any more; exportcenter fsck --deep says more"}, nil
 		}
 		if err != nil {
 			return export.Disappeared{}, fmt.Errorf("look for what disappeared since run %s: %w", last.ID, err)
@@ -69,6 +71,15 @@ func (e *Export) disappeared(ctx context.Context, run, last export.Run, shards [
 	}
 	return gone.Disappeared, nil
 }
+
+// damaged reports that bytes are gone or not those that were stored; what else may go
+// wrong is worth another try.
+func damaged(err error) bool {
+	return errors.Is(err, storage.ErrNotFound) || errors.Is(err, storage.ErrCorrupt) || errors.Is(err, bundle.ErrRotten)
+}
+
+// errLastRun is wrapped when what the last run packed cannot be read.
+var errLastRun = errors.New("of the last run")
 
 func unpacked(s storage.Shard) bool { return s.Result == nil }
 
@@ -105,7 +116,7 @@ func (e *Export) missing(ctx context.Context, tenant string, before, now []stora
 	current, err, more := next()
 	for old, oldErr := range e.documents(ctx, tenant, before) {
 		if oldErr != nil {
-			return oldErr
+			return fmt.Errorf("%w: %w", errLastRun, oldErr)
 		}
 		for more && err == nil && current.Key < old.Key {
 			current, err, more = next()

@@ -191,7 +191,8 @@ func TestGuardLooksForCanaries(t *testing.T) {
 	}
 }
 
-// What cannot be told is said, and what is wrong is an error.
+// What cannot be told is said: a last run whose bytes are damaged keeps no run from
+// being looked at, whose own must be as they were packed.
 func TestGuardSaysWhatItCannotTell(t *testing.T) {
 	g := newGuardHouse()
 	old := g.shard(t, "ledger", doc{id: "A1", records: 1})
@@ -206,16 +207,22 @@ func TestGuardSaysWhatItCannotTell(t *testing.T) {
 	g.plans[lastRun] = []storage.Shard{gone}
 	_, err = g.guard(t)
 	require.NoError(t, err)
-	require.Contains(t, g.saved.Report.Disappeared.Unknown, "not kept any more")
+	require.Contains(t, g.saved.Report.Disappeared.Unknown, "cannot be read")
 
 	g.last.State = export.StateSucceeded
 	fewer, behind, rotten := old, g.shard(t, "ledger", doc{id: "A2", records: 1}, doc{id: "A1", records: 1}), old
 	fewer.Count = 2
+	other := g.shard(t, "ledger", doc{id: "A0", records: 1})
 	file := *old.Result
 	file.ContentDigest = bundle.DigestOf([]byte("others"))
 	rotten.Result = &file
 	for name, bad := range map[string]storage.Shard{"not as many as planned": fewer, "another order": behind, "other bytes": rotten, "no blob": gone} {
-		g.saved, g.plans[lastRun] = nil, []storage.Shard{bad}
+		g.saved, g.plans[lastRun], g.plans[thisRun] = nil, []storage.Shard{bad}, nil
+		_, err = g.guard(t)
+		require.NoError(t, err, name)
+		require.Contains(t, g.saved.Report.Disappeared.Unknown, "cannot be read", name)
+
+		g.saved, g.plans[lastRun], g.plans[thisRun] = nil, []storage.Shard{other}, []storage.Shard{bad}
 		_, err = g.guard(t)
 		require.Error(t, err, name)
 		require.Nil(t, g.saved, name)

@@ -2405,8 +2405,9 @@ type ClientInterface interface {
 
 	// GetLatestRun The run whose bundle is the published one of a profile
 	//
-	// Of the profile's runs that succeeded, the one that was asked for last. Runs that wait, were
-	// rejected, failed or are under way leave it as it is. 404 ERR_EXPORT_003 when none has succeeded yet.
+	// Of the profile's runs that succeeded with the profile's own selection, in the token's project, the
+	// one that was asked for last. Runs with selectors of their own, and runs that wait, were rejected,
+	// failed or are under way leave it as it is. 404 ERR_EXPORT_003 when none has succeeded yet.
 	//
 	// Corresponds with GET /api/export/profiles/{id}/latest (the `GetLatestRun` operationId).
 	GetLatestRun(ctx context.Context, id ProfileID, params *GetLatestRunParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -3188,8 +3189,9 @@ func (c *api) UpdateProfile(ctx context.Context, id ProfileID, params *UpdatePro
 
 // GetLatestRun The run whose bundle is the published one of a profile
 //
-// Of the profile's runs that succeeded, the one that was asked for last. Runs that wait, were
-// rejected, failed or are under way leave it as it is. 404 ERR_EXPORT_003 when none has succeeded yet.
+// Of the profile's runs that succeeded with the profile's own selection, in the token's project, the
+// one that was asked for last. Runs with selectors of their own, and runs that wait, were rejected,
+// failed or are under way leave it as it is. 404 ERR_EXPORT_003 when none has succeeded yet.
 //
 // Corresponds with GET /api/export/profiles/{id}/latest (the `GetLatestRun` operationId).
 func (c *api) GetLatestRun(ctx context.Context, id ProfileID, params *GetLatestRunParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -8371,8 +8373,9 @@ type ClientWithResponsesInterface interface {
 
 	// GetLatestRunWithResponse The run whose bundle is the published one of a profile
 	//
-	// Of the profile's runs that succeeded, the one that was asked for last. Runs that wait, were
-	// rejected, failed or are under way leave it as it is. 404 ERR_EXPORT_003 when none has succeeded yet.
+	// Of the profile's runs that succeeded with the profile's own selection, in the token's project, the
+	// one that was asked for last. Runs with selectors of their own, and runs that wait, were rejected,
+	// failed or are under way leave it as it is. 404 ERR_EXPORT_003 when none has succeeded yet.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -15190,8 +15193,9 @@ func (c *ClientWithResponses) UpdateProfileWithResponse(ctx context.Context, id 
 
 // GetLatestRunWithResponse The run whose bundle is the published one of a profile
 //
-// Of the profile's runs that succeeded, the one that was asked for last. Runs that wait, were
-// rejected, failed or are under way leave it as it is. 404 ERR_EXPORT_003 when none has succeeded yet.
+// Of the profile's runs that succeeded with the profile's own selection, in the token's project, the
+// one that was asked for last. Runs with selectors of their own, and runs that wait, were rejected,
+// failed or are under way leave it as it is. 404 ERR_EXPORT_003 when none has succeeded yet.
 //
 // Returns a wrapper object for the known response body format(s).
 //

@@ -1,10 +1,12 @@
 package frontend
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 
+	"github.com/stella-ops/exportcenter/bundle"
 	"github.com/stella-ops/exportcenter/export"
 	"github.com/stella-ops/exportcenter/storage"
 )
@@ -72,6 +74,40 @@ func (s *Server) decide(ctx context.Context, id string, verdict export.Verdict, 
 	return run, nil
 }
 
+// latestAmong bounds the runs that are looked through for a profile's published one:
+// runs with selectors of their own are passed over.
+const latestAmong = 2000
+
+// latestOf gives the newest run of a profile that succeeded with the profile's own
+// selection, in the caller's project: whoever asked for a part of it has published
+// nothing.
+func (h handlers) latestOf(ctx context.Context, who Principal, profile export.Profile) (run export.Run, found bool, err error) {
+	own, err := bundle.MarshalCanonical(export.Selectors{Kinds: profile.Config.IncludedKinds()})
+	if err != nil {
+		return run, false, err
+	}
+	filter := storage.RunFilter{State: export.StateSucceeded, Profile: profile.ID, Project: who.Project, Limit: 200}
+	for seen := 0; seen < latestAmong; seen += filter.Limit {
+		runs, next, err := h.cfg.Runs.ListRuns(ctx, who.Tenant, filter)
+		if err != nil {
+			return run, false, err
+		}
+		for _, run := range runs {
+			selectors, err := bundle.MarshalCanonical(run.Selectors)
+			if err != nil {
+				return run, false, err
+			}
+			if run.Project == who.Project && bytes.Equal(selectors, own) {
+				return run, true, nil
+			}
+		}
+		if filter.Cursor = next; next == "" {
+			break
+		}
+	}
+	return run, false, nil
+}
+
 // GetLatestRun gives the run whose bundle is the published one of a profile.
 func (h handlers) GetLatestRun(ctx context.Context, req GetLatestRunRequestObject) (GetLatestRunResponseObject, error) {
 	profile, err := h.findProfile(ctx, req.ID)
@@ -79,16 +115,14 @@ func (h handlers) GetLatestRun(ctx context.Context, req GetLatestRunRequestObjec
 		return nil, err
 	}
 	who := callOf(ctx).principal
-	runs, _, err := h.cfg.Runs.ListRuns(ctx, who.Tenant, storage.RunFilter{
-		State: export.StateSucceeded, Profile: profile.ID, Project: who.Project, Limit: 1,
-	})
+	latest, found, err := h.latestOf(ctx, who, profile)
 	if err != nil {
 		return nil, fmt.Errorf("find the latest run: %w", err)
 	}
-	if len(runs) == 0 || !visible(who, runs[0]) {
-		return nil, export.Errorf(export.CodeRunNotFound, "no run of profile %s has succeeded yet", profile.Name)
+	if !found {
+		return nil, export.Errorf(export.CodeRunNotFound, "no run of profile %s with the profile's own selection has succeeded yet", profile.Name)
 	}
-	run, err := h.findRun(ctx, runs[0].ID) // a list does not tell everything
+	run, err := h.findRun(ctx, latest.ID) // a list does not tell everything
 	if err != nil {
 		return nil, err
 	}

@@ -94,7 +94,8 @@ func TestDecisionsAboutARun(t *testing.T) {
 	}
 }
 
-// What is published is the last run that succeeded, whatever came after it.
+// What is published is the last run that succeeded with the profile's own selection,
+// whatever came after it: a part of it, or that of a project, publishes nothing.
 func TestTheLatestRunOfAProfile(t *testing.T) {
 	w := frontendtest.New(t)
 	c := newCaller(t, w, "acme")
@@ -106,6 +107,12 @@ func TestTheLatestRunOfAProfile(t *testing.T) {
 	w.Run("acme", export.StateSucceeded)
 	good := w.Run("acme", export.StateSucceeded)
 	w.Run("globex", export.StateSucceeded)
+	part := w.Run("acme", export.StateSucceeded)
+	part.Selectors.Ecosystems = []string{"npm"}
+	w.Runs.Put(part, nil)
+	elsewhere := w.Run("acme", export.StateSucceeded)
+	elsewhere.Project = "web"
+	w.Runs.Put(elsewhere, nil)
 	parked(t, w, "acme")
 	w.Run("acme", export.StateFailed)
 	for _, name := range []string{"prof-json-raw", "json-raw", "json:raw"} {

@@ -64,7 +64,7 @@ func (r *exportRun) await(until time.Time) error {
 		if r.ctx.Err() != nil {
 			return temporal.NewCanceledError()
 		}
-		ctx := r.forPhase(r.ctx, export.PhaseGuard)
+		ctx := r.insist(r.ctx, export.PhaseGuard)
 		var settled activities.SettleResult
 		if err := workflow.ExecuteActivity(ctx, exporting.Settle, in).Get(ctx, &settled); err != nil || settled.Resumed {
 			return err

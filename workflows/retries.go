@@ -39,6 +39,15 @@ type Runs struct {
 	PatienceOf map[export.Phase]Patience // a row per phase, or nil
 }
 
+// insist is forPhase for what must come about, however long it takes: a run that
+// waits must not fail because the database was away when its time was over.
+func (r Runs) insist(ctx workflow.Context, phase export.Phase) workflow.Context {
+	ctx = r.forPhase(ctx, phase)
+	policy := *workflow.GetActivityOptions(ctx).RetryPolicy
+	policy.MaximumAttempts = 0
+	return workflow.WithRetryPolicy(ctx, policy)
+}
+
 // forPhase gives ctx the activity options of a phase.
 func (r Runs) forPhase(ctx workflow.Context, phase export.Phase) workflow.Context {
 	table := r.PatienceOf

@@ -50,7 +50,8 @@ func Split(text string) (p Parts, ok bool) {
 			return p, false
 		}
 	}
-	return p, p.qualify(query)
+	ok = p.qualify(query) // before p is copied
+	return p, ok
 }
 
 func (p *Parts) qualify(query string) bool {
