@@ -46,8 +46,8 @@ func detailOf(a *advisory.Advisory, sources ...string) detail {
 		all = append(all, a.Affected[i].Severities...)
 	}
 	d := detail{
-		Title: a.Title, Description: a.Description,
-		CweIDs: a.CWEs[:min(len(a.CWEs), maxCWEs)], References: a.References[:min(len(a.References), maxReferences)],
+		Title: beginOf(a.Title, maxTitle), Description: beginOf(a.Description, maxDescription),
+		CweIDs: a.CWEs[:min(len(a.CWEs), maxCWEs)], References: shortURLs(a.References),
 		PublishedDate: timeOf(a.Published), LastModifiedDate: timeOf(a.Modified),
 	}
 	if level := levelOf(all); level > 0 {

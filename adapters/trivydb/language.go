@@ -17,7 +17,9 @@ func (p *packing) packLanguage(lang language, one affectedPackage) {
 			continue
 		}
 		for _, id := range p.ids {
-			p.add(languageLine, lang.slug, name, id, bucket, p.identity(), value)
+			if !p.add(languageLine, lang.slug, name, id, bucket, p.identity(), value) {
+				break
+			}
 			p.records++
 		}
 	}

@@ -23,6 +23,7 @@ func (packer) Write(w adapters.LineWriter, doc ledger.Line) (adapters.Written, e
 
 // write writes what was packed.
 func (p *packing) write(w adapters.LineWriter) error {
+	p.leaveLines()
 	head, err := adapters.AppendDocument(nil, p.doc, p.records)
 	if err != nil {
 		return fmt.Errorf("document line of %s: %w", p.doc.UpstreamID, err)
@@ -40,7 +41,11 @@ type packing struct {
 	doc     ledger.Line
 	note    note
 	lines   [][]byte
+	size    int // of lines, in bytes
 	records int64
+	skipped int             // lines that there was no room for
+	full    bool            // there is room for no further record
+	buckets map[string]bool // whose source is named
 
 	document  string // its own id
 	published string // when, in the ledger's layout; else when it was modified
@@ -72,7 +77,9 @@ func (p *packing) read() {
 		p.leave("%v", err)
 		return
 	}
-	p.note.Left = append(p.note.Left, a.Unread[:min(len(a.Unread), maxLeft)]...)
+	for _, what := range a.Unread {
+		p.leave("%s", what)
+	}
 	p.pack(a)
 	if p.records > 0 { // commits besides versions are no loss
 		p.note.Left = slices.DeleteFunc(p.note.Left, func(what string) bool { return strings.HasSuffix(what, " of type GIT") })
@@ -115,6 +122,7 @@ func (p *packing) packOne(a *advisory.Advisory) {
 		p.leave("id %.80q cannot be a key", id)
 		return true
 	})
+	p.boundIDs()
 	before := p.records
 	p.sources = []string{p.publisher.id}
 	p.level = levelOf(a.Severities)
@@ -128,7 +136,7 @@ func (p *packing) packOne(a *advisory.Advisory) {
 	value := string(encode(about))
 	rank := fmt.Sprintf("%02d", slices.Index(precedence, p.publisher.id)+1)
 	for _, id := range p.ids {
-		p.add(detailLine, id, rank, p.identity(), about.Severity, value)
+		p.addDetail(id, rank, about, value)
 	}
 }
 
@@ -159,6 +167,9 @@ func packages(affected []advisory.Affected) (list []affectedPackage) {
 }
 
 func (p *packing) packPackage(one affectedPackage) {
+	if p.full {
+		return
+	}
 	if lang, known := languages[one.ecosystem]; known {
 		p.packLanguage(lang, one)
 		return
@@ -185,23 +196,19 @@ func (p *packing) lacksVersions(one affectedPackage) {
 	p.leave("%s %s: neither ranges nor versions", one.ecosystem, one.name)
 }
 
-// maxLeft bounds what is said of one document.
-const maxLeft = 20
-
-func (p *packing) leave(format string, args ...any) {
-	if len(p.note.Left) < maxLeft {
-		p.note.Left = append(p.note.Left, fmt.Sprintf(format, args...))
-	}
-}
-
-func (p *packing) add(kind byte, fields ...string) { p.lines = append(p.lines, line(kind, fields...)) }
-
 // identity tells documents apart, in an order that no run changes.
 func (p *packing) identity() string {
 	return p.doc.Source + "\x01" + p.doc.Stream + "\x01" + p.doc.UpstreamID
 }
 
 func (p *packing) addSource(bucket string, from publisher) {
+	if p.buckets[bucket] {
+		return
+	}
+	if p.buckets == nil {
+		p.buckets = map[string]bool{}
+	}
+	p.buckets[bucket] = true
 	name := sourceName(p.doc.Source, p.doc.Stream)
 	p.add(sourceLine, bucket, from.id, string(encode(dataSource{ID: from.id, Name: name, URL: from.url})))
 }

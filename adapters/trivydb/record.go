@@ -99,6 +99,10 @@ func inOrder(list []string) []string {
 	})
 }
 
-func without(list, others []string) []string {
-	return slices.DeleteFunc(list, func(s string) bool { return slices.Contains(others, s) })
+// without leaves out what is in a sorted list.
+func without(list, sorted []string) []string {
+	return slices.DeleteFunc(list, func(s string) bool {
+		_, found := slices.BinarySearch(sorted, s)
+		return found
+	})
 }

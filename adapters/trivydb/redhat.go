@@ -71,7 +71,9 @@ func (p *packing) packRedHat(one affectedPackage) {
 			if fixedBy := p.erratum(a.FixedBy); entry.FixedVersion != "" && fixedBy != "" {
 				key, entry.Cves[0].ID, entry.Status = fixedBy, id, 0
 			}
-			p.add(redHatLine, name, key, one.release, string(encode(entry)))
+			if !p.add(redHatLine, name, key, one.release, string(encode(entry))) {
+				break
+			}
 			p.records++
 		}
 	}

@@ -26,8 +26,11 @@ func (p *packing) packSystem(sys system, one affectedPackage) {
 		p.lacksVersions(one)
 		return
 	}
+	text := string(encode(value))
 	for _, id := range p.ids {
-		p.add(systemLine, bucket, one.name, id, p.published, p.identity(), string(encode(value)))
+		if !p.add(systemLine, bucket, one.name, id, p.published, p.identity(), text) {
+			break
+		}
 		p.records++
 	}
 	if !slices.Contains(p.sources, sys.source) {
