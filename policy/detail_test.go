@@ -156,10 +156,10 @@ func renamed(t testing.TB, f File, format string) string {
 // A CycloneDX document may be an SBOM and state something about it.
 func TestAnSBOMThatStatesSomething(t *testing.T) {
 	both := struct {
-		ID         string
-		Components []sbom.Component
-		Statements []vex.Statement
-	}{"urn:uuid:1", []sbom.Component{{Ref: "c", Purl: "pkg:npm/lodash@1.0.0"}}, []vex.Statement{{Vulnerability: "A-1", Products: []string{"urn:cdx:1/1#c"}, Status: vex.Fixed}}}
+		ID, Version string
+		Components  []sbom.Component
+		Statements  []vex.Statement
+	}{"urn:uuid:1", "1", []sbom.Component{{Ref: "c", Purl: "pkg:npm/lodash@1.0.0"}}, []vex.Statement{{Vulnerability: "A-1", Products: []string{"urn:cdx:1/1#c"}, Status: vex.Fixed}}}
 	for format, want := range map[string]string{"cyclonedx": "fixed", "spdx": ""} {
 		w := &world{advisories: []advisory.Advisory{npm("A-1", "lodash", "2.0.0", "low")}}
 		out, result := w.run(t, func(in *Input) {

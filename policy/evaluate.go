@@ -113,12 +113,18 @@ func ids(id string, aliases []string) []string {
 
 // names are those under which statements may speak of the advisory. The one
 // vulnerability that an OSV document says is upstream of it counts: it is the
-// same, seen by a distribution. Of several, a statement is about one only.
+// same, seen by a distribution. Of several CVEs, or several upstream, a statement
+// is about one only, and the advisory about all: they are not its names.
 func (a *Advisory) names() []string {
+	all := ids(a.ID, a.Aliases)
 	if a.Format == "osv" && len(a.Upstream) == 1 {
-		return ids(a.ID, append(slices.Clone(a.Aliases), a.Upstream...))
+		all = ids(a.ID, append(slices.Clone(a.Aliases), a.Upstream...))
 	}
-	return ids(a.ID, a.Aliases)
+	isCVE := func(id string) bool { return strings.HasPrefix(id, "CVE-") }
+	if first := slices.IndexFunc(all, isCVE); first < 0 || !slices.ContainsFunc(all[first+1:], isCVE) {
+		return all
+	}
+	return slices.DeleteFunc(all, func(id string) bool { return isCVE(id) && id != strings.ToUpper(a.ID) })
 }
 
 // compare lets an affected package meet a component of that package.
@@ -145,7 +151,10 @@ func (e *evaluation) compare(a *affectedItem, c *componentItem) error {
 	if e.evidence.Statements == 0 {
 		return nil
 	}
-	about := subjectItem{Key: key, Purl: c.Component.Purl, Ref: c.Component.Ref, SBOMID: c.SBOM.ID, Subject: c.SBOM.Subject}
+	about := subjectItem{
+		Key: key, Purl: c.Component.Purl, Ref: c.Component.Ref, Directory: c.SBOM.Directory, Digest: c.SBOM.Digest,
+		SBOMID: c.SBOM.ID, SBOMVersion: c.SBOMVersion, Subject: c.SBOM.Subject, Main: c.Main,
+	}
 	for _, id := range a.Advisory.names() {
 		if err := e.vulnerabilities.add(appendKey(nil, id, rightSide), about); err != nil {
 			return err
@@ -162,7 +171,7 @@ func skipsArch(arches []string, arch string) bool {
 
 // state lets a statement meet a candidate of the same vulnerability.
 func (e *evaluation) state(s *statementItem, c *subjectItem) error {
-	if !applies(&s.Statement, c) {
+	if !applies(s, c) {
 		return nil
 	}
 	said := Statement{

@@ -123,7 +123,7 @@ func (e *evaluation) takeSBOM(doc Document, raw []byte) error {
 	e.noteAll("sbom", doc, inventory.Unread)
 	told := SBOM{Document: doc, ID: inventory.ID, Subject: inventory.Subject}
 	for i := range inventory.Components {
-		if err := e.takeComponent(told, &inventory.Components[i]); err != nil {
+		if err := e.takeComponent(told, &inventory, &inventory.Components[i]); err != nil {
 			return err
 		}
 	}
@@ -133,7 +133,7 @@ func (e *evaluation) takeSBOM(doc Document, raw []byte) error {
 	return e.takeVEX(doc, raw) // a CycloneDX document may be both
 }
 
-func (e *evaluation) takeComponent(of SBOM, c *sbom.Component) error {
+func (e *evaluation) takeComponent(of SBOM, in *sbom.Inventory, c *sbom.Component) error {
 	e.evidence.Components++
 	if c.Purl == "" {
 		e.evidence.ComponentsWithoutPurl++
@@ -160,7 +160,7 @@ func (e *evaluation) takeComponent(of SBOM, c *sbom.Component) error {
 		told.Version = p.Version
 	}
 	for _, at := range places {
-		item := componentItem{SBOM: of, Component: told, Version: at.version, Arch: p.Qualifiers["arch"], Module: moduleOf(c, p)}
+		item := componentItem{SBOM: of, Component: told, Version: at.version, Arch: p.Qualifiers["arch"], Module: moduleOf(c, p), SBOMVersion: in.Version, Main: in.Main}
 		if err := e.packages.add(appendKey(nil, at.ecosystem, at.name, rightSide), item); err != nil {
 			return err
 		}

@@ -162,6 +162,9 @@ type componentItem struct {
 	Version   string    `json:"version"`
 	Arch      string    `json:"arch"`
 	Module    string    `json:"module"`
+	// SBOMVersion and Main are its SBOM's, for references to it.
+	SBOMVersion string `json:"sbomVersion,omitempty"`
+	Main        string `json:"main,omitempty"`
 }
 
 // candidate is a finding before VEX and pack.
@@ -182,9 +185,15 @@ type statementItem struct {
 
 // subjectItem is what the join with statements needs of a candidate.
 type subjectItem struct {
-	Key     []byte `json:"key"` // the finding's
-	Purl    string `json:"purl"`
-	Ref     string `json:"ref"`
-	SBOMID  string `json:"sbomId"`
-	Subject string `json:"subject"`
+	Key  []byte `json:"key"` // the finding's
+	Purl string `json:"purl"`
+	Ref  string `json:"ref"`
+	// Of the SBOM: where it is and what it is, its own id and version, what it is
+	// about and its reference to that.
+	Directory   string `json:"directory"`
+	Digest      string `json:"digest"`
+	SBOMID      string `json:"sbomId"`
+	SBOMVersion string `json:"sbomVersion"`
+	Subject     string `json:"subject"`
+	Main        string `json:"main"`
 }

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -11,19 +12,23 @@ import (
 )
 
 // applies reports whether a statement is about a candidate of the same
-// vulnerability. It is, when a product of it is
+// vulnerability. It is, when it is evidence of the same tenant as the SBOM, and a
+// product of it is
 //
 //   - the component, and the statement names no subcomponents or one that is the
 //     component too, or
 //   - the subject of the SBOM, or the SBOM itself, and the statement names no
 //     subcomponents (so it speaks of all that is in the subject), or one that is
 //     the component.
-func applies(s *vex.Statement, c *subjectItem) bool {
-	for _, product := range s.Products {
-		if !isComponent(product, c) && !isSubject(product, c) {
+func applies(s *statementItem, c *subjectItem) bool {
+	if s.Document.Directory != c.Directory {
+		return false
+	}
+	for _, product := range s.Statement.Products {
+		if !isComponent(product, s, c) && !isSubject(product, s, c) {
 			continue
 		}
-		if len(s.Subcomponents) == 0 || slices.ContainsFunc(s.Subcomponents, func(sub string) bool { return isComponent(sub, c) }) {
+		if len(s.Statement.Subcomponents) == 0 || slices.ContainsFunc(s.Statement.Subcomponents, func(sub string) bool { return isComponent(sub, s, c) }) {
 			return true
 		}
 	}
@@ -31,37 +36,54 @@ func applies(s *vex.Statement, c *subjectItem) bool {
 }
 
 // isComponent reports whether an identifier is the component: its package URL,
-// one that covers it, or the SBOM's own reference to it: "urn:cdx:<serial
-// number>/<version>#<bom-ref>" (CycloneDX, "BOM-Link") or that bom-ref alone in
-// the same document.
-func isComponent(id string, c *subjectItem) bool {
-	if covers(id, c.Purl) {
-		return true
+// one that covers it, or a reference into its SBOM that is its own.
+func isComponent(id string, s *statementItem, c *subjectItem) bool {
+	if ref, into := reference(id, s, c); into {
+		return ref != "" && (ref == c.Ref || isVersioned(ref) && covers(ref, c.Purl))
 	}
-	serial, ref, ok := bomLink(id)
-	return ok && ref != "" && ref == c.Ref && serial == serialOf(c.SBOMID)
+	return covers(id, c.Purl)
 }
 
-// isSubject reports whether an identifier is the SBOM or what it is about.
-func isSubject(id string, c *subjectItem) bool {
+// isSubject reports whether an identifier is the SBOM or what it is about. The
+// name of a product is no identifier: others call theirs so too.
+func isSubject(id string, s *statementItem, c *subjectItem) bool {
 	if id == "" {
 		return false
 	}
-	if serial, ref, ok := bomLink(id); ok {
-		return ref == "" && serial == serialOf(c.SBOMID)
+	if ref, into := reference(id, s, c); into {
+		return ref == "" || ref == c.Main || isVersioned(ref) && covers(ref, c.Subject)
 	}
-	return id == c.Subject || id == c.SBOMID || covers(id, c.Subject)
+	return id == c.SBOMID || covers(id, c.Subject)
 }
 
-// bomLink takes a BOM-Link apart.
-func bomLink(id string) (serial, ref string, ok bool) {
-	rest, ok := strings.CutPrefix(id, "urn:cdx:")
-	if !ok {
-		return "", "", false
+// reference takes a reference into the candidate's SBOM apart: that of a
+// CycloneDX document to its own components (vex.Local), or
+// "urn:cdx:<serial number>/<version>#<bom-ref>" (CycloneDX, "BOM-Link"), with ""
+// for the document as a whole. into is false for what leads elsewhere.
+func reference(id string, s *statementItem, c *subjectItem) (ref string, into bool) {
+	if ref, local := strings.CutPrefix(id, vex.Local); local {
+		return ref, ref != "" && s.Document.Digest == c.Digest
 	}
-	rest, ref, _ = strings.Cut(rest, "#")
-	serial, _, _ = strings.Cut(rest, "/")
-	return strings.ToLower(serial), ref, serial != ""
+	link, ok := strings.CutPrefix(id, "urn:cdx:")
+	if !ok || c.SBOMVersion == "" {
+		return "", false
+	}
+	link, ref, _ = strings.Cut(link, "#")
+	serial, version, _ := strings.Cut(link, "/")
+	if serial == "" || strings.ToLower(serial) != serialOf(c.SBOMID) || version != c.SBOMVersion {
+		return "", false
+	}
+	if plain, err := url.PathUnescape(ref); err == nil && ref != c.Ref {
+		ref = plain
+	}
+	return ref, true
+}
+
+// isVersioned reports whether a reference is a package URL that names one
+// version: without, it might be several components.
+func isVersioned(ref string) bool {
+	p, ok := purl.Split(ref)
+	return ok && p.Version != ""
 }
 
 func serialOf(sbomID string) string { return strings.ToLower(strings.TrimPrefix(sbomID, "urn:uuid:")) }
@@ -70,7 +92,7 @@ func serialOf(sbomID string) string { return strings.ToLower(strings.TrimPrefix(
 // namespace and name as the ecosystem spells them; the same version, unless the
 // first has none; and every qualifier of the first in the second.
 func covers(pattern, text string) bool {
-	if pattern == "" || text == "" {
+	if !strings.HasPrefix(pattern, purl.Scheme) || text == "" {
 		return false
 	}
 	if pattern == text {

@@ -2,6 +2,7 @@ package sbom
 
 import (
 	"fmt"
+	"strconv"
 
 	"github.com/stella-ops/exportcenter/internal/jsonobject"
 )
@@ -19,6 +20,13 @@ func (r *reader) cyclonedx(doc jsonobject.Object) error {
 	if r.found.ID, _, err = doc.Text("serialNumber"); err != nil {
 		return err
 	}
+	r.found.Version = "1" // CycloneDX 1.6 JSON schema, default of "version"
+	if raw := doc.Field("version"); raw != nil {
+		r.found.Version = ""
+		if _, err := strconv.ParseUint(string(raw), 10, 64); err == nil {
+			r.found.Version = string(raw)
+		}
+	}
 	metadata, there, err := doc.Object("metadata")
 	if err != nil {
 		return err
@@ -33,7 +41,7 @@ func (r *reader) cyclonedx(doc jsonobject.Object) error {
 				return err
 			}
 			c := r.found.Components[0]
-			r.found.Subject = c.Purl
+			r.found.Subject, r.found.Main = c.Purl, c.Ref
 			if c.Purl == "" {
 				r.found.Subject = c.Name
 			}

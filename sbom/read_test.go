@@ -28,7 +28,7 @@ const cyclonedxDocument = `{"bomFormat":"CycloneDX","specVersion":"1.6","serialN
   {"bom-ref":"a","name":"a","version":"1","purl":"pkg:npm/a@1"}]}`
 
 func TestCycloneDX(t *testing.T) {
-	require.Equal(t, sbom.Inventory{ID: "urn:uuid:1", Subject: "g/app", Components: []sbom.Component{
+	require.Equal(t, sbom.Inventory{ID: "urn:uuid:1", Version: "1", Subject: "g/app", Main: "app", Components: []sbom.Component{
 		{Ref: "app", Name: "g/app", Version: "1"}, {Name: "inside"},
 		{Ref: "a", Purl: "pkg:npm/a@1", Name: "a", Version: "1", Hashes: map[string]string{"sha1": "da39a3ee5e6b4b0d3255bfef95601890afd80709", "sha3-256": "ab"}}, {Name: "b"},
 		{Purl: "pkg:deb/debian/diffutils@3.3-1+b1?epoch=1", Name: "diffutils", Version: "3.3-1+b1", SourceName: "diff", SourceVersion: "1:3.3-1"},
@@ -38,7 +38,9 @@ func TestCycloneDX(t *testing.T) {
 	}, Unread: []string{"components[0].hashes[3] is not a hash in hexadecimal", "components[0].hashes[4] is not a hash in hexadecimal",
 		`components[0].components[0].purl "npm/b" is not a package URL`}}, read(t, "cyclonedx", cyclonedxDocument))
 	require.Equal(t, "pkg:oci/a", read(t, "cyclonedx", `{"bomFormat":"CycloneDX","metadata":{"component":{"name":"a","purl":"pkg:oci/a"}}}`).Subject)
-	require.Empty(t, read(t, "cyclonedx", `{"bomFormat":"CycloneDX"}`))
+	require.Equal(t, sbom.Inventory{Version: "1"}, read(t, "cyclonedx", `{"bomFormat":"CycloneDX"}`))
+	require.Equal(t, "12", read(t, "cyclonedx", `{"bomFormat":"CycloneDX","version":12}`).Version)
+	require.Empty(t, read(t, "cyclonedx", `{"bomFormat":"CycloneDX","version":"1"}`).Version)
 }
 
 const spdxDocument = `{"spdxVersion":"SPDX-2.3","name":"doc","documentNamespace":"https://x.example/1","relationships":[

@@ -7,8 +7,13 @@ package sbom
 type Inventory struct {
 	// ID is the document's serial number or namespace, "" without one.
 	ID string
-	// Subject is what the SBOM is about: its package URL, else its name.
+	// Version is that of a CycloneDX document among those of one serial number,
+	// "1" when it has none; "" elsewhere, and for what is no number.
+	Version string
+	// Subject is what the SBOM is about: its package URL, else its name. Main is
+	// a CycloneDX document's reference to it, "" without one.
 	Subject string
+	Main    string
 	// Components are in the document's order; one that is there twice stands
 	// here twice. Nested ones follow what they are in.
 	Components []Component

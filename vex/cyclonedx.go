@@ -2,7 +2,6 @@ package vex
 
 import (
 	"fmt"
-	"net/url"
 	"strings"
 
 	"github.com/stella-ops/exportcenter/internal/jsonobject"
@@ -34,9 +33,6 @@ var cyclonedxJustifications = map[string]string{
 	"protected_by_mitigating_control": "inline_mitigations_already_exist",
 }
 
-// maxNesting bounds components within components.
-const maxNesting = 32
-
 // cyclonedx reads the analyses of the vulnerabilities of a CycloneDX document.
 func (r *reader) cyclonedx(doc jsonobject.Object) error {
 	format, _, err := doc.Text("bomFormat")
@@ -49,7 +45,7 @@ func (r *reader) cyclonedx(doc jsonobject.Object) error {
 	if !doc.Has("vulnerabilities") {
 		return nil
 	}
-	purls, err := r.componentPurls(doc)
+	own, err := r.components(doc)
 	if err != nil {
 		return err
 	}
@@ -57,56 +53,10 @@ func (r *reader) cyclonedx(doc jsonobject.Object) error {
 	if err != nil {
 		return err
 	}
-	return doc.Each("vulnerabilities", func(v jsonobject.Object) error { return r.cyclonedxVulnerability(v, metadata, purls) })
+	return doc.Each("vulnerabilities", func(v jsonobject.Object) error { return r.cyclonedxVulnerability(v, metadata, own) })
 }
 
-// componentPurls gives the package URLs of the document's components by their
-// references.
-func (r *reader) componentPurls(doc jsonobject.Object) (map[string]string, error) {
-	purls := map[string]string{}
-	var walk func(o jsonobject.Object, depth int) error
-	one := func(c jsonobject.Object, depth int) error {
-		ref, _, err := c.Text("bom-ref")
-		if err != nil {
-			return err
-		}
-		own, _, err := c.Text("purl")
-		if err != nil {
-			return err
-		}
-		if ref != "" && own != "" && purls[ref] == "" {
-			purls[ref] = own
-		}
-		if err := r.count(1); err != nil {
-			return err
-		}
-		return walk(c, depth+1)
-	}
-	walk = func(o jsonobject.Object, depth int) error {
-		return o.Each("components", func(c jsonobject.Object) error {
-			if depth > maxNesting {
-				return fmt.Errorf("%s is nested deeper than %d", c.Name(""), maxNesting)
-			}
-			return one(c, depth)
-		})
-	}
-	metadata, there, err := doc.Object("metadata")
-	if err != nil {
-		return nil, err
-	}
-	if there {
-		if main, there, err := metadata.Object("component"); err != nil {
-			return nil, err
-		} else if there {
-			if err := one(main, 0); err != nil {
-				return nil, err
-			}
-		}
-	}
-	return purls, walk(doc, 1)
-}
-
-func (r *reader) cyclonedxVulnerability(v, metadata jsonobject.Object, purls map[string]string) error {
+func (r *reader) cyclonedxVulnerability(v, metadata jsonobject.Object, own components) error {
 	analysis, there, err := v.Object("analysis")
 	if err != nil {
 		return err
@@ -143,7 +93,7 @@ func (r *reader) cyclonedxVulnerability(v, metadata jsonobject.Object, purls map
 	if err != nil {
 		return err
 	}
-	return r.cyclonedxAffects(v, s, purls)
+	return r.cyclonedxAffects(v, s, own)
 }
 
 // cyclonedxAction is the publisher's recommendation and workaround, and the words
@@ -168,21 +118,21 @@ func (r *reader) cyclonedxAction(v, analysis jsonobject.Object) string {
 // cyclonedxAffects makes statements of what a vulnerability affects: one of all
 // products that have the status of the analysis, and, where versions are listed,
 // one for each other status that the document gives a version.
-func (r *reader) cyclonedxAffects(v jsonobject.Object, s Statement, purls map[string]string) error {
+func (r *reader) cyclonedxAffects(v jsonobject.Object, s Statement, own components) error {
 	products := map[Status][]string{}
 	err := v.Each("affects", func(a jsonobject.Object) error {
 		ref, err := a.RequireText("ref")
 		if err != nil {
 			return err
 		}
-		product := referred(ref, purls)
+		product := own.referred(ref)
 		listed := 0
 		err = a.Each("versions", func(version jsonobject.Object) error {
 			listed++
 			return r.cyclonedxVersion(version, product, s.Status, products)
 		})
 		if listed == 0 {
-			products[s.Status] = append(products[s.Status], product)
+			products[s.Status] = append(products[s.Status], product.ids...)
 		}
 		if err != nil {
 			return err
@@ -213,7 +163,7 @@ func (r *reader) cyclonedxAffects(v jsonobject.Object, s Statement, purls map[st
 // affected ones have that of the analysis.
 var versionStatus = map[string]Status{"unaffected": NotAffected, "unknown": UnderInvestigation}
 
-func (r *reader) cyclonedxVersion(version jsonobject.Object, product string, status Status, products map[Status][]string) error {
+func (r *reader) cyclonedxVersion(version jsonobject.Object, product target, status Status, products map[Status][]string) error {
 	text, _, err := version.Text("version")
 	if err != nil {
 		return err
@@ -229,28 +179,10 @@ func (r *reader) cyclonedxVersion(version jsonobject.Object, product string, sta
 			return nil
 		}
 	}
-	if !strings.HasPrefix(product, purl.Scheme) {
-		r.leave("%s: product %.100q has no package URL to give a version", version.Name(""), product)
+	if product.purl == "" {
+		r.leave("%s: product %.100q has no package URL to give a version", version.Name(""), product.ids[0])
 		return nil
 	}
-	products[status] = append(products[status], purl.WithVersion(product, text))
+	products[status] = append(products[status], product.within+purl.WithVersion(product.purl, text))
 	return nil
-}
-
-// referred is what a reference leads to: the package URL of a component of the
-// document, a package URL, alone or in a BOM-Link (urn:cdx:serial/version#ref),
-// or the reference itself.
-func referred(ref string, purls map[string]string) string {
-	if own := purls[ref]; own != "" {
-		return own
-	}
-	if _, target, link := strings.Cut(ref, "#"); link && strings.HasPrefix(ref, "urn:cdx:") {
-		if strings.HasPrefix(target, purl.Scheme) {
-			return target
-		}
-		if plain, err := url.PathUnescape(target); err == nil && strings.HasPrefix(plain, purl.Scheme) {
-			return plain
-		}
-	}
-	return ref
 }

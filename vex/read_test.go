@@ -1,6 +1,7 @@
 package vex_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -84,18 +85,26 @@ const cyclonedxDocument = `{"bomFormat":"CycloneDX","specVersion":"1.6","serialN
 
 func TestCycloneDX(t *testing.T) {
 	require.Equal(t, vex.Document{ID: "urn:uuid:1", Statements: []vex.Statement{
-		{Vulnerability: "CVE-1", Aliases: []string{"GHSA-1"}, Products: []string{"c", "pkg:npm/d@1?x=y", "pkg:npm/e@1", "pkg:npm/f@1"}, Status: vex.NotAffected,
+		{Vulnerability: "CVE-1", Aliases: []string{"GHSA-1"}, Products: []string{"#c", "#d", "urn:cdx:s/1#pkg%3Anpm/f@1", "urn:cdx:s/1#pkg:npm/e@1"}, Status: vex.NotAffected,
 			Justification: "vulnerable_code_not_in_execute_path", Impact: "why", Action: "will_not_fix, update\nuse e", At: "2026-01-03T00:00:00.000000000Z"},
-		{Vulnerability: "CVE-2", Products: []string{"pkg:npm/d@2?x=y"}, Status: vex.NotAffected, At: "2026-01-04T00:00:00.000000000Z"},
-		{Vulnerability: "CVE-2", Products: []string{"pkg:npm/d@1.1%2Ba?x=y"}, Status: vex.Affected, At: "2026-01-04T00:00:00.000000000Z"},
-		{Vulnerability: "CVE-2", Products: []string{"pkg:npm/d@3?x=y"}, Status: vex.UnderInvestigation, At: "2026-01-04T00:00:00.000000000Z"},
-		{Vulnerability: "CVE-3", Products: []string{"pkg:oci/app@1"}, Status: vex.NotAffected, At: "2026-01-01T00:00:00.000000000Z"},
+		{Vulnerability: "CVE-2", Products: []string{"#pkg:npm/d@2?x=y"}, Status: vex.NotAffected, At: "2026-01-04T00:00:00.000000000Z"},
+		{Vulnerability: "CVE-2", Products: []string{"#pkg:npm/d@1.1%2Ba?x=y"}, Status: vex.Affected, At: "2026-01-04T00:00:00.000000000Z"},
+		{Vulnerability: "CVE-2", Products: []string{"#pkg:npm/d@3?x=y"}, Status: vex.UnderInvestigation, At: "2026-01-04T00:00:00.000000000Z"},
+		{Vulnerability: "CVE-3", Products: []string{"#app", "pkg:oci/app@1"}, Status: vex.NotAffected, At: "2026-01-01T00:00:00.000000000Z"},
 	}, Unread: []string{
 		"vulnerabilities[1].affects[0].versions[3] is a range of versions", `vulnerabilities[1].affects[0].versions[4].status "odd" is no status of a version`,
-		`vulnerabilities[1].affects[1].versions[0]: product "c" has no package URL to give a version`,
+		`vulnerabilities[1].affects[1].versions[0]: product "#c" has no package URL to give a version`,
 		"vulnerabilities[3] has no analysis", `vulnerabilities[4].analysis.state "" says nothing of a status`, "vulnerabilities[5] has no id", "vulnerabilities[6]: a statement about no product",
 	}}, read(t, "cyclonedx", cyclonedxDocument))
 	require.Empty(t, read(t, "cyclonedx", `{"bomFormat":"CycloneDX"}`))
+
+	// Versions of what a BOM-Link leads to stay in that document; without components a package URL stands for itself.
+	const others = `{"bomFormat":"CycloneDX"%s,"vulnerabilities":[{"id":"CVE-1","analysis":{"state":"exploitable"},"affects":[
+	 {"ref":"urn:cdx:s/1#pkg%%3Anpm/f@1","versions":[{"version":"2"}]},{"ref":"pkg:npm/g@1"},{"ref":"pkg:npm/g@1","versions":[{"version":"3"}]},{"ref":"h"}]}]}`
+	require.Equal(t, []string{"#h", "pkg:npm/g@1", "pkg:npm/g@3", "urn:cdx:s/1#pkg:npm/f@2"}, read(t, "cyclonedx", fmt.Sprintf(others, "")).Statements[0].Products)
+	require.Equal(t, []string{"#h", "#pkg:npm/g@1", "urn:cdx:s/1#pkg:npm/f@2"}, read(t, "cyclonedx", fmt.Sprintf(others, `,"components":[{"name":"x"}]`)).Statements[0].Products)
+	require.Equal(t, []string{"#h", "#pkg:npm/g@1", "#pkg:npm/g@3", "urn:cdx:s/1#pkg:npm/f@2"},
+		read(t, "cyclonedx", fmt.Sprintf(others, `,"components":[{"name":"g","purl":"pkg:npm/g@1"}]`)).Statements[0].Products)
 }
 
 func TestWhatIsNoVEXIsRefused(t *testing.T) {

@@ -12,7 +12,8 @@ type Statement struct {
 	Vulnerability string
 	Aliases       []string
 	// Products are what it is about: package URLs, with or without a version,
-	// or other identifiers as the document writes them; sorted, unique.
+	// or other identifiers as the document writes them; sorted, unique. One that
+	// begins with Local is a component of the same document, and of no other.
 	// Subcomponents narrow it to these parts of the products; empty is the
 	// products themselves.
 	Products      []string
@@ -27,6 +28,12 @@ type Statement struct {
 	// text, "" when unknown: of two statements about the same, the later one stands.
 	At string
 }
+
+// Local begins a product that is a CycloneDX document's own component: "#" and
+// its bom-ref, or its package URL with another version. An analysis is made of
+// a component as it is used in that product, so it is not about the same package
+// elsewhere.
+const Local = "#"
 
 // Status is OpenVEX's word (OpenVEX specification 0.2.0, "Status Labels").
 type Status string
