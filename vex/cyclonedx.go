@@ -159,9 +159,10 @@ func (r *reader) cyclonedxAffects(v jsonobject.Object, s Statement, own componen
 	return nil
 }
 
-// versionStatus are the statuses of single versions ("affectedStatus"); the
-// affected ones have that of the analysis.
-var versionStatus = map[string]Status{"unaffected": NotAffected, "unknown": UnderInvestigation}
+// versionStatus are the statuses of single versions ("affectedStatus"); one
+// without a word has that of the analysis. The schema's default is "affected",
+// but CISA's use cases list the version that is "resolved" without a word.
+var versionStatus = map[string]Status{"affected": Affected, "unaffected": NotAffected, "unknown": UnderInvestigation}
 
 func (r *reader) cyclonedxVersion(version jsonobject.Object, product target, status Status, products map[Status][]string) error {
 	text, _, err := version.Text("version")
@@ -172,7 +173,7 @@ func (r *reader) cyclonedxVersion(version jsonobject.Object, product target, sta
 		r.leave("%s is a range of versions", version.Name(""))
 		return nil
 	}
-	if word := r.text(version, "status"); word != "affected" && word != "" {
+	if word := r.text(version, "status"); word != "" {
 		known := false
 		if status, known = versionStatus[word]; !known {
 			r.leave("%s %.40q is no status of a version", version.Name("status"), word)

@@ -107,6 +107,17 @@ func TestCycloneDX(t *testing.T) {
 		read(t, "cyclonedx", fmt.Sprintf(others, `,"components":[{"name":"g","purl":"pkg:npm/g@1"}]`)).Statements[0].Products)
 }
 
+// A version that a document calls affected is not fixed because the analysis of
+// the vulnerability says "resolved"; one without a word is.
+func TestCycloneDXVersionsHaveTheirOwnStatus(t *testing.T) {
+	for state, inherited := range map[string]vex.Status{"resolved": vex.Fixed, "not_affected": vex.NotAffected, "in_triage": vex.UnderInvestigation} {
+		d := read(t, "cyclonedx", `{"bomFormat":"CycloneDX","vulnerabilities":[{"id":"CVE-1","analysis":{"state":"`+state+`","detail":"why"},"affects":[{"ref":"pkg:npm/d",
+			"versions":[{"version":"1.0","status":"affected"},{"version":"1.1"}]}]}]}`)
+		require.ElementsMatch(t, []vex.Statement{{Vulnerability: "CVE-1", Products: []string{"pkg:npm/d@1.0"}, Status: vex.Affected},
+			{Vulnerability: "CVE-1", Products: []string{"pkg:npm/d@1.1"}, Status: inherited, Impact: "why"}}, d.Statements, state)
+	}
+}
+
 func TestWhatIsNoVEXIsRefused(t *testing.T) {
 	many := strings.Repeat(`"a",`, 99_999) + `"a"`
 	for _, tt := range []struct{ format, doc, want string }{
