@@ -24,8 +24,8 @@ const (
 // holds it. fixed are the versions that end the ranges which hold it. A version
 // or an event that cannot be compared makes the verdict undetermined, with why,
 // unless something else says affected: nothing is dropped because it could not
-// be read.
-func affects(ecosystem, version string, a *advisory.Affected) (v verdict, fixed []string, why string) {
+// be read. known keeps what was read of the list for the next version.
+func affects(ecosystem, version string, a *advisory.Affected, known *listed) (v verdict, fixed []string, why string) {
 	if slices.Contains(a.Versions, version) {
 		v = byVersion
 	}
@@ -43,7 +43,7 @@ func affects(ecosystem, version string, a *advisory.Affected) (v verdict, fixed 
 			fixed = append(fixed, ends...)
 		}
 	}
-	if v == unaffected && slices.ContainsFunc(a.Versions, sameAs(ecosystem, version)) {
+	if v == unaffected && known.has(ecosystem, version, a.Versions) {
 		v = byVersion // 1.0 is 1.0.0 where the ecosystem says so
 	}
 	if v == unaffected && len(a.Ranges) == 0 && len(a.Versions) == 0 {
@@ -61,22 +61,33 @@ func affects(ecosystem, version string, a *advisory.Affected) (v verdict, fixed 
 	return v, slices.Compact(fixed), ""
 }
 
-// sameAs reports whether a text is another spelling of a version, in the
-// ecosystem's order.
-func sameAs(ecosystem, version string) func(text string) bool {
+// listed is a list of versions, read when it is first needed. Its zero value is
+// not read yet.
+type listed struct {
+	versions []semantic.Version
+	read     bool
+}
+
+// has reports whether one of the texts is another spelling of a version, in the
+// ecosystem's order. The texts are the same in each call.
+func (l *listed) has(ecosystem, version string, texts []string) bool {
 	in := orderOf(ecosystem, "")
-	v, failed := parseVersion(in, version)
-	return func(text string) bool {
-		if failed != nil {
-			return false
+	v, err := parseVersion(in, version)
+	if err != nil {
+		return false
+	}
+	if !l.read {
+		l.read = true
+		for _, text := range texts {
+			if other, err := parseVersion(in, text); err == nil {
+				l.versions = append(l.versions, other)
+			}
 		}
-		other, err := parseVersion(in, text)
-		if err != nil {
-			return false
-		}
+	}
+	return slices.ContainsFunc(l.versions, func(other semantic.Version) bool {
 		n, err := compare(v, other)
 		return err == nil && n == 0
-	}
+	})
 }
 
 // event is one event of a range with its version.

@@ -133,7 +133,7 @@ func (e *evaluation) compare(a *affectedItem, c *componentItem) error {
 	if skipsArch(a.Affected.Arches, c.Arch) || !stream {
 		return nil
 	}
-	how, fixed, why := affects(a.Affected.Ecosystem, c.Version, &a.Affected)
+	how, fixed, why := affects(a.Affected.Ecosystem, c.Version, &a.Affected, &a.listed)
 	if how == unaffected {
 		return nil
 	}

@@ -107,7 +107,7 @@ func (e *evaluation) takeVulnerability(doc Document, read *advisory.Advisory) er
 		told.Severities, told.Status = severities(said), affected.Status
 		affected.Severities, affected.Purl = nil, ""
 		at := placeOf(eco, name)
-		if err := e.packages.add(appendKey(nil, at.ecosystem, at.name, leftSide), affectedItem{told, affected}); err != nil {
+		if err := e.packages.add(appendKey(nil, at.ecosystem, at.name, leftSide), affectedItem{Advisory: told, Affected: affected}); err != nil {
 			return err
 		}
 	}

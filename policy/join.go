@@ -149,10 +149,10 @@ func (g *group[L, R]) flush() error {
 }
 
 func (g *group[L, R]) meetAll(left *L) error {
-	if err := g.ctx.Err(); err != nil {
-		return err
-	}
 	for _, right := range g.right.items {
+		if err := g.ctx.Err(); err != nil {
+			return err // looked at for each pair: one may take a second
+		}
 		if err := g.meet(left, right); err != nil {
 			return err
 		}

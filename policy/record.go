@@ -153,6 +153,7 @@ type Trace struct {
 type affectedItem struct {
 	Advisory Advisory          `json:"advisory"`
 	Affected advisory.Affected `json:"affected"`
+	listed   listed            // Affected.Versions, in memory only
 }
 
 // componentItem is a component under one of its places.

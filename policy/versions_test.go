@@ -173,7 +173,7 @@ func TestAffects(t *testing.T) {
 		"nothing said":                {"1.0", advisory.Affected{}, undetermined, nil, "names no versions"},
 		"no such version, not listed": {"latest", advisory.Affected{Versions: []string{"1.0"}}, undetermined, nil, `"latest"`},
 	} {
-		got, fixed, why := affects("PyPI", c.version, &c.a)
+		got, fixed, why := affects("PyPI", c.version, &c.a, new(listed))
 		require.Equal(t, c.want, got, name)
 		require.Equal(t, c.fixed, fixed, name)
 		if c.why == "" {
@@ -211,6 +211,6 @@ func FuzzVersions(f *testing.F) {
 		own, err := compare(a, a)
 		require.NoError(t, err)
 		require.Zero(t, own)
-		_, _, _ = affects(in, z, &advisory.Affected{Ranges: []advisory.Range{{Type: "ECOSYSTEM", Events: events("i", x, "f", y)}}})
+		_, _, _ = affects(in, z, &advisory.Affected{Ranges: []advisory.Range{{Type: "ECOSYSTEM", Events: events("i", x, "f", y)}}}, new(listed))
 	})
 }
