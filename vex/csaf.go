@@ -1,11 +1,13 @@
 package vex
 
 import (
+	"cmp"
 	"strings"
 
 	"github.com/stella-ops/exportcenter/internal/csaftree"
 	"github.com/stella-ops/exportcenter/internal/cvss"
 	"github.com/stella-ops/exportcenter/internal/jsonobject"
+	"github.com/stella-ops/exportcenter/internal/purl"
 )
 
 // csafStatus are the groups of product_status (CSAF 2.0 section 3.2.3.9) that
@@ -138,8 +140,13 @@ func (r *reader) csafGroup(name string, ids []string, s Statement, tree csaftree
 			r.leave("%s: product %.100q is not in product_tree", name, id)
 			continue
 		}
+		platform, part := tree.Platform(id)
+		if versions := cmp.Or(component.Range, platform.Range); versions != "" {
+			r.leave("%s: product %.100q is the range of versions %.100q", name, id, versions)
+			continue
+		}
 		thing := identifier(component)
-		if platform, part := tree.Platform(id); part {
+		if part {
 			own.Products, own.Subcomponents = []string{identifier(platform)}, []string{thing}
 		} else {
 			own.Products = []string{thing}
@@ -168,12 +175,23 @@ func (r *reader) csafGroup(name string, ids []string, s Statement, tree csaftree
 }
 
 // identifier is what others call a product: its package URL, CPE or name, else
-// the document's own id.
+// the document's own id. A package URL without a version is every version, so it
+// gets that of the product's branch.
 func identifier(p csaftree.Product) string {
+	if parts, ok := purl.Split(p.Purl); ok && parts.Version == "" && p.Version != "" && !named(parts, p.Version) {
+		return purl.WithVersion(p.Purl, p.Version)
+	}
 	for _, id := range []string{p.Purl, p.CPE, p.Name} {
 		if id != "" {
 			return id
 		}
 	}
 	return p.ID
+}
+
+// named reports whether a branch has the name of a package where the standard
+// wants a version, alone or behind a module or group: "pam", "nodejs:18/nodejs".
+// Red Hat writes that of packages it has no version of, and means all.
+func named(parts purl.Parts, branch string) bool {
+	return strings.EqualFold(branch[strings.LastIndexAny(branch, "/:")+1:], parts.Name)
 }

@@ -74,6 +74,44 @@ func TestCSAF(t *testing.T) {
 		"vulnerabilities[1] has neither cve nor ids", "vulnerabilities[2] has no product_status"}}, read(t, "csaf", csafDocument))
 }
 
+// What is stated of some versions is never stated of all: a range is left out,
+// and a package URL without a version gets that of its branch.
+func TestCSAFVersions(t *testing.T) {
+	const branch = `{"category":"%s","name":"%s","product":{"name":"p","product_id":"p","product_identification_helper":{"purl":"%s"}}}`
+	for _, tt := range []struct{ category, name, purl, want string }{
+		{"product_version_range", "vers:npm/>=4.17.21", "pkg:npm/lodash", ""},
+		{"product_version_range", "vers:all/*", "pkg:npm/lodash", "pkg:npm/lodash"},
+		{"product_version", "4.17.21", "pkg:npm/lodash?x=y", "pkg:npm/lodash@4.17.21?x=y"},
+		{"product_version", "4.17.21", "pkg:npm/lodash@4.17.20", "pkg:npm/lodash@4.17.20"},
+		{"product_version", "pam", "pkg:rpm/redhat/pam?arch=src", "pkg:rpm/redhat/pam?arch=src"},
+		{"product_version", "389-ds:1.4/389-ds-base", "pkg:rpm/redhat/389-ds-base", "pkg:rpm/redhat/389-ds-base"},
+		{"product_name", "lodash", "pkg:npm/lodash", "pkg:npm/lodash"},
+	} {
+		for _, status := range []string{"known_not_affected", "fixed", "known_affected", "under_investigation"} {
+			for id, relationships := range map[string]string{"p": "", "P:p": `,"relationships":[{"product_reference":"p","relates_to_product_reference":"P","full_product_name":{"name":"n","product_id":"P:p"}}]`} {
+				d := read(t, "csaf", `{"document":{"tracking":{"id":"X"}},"product_tree":{"full_product_names":[{"name":"P","product_id":"P"}],"branches":[`+
+					fmt.Sprintf(branch, tt.category, tt.name, tt.purl)+`]`+relationships+`},"vulnerabilities":[{"cve":"CVE-1","product_status":{"`+status+`":["`+id+`"]}}]}`)
+				if tt.want == "" {
+					require.Equal(t, vex.Document{ID: "X", Unread: []string{`vulnerabilities[0].product_status.` + status + `: product "` + id + `" is the range of versions "` + tt.name + `"`}}, d)
+					continue
+				}
+				require.Empty(t, d.Unread)
+				require.Len(t, d.Statements, 1)
+				require.Equal(t, tt.want, append(d.Statements[0].Subcomponents, d.Statements[0].Products...)[0])
+			}
+		}
+	}
+}
+
+// A platform that is a range of versions is not all of them either.
+func TestCSAFPlatformOfARange(t *testing.T) {
+	d := read(t, "csaf", `{"document":{"tracking":{"id":"X"}},"product_tree":{"full_product_names":[{"name":"a","product_id":"a","product_identification_helper":{"purl":"pkg:npm/a@1"}}],
+		"branches":[{"category":"product_version_range","name":"vers:oci/>=2","product":{"name":"P","product_id":"P","product_identification_helper":{"purl":"pkg:oci/p"}}}],
+		"relationships":[{"product_reference":"a","relates_to_product_reference":"P","full_product_name":{"name":"n","product_id":"P:a"}}]},
+		"vulnerabilities":[{"cve":"CVE-1","product_status":{"fixed":["P:a"]}}]}`)
+	require.Equal(t, vex.Document{ID: "X", Unread: []string{`vulnerabilities[0].product_status.fixed: product "P:a" is the range of versions "vers:oci/>=2"`}}, d)
+}
+
 const cyclonedxDocument = `{"bomFormat":"CycloneDX","specVersion":"1.6","serialNumber":"urn:uuid:1","metadata":{"timestamp":"2026-01-01T00:00:00Z","component":{"bom-ref":"app","name":"app","purl":"pkg:oci/app@1"}},
  "components":[{"bom-ref":"c","name":"c","components":[{"bom-ref":"d","name":"d","purl":"pkg:npm/d@1?x=y"}]}],
  "vulnerabilities":[

@@ -5,6 +5,7 @@ package csaftree
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/stella-ops/exportcenter/internal/jsonobject"
 )
@@ -19,9 +20,13 @@ type Product struct {
 	// them: Component, as a part of, or installed on, Of.
 	Component string
 	Of        string
-	// Range is a version range in words of the vers specification, "" for a
-	// product of one version.
-	Range string
+	// Version and Range are what the nearest of its branches that does says of
+	// its versions: that of category product_version, whose name is one version
+	// by the standard, but the package's name with Red Hat; or that of category
+	// product_version_range, in words of the vers specification, "" for one that
+	// has every version.
+	Version string
+	Range   string
 }
 
 // Tree is the products of a document.
@@ -51,7 +56,7 @@ func Read(doc jsonobject.Object) (Tree, error) {
 	if err := tree.Each("full_product_names", func(o jsonobject.Object) error { return t.add(o, Product{}) }); err != nil {
 		return t, err
 	}
-	if err := t.branches(tree, 1); err != nil {
+	if err := t.branches(tree, Product{}, 1); err != nil {
 		return t, err
 	}
 	if err := tree.Each("product_groups", t.group); err != nil {
@@ -75,36 +80,46 @@ func Read(doc jsonobject.Object) (Tree, error) {
 	return t, err
 }
 
-func (t Tree) branches(o jsonobject.Object, depth int) error {
+// branches adds the products of branches, which have what the branches above
+// say of their versions.
+func (t Tree) branches(o jsonobject.Object, above Product, depth int) error {
 	return o.Each("branches", func(b jsonobject.Object) error {
 		if depth > maxBranches {
 			return fmt.Errorf("%s is nested deeper than %d", b.Name(""), maxBranches)
+		}
+		here, err := within(b, above)
+		if err != nil {
+			return err
 		}
 		p, there, err := b.Object("product")
 		if err != nil {
 			return err
 		}
 		if there {
-			if err := t.addBranch(b, p); err != nil {
+			if err := t.add(p, here); err != nil {
 				return err
 			}
 		}
-		return t.branches(b, depth+1)
+		return t.branches(b, here, depth+1)
 	})
 }
 
-func (t Tree) addBranch(branch, product jsonobject.Object) error {
+// within is above with what a branch says of versions.
+func within(branch jsonobject.Object, above Product) (Product, error) {
 	category, _, err := branch.Text("category")
-	if err != nil {
-		return err
+	if err != nil || category != "product_version" && category != "product_version_range" {
+		return above, err
 	}
-	var p Product
-	if category == "product_version_range" {
-		if p.Range, _, err = branch.Text("name"); err != nil {
-			return err
-		}
+	name, _, err := branch.Text("name")
+	switch {
+	case category == "product_version":
+		above.Version, above.Range = name, ""
+	case name == "*" || strings.HasPrefix(name, "vers:") && strings.HasSuffix(name, "/*"): // every version
+		above.Version, above.Range = "", ""
+	default:
+		above.Version, above.Range = "", name
 	}
-	return t.add(product, p)
+	return above, err
 }
 
 // add adds the product o to what is known of it. Of two with one id, which the
@@ -184,12 +199,21 @@ func (t Tree) Members(o jsonobject.Object) ([]string, error) {
 
 // Component is the product itself, or, of one that a relationship made, the
 // component that has a package URL; ok is false when there is none by that id.
+// What it does not say of versions itself, that which it was made of does.
 func (t Tree) Component(id string) (p Product, ok bool) {
 	for range maxSteps {
 		if p, ok = t.products[id]; !ok || p.Purl != "" || p.Component == "" {
-			return p, ok
+			break
 		}
 		id = p.Component
+	}
+	from := p
+	for range maxSteps {
+		if p.Version != "" || p.Range != "" || from.Component == "" {
+			break
+		}
+		from = t.products[from.Component]
+		p.Version, p.Range = from.Version, from.Range
 	}
 	return p, ok
 }

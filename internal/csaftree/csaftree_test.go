@@ -62,6 +62,30 @@ func TestProducts(t *testing.T) {
 	require.Equal(t, []string{"n", "P", "a"}, ids)
 }
 
+// The nearest branch that speaks of versions counts, above a product and behind
+// a relationship that gives it a package URL of its own.
+func TestVersionsOfBranches(t *testing.T) {
+	doc, err := jsonobject.Parse("", []byte(`{"product_tree":{"branches":[
+	 {"category":"product_version","name":"1.2","branches":[
+	  {"category":"architecture","name":"x86_64","product":{"name":"v","product_id":"v"}},
+	  {"category":"product_version_range","name":"vers:npm/<3","product":{"name":"r","product_id":"r"}}]},
+	 {"category":"product_version_range","name":"<4","branches":[
+	  {"category":"language","name":"en","product":{"name":"deep","product_id":"deep"}},
+	  {"category":"product_version_range","name":"vers:all/*","product":{"name":"all","product_id":"all"}},
+	  {"category":"product_version","name":"3","product":{"name":"one","product_id":"one"}}]},
+	 {"category":"product_name","name":"P","product":{"name":"P","product_id":"P"}}],
+	 "relationships":[{"product_reference":"deep","relates_to_product_reference":"P",
+	  "full_product_name":{"name":"m","product_id":"P:deep","product_identification_helper":{"purl":"pkg:npm/m"}}}]}}`))
+	require.NoError(t, err)
+	found, err := csaftree.Read(doc)
+	require.NoError(t, err)
+	for id, want := range map[string][2]string{"v": {"1.2", ""}, "r": {"", "vers:npm/<3"}, "deep": {"", "<4"}, "all": {"", ""}, "one": {"3", ""}, "P": {"", ""}, "P:deep": {"", "<4"}} {
+		p, ok := found.Component(id)
+		require.True(t, ok, id)
+		require.Equal(t, want, [2]string{p.Version, p.Range}, id)
+	}
+}
+
 func TestTheFieldAtFaultIsNamed(t *testing.T) {
 	for text, want := range map[string]string{
 		`{"product_tree":[]}`:                                                                     "product_tree is not an object",
