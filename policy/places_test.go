@@ -58,6 +58,7 @@ func TestPlaces(t *testing.T) {
 		"pkg:rpm/suse/x@1?distro=suse%20linux%20enterprise%20server-12":                            "SUSE|x|1 SUSE:12|x|1",
 		"pkg:rpm/suse/x@1?distro=sles-15.0":                                                        "SUSE|x|1 SUSE:15|x|1",
 		"pkg:rpm/suse/x@1?distro=sle-micro-5.3":                                                    "SUSE|x|1 SUSE:Micro 5.3|x|1",
+		"pkg:rpm/suse/x@1?distro=slem-6.0":                                                         "SUSE|x|1 SUSE:Micro 6|x|1",
 		"pkg:rpm/suse/x@1?distro=slem-5.3":                                                         "SUSE|x|1 SUSE:Micro 5.3|x|1",
 		"pkg:rpm/suse/x@1?distro=sles":                                                             "SUSE|x|1",
 		"pkg:rpm/photon/x@1?distro=photon-5.0":                                                     "Photon OS|x|1 Photon OS:5.0|x|1",
@@ -86,6 +87,7 @@ func TestEcosystems(t *testing.T) {
 		"SUSE:Linux Enterprise Server 15 SP5": "SUSE:15.5", "SUSE:Linux Enterprise Module for Basesystem 15 SP5": "SUSE:15.5", "SUSE:Linux Enterprise Server 15 SP3-LTSS": "SUSE:15.3",
 		"SUSE:Linux Enterprise Server LTSS Extended Security 12 SP5": "SUSE:12.5", "SUSE:Linux Enterprise Module for Public Cloud 12": "SUSE:12",
 		"SUSE:Linux Enterprise Micro 5.3": "SUSE:Micro 5.3", "SUSE:Linux Enterprise Micro for Rancher 5.3": "SUSE:Micro 5.3", "SUSE:Manager Server 4.3": "SUSE:Manager Server 4.3",
+		"SUSE:Linux Enterprise Server 16.0": "SUSE:16", "SUSE:Linux Enterprise Micro 6.0": "SUSE:Micro 6", "SUSE:Linux Enterprise Server 16.1": "SUSE:16.1", "SUSE:Linux Enterprise Server 15": "SUSE:15", "SUSE": "SUSE",
 	} {
 		require.Equal(t, want, normalEcosystem(text), text)
 	}

@@ -82,8 +82,8 @@ func editionOf(distro, word, prefix, release string) string {
 var suseProduct = regexp.MustCompile(`^(?:SUSE )?Linux Enterprise (Micro )?(?:.* )?([0-9]+(?:\.[0-9]+)?)(?: SP([0-9]+))?(?:-[A-Za-z0-9-]+)?$`)
 
 // suseRelease is the release of a product of SUSE Linux Enterprise, "15.5" of "Linux
-// Enterprise Module for Basesystem 15 SP5", "Micro 5.3" of that; other products
-// stay as they are.
+// Enterprise Module for Basesystem 15 SP5", "16" of "... Server 16.0", "Micro 5.3"
+// of that; other products stay as they are.
 func suseRelease(product string) string {
 	parts := suseProduct.FindStringSubmatch(product)
 	if parts == nil {
@@ -92,7 +92,7 @@ func suseRelease(product string) string {
 	if parts[3] != "" {
 		return parts[1] + parts[2] + "." + parts[3]
 	}
-	return parts[1] + parts[2]
+	return parts[1] + strings.TrimSuffix(parts[2], ".0")
 }
 
 // wantsRelease reports whether advisories of the ecosystem speak of its
