@@ -52,6 +52,31 @@ func TestADocumentThatRepeatsItself(t *testing.T) {
 	}
 }
 
+// What documents make of each other is no document's: the next one's part, and
+// the joins, are not charged with it.
+func TestADocumentIsChargedForItself(t *testing.T) {
+	b := newBudget(1000)
+	b.perDocument = 100
+	b.begin(0)
+	require.NoError(t, b.take(100))
+	require.ErrorIs(t, b.take(1), errRepeats)
+	b.begin(1)
+	require.NoError(t, b.take(100+scratchOfByte))
+	b.end()
+	require.NoError(t, b.take(1000-200-scratchOfByte))
+	require.ErrorContains(t, b.take(1), "more than 1000 bytes")
+	w := smallWorld()
+	require.NoError(t, w.evaluateWithin(t, 2<<10, 0))
+	pack, err := ReadPack(baselinePack(t))
+	require.NoError(t, err)
+	asked, err := newEngine(t.Context(), pack)
+	require.NoError(t, err)
+	e := newEvaluation(Input{Files: w.files(t), Scratch: t.TempDir()}, worldReaders(), pack, asked)
+	_, err = e.run(t.Context(), newShelf())
+	require.NoError(t, err)
+	require.False(t, e.budget.inDocument)
+}
+
 // All documents together, and what they make of each other, have a bound too.
 func TestEvidenceThatTakesTooMuchRoom(t *testing.T) {
 	w := smallWorld()

@@ -22,7 +22,7 @@ func (p *Pack) compile() (*ast.Compiler, error) {
 	}
 	modules := make(map[string]*ast.Module, len(p.modules))
 	for _, m := range p.modules {
-		parsed, err := ast.ParseModuleWithOpts(m.name, m.text, ast.ParserOptions{RegoVersion: ast.RegoV1, Capabilities: caps, ProcessAnnotation: true})
+		parsed, err := ast.ParseModuleWithOpts(m.name, m.text, ast.ParserOptions{RegoVersion: ast.RegoV1, Capabilities: caps})
 		if err != nil {
 			return nil, refused("%s", told(err))
 		}
