@@ -15,9 +15,6 @@ import (
 
 func TestAdapterSuite(t *testing.T) { adaptertest.Run(t, subject(t)) }
 
-// TestEveryBitCounts flips bits of a signed bundle of this kind.
-func TestEveryBitCounts(t *testing.T) { adaptertest.Flips(t, subject(t)) }
-
 func subject(t *testing.T) adaptertest.Subject {
 	t.Helper()
 	return adaptertest.Subject{

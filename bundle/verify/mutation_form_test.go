@@ -9,7 +9,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/stella-ops/exportcenter/adapters/adaptertest"
 	"github.com/stella-ops/exportcenter/bundle"
 	"github.com/stella-ops/exportcenter/bundle/bundletest"
 	"github.com/stella-ops/exportcenter/bundle/verify"
@@ -62,14 +61,6 @@ func applied(t *testing.T, m mutation, of bundletest.Options) (archive []byte, a
 		}
 	}()
 	return m.archiveOf(t, of), true
-}
-
-// TestEveryBitFlipOfOtherForms flips the bits of a bundle with files of every form.
-func TestEveryBitFlipOfOtherForms(t *testing.T) {
-	signer := bundletest.Key(t, 1)
-	archive := bundletest.Build(t, forms(t, signer))
-	flipped, all := adaptertest.RefuseFlips(t, archive, learn(t, archive, signer), 1)
-	require.GreaterOrEqual(t, flipped, all/2, "the bundle is too large for this test")
 }
 
 // TestFilesOfFormsAreTheirForm: a signer that signs a file that is not of its form
