@@ -117,9 +117,9 @@ func (s ratings) of(product string) []Severity {
 func (r *reader) csafRatings(o jsonobject.Object, tree csaftree.Tree) (ratings, error) {
 	found := ratings{product: map[string][]Severity{}}
 	rate := func(s Severity, products []string) error {
-		found.all = add(found.all, s)
+		found.all = r.add(found.all, s)
 		for _, id := range products {
-			found.product[id] = add(found.product[id], s)
+			found.product[id] = r.add(found.product[id], s)
 		}
 		return r.count(len(products))
 	}

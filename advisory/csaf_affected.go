@@ -1,7 +1,6 @@
 package advisory
 
 import (
-	"slices"
 	"strings"
 
 	"github.com/stella-ops/exportcenter/internal/csaftree"
@@ -81,9 +80,7 @@ func (g groups) add(o jsonobject.Object, id string, fixed bool) {
 	case arch == "":
 		entry.Arches = nil
 	case entry.Arches != nil:
-		if at, there := slices.BinarySearch(entry.Arches, arch); !there {
-			entry.Arches = slices.Insert(entry.Arches, at, arch)
-		}
+		entry.Arches = append(entry.Arches, arch) // end makes a set of them
 	}
 }
 

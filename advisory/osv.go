@@ -59,9 +59,9 @@ func (r *reader) osvSeverities(o jsonobject.Object) (list []Severity) {
 	r.each(o, "severity", func(s jsonobject.Object) {
 		score := r.text(s, "score")
 		if severity, ok := vector(score, ""); ok {
-			list = add(list, severity)
+			list = r.add(list, severity)
 		} else if word := cvss.Word(score); word != "" { // Ubuntu scores in words
-			list = add(list, Severity{Word: word})
+			list = r.add(list, Severity{Word: word})
 		} else {
 			r.leave("%s %.80q is neither a CVSS vector nor a severity", s.Name("score"), score)
 		}
@@ -72,7 +72,7 @@ func (r *reader) osvSeverities(o jsonobject.Object) (list []Severity) {
 			continue
 		}
 		if word := cvss.Word(r.text(specific, "severity")); word != "" {
-			list = add(list, Severity{Word: word})
+			list = r.add(list, Severity{Word: word})
 		} else {
 			r.leave("%s is no known word", specific.Name("severity"))
 		}

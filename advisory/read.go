@@ -18,6 +18,7 @@ const (
 	maxAffected = 20_000
 	maxParts    = 1_000_000 // versions, events and products in all
 	maxUnread   = 100       // notes; the last one counts the rest
+	maxRatings  = 100       // different severities of one thing
 )
 
 // Read makes sense of the canonical form of a document that the ledger took in
@@ -66,6 +67,9 @@ func (r *reader) end() {
 	a.Aliases = set(a.Aliases, a.ID)
 	a.Upstream = set(a.Upstream, a.ID)
 	a.CWEs = set(a.CWEs, "")
+	for i := range a.Affected {
+		a.Affected[i].Arches = set(a.Affected[i].Arches, "")
+	}
 }
 
 // count takes so many parts of a document, or says that there are too many.
@@ -166,8 +170,12 @@ func vector(text, word string) (Severity, bool) {
 }
 
 // add appends a severity that is not there yet.
-func add(list []Severity, s Severity) []Severity {
-	if slices.Contains(list, s) {
+func (r *reader) add(list []Severity, s Severity) []Severity {
+	switch {
+	case slices.Contains(list, s):
+		return list
+	case len(list) == maxRatings:
+		r.leave("more than %d different severities", maxRatings)
 		return list
 	}
 	return append(list, s)

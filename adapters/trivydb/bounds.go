@@ -15,6 +15,7 @@ const (
 	maxVendorIDs = 100
 	maxLine      = 4 << 20  // bytes of one line
 	maxLines     = 64 << 20 // bytes of all; half of it is for details
+	maxVersions  = 1 << 20  // bytes of conditions beyond which no listed version is added
 )
 
 // Bounds of what is said of an id, in bytes.

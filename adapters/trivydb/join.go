@@ -31,6 +31,11 @@ func (b *building) joinLanguages(ctx context.Context) error {
 			b.tally.languagePackage(string(fields[0]), string(fields[1]))
 			group.begin(fields)
 		}
+		if !group.fits(value) {
+			source, stream, id := ofIdentity(string(fields[4]))
+			b.tally.left.add(Left{source, stream, id, fmt.Sprintf("%s %s %s: too many documents say something of it", fields[0], fields[1], fields[2])})
+			continue
+		}
 		if err := group.add(fields[3], value); err != nil {
 			return err
 		}
@@ -42,6 +47,19 @@ func (b *building) joinLanguages(ctx context.Context) error {
 type group struct {
 	slug, name, id []byte
 	buckets        []groupBucket // in the order of their names
+	size           int           // of what documents say, in bytes
+}
+
+// maxGroup bounds what is said of one package under one id: a group is in memory.
+const maxGroup = 8 << 20
+
+// fits reports whether another record has room, and counts it. The first has.
+func (g *group) fits(value []byte) bool {
+	if len(g.buckets) > 0 && g.size+len(value) > maxGroup {
+		return false
+	}
+	g.size += len(value)
+	return true
 }
 
 type groupBucket struct {
@@ -58,7 +76,7 @@ func (g *group) begin(fields [][]byte) {
 	g.slug = append(g.slug[:0], fields[0]...)
 	g.name = append(g.name[:0], fields[1]...)
 	g.id = append(g.id[:0], fields[2]...)
-	g.buckets = g.buckets[:0]
+	g.buckets, g.size = g.buckets[:0], 0
 }
 
 func (g *group) add(bucket, value []byte) error {

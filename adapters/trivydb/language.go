@@ -1,7 +1,5 @@
 package trivydb
 
-import "slices"
-
 // packLanguage packs a package of a language.
 func (p *packing) packLanguage(lang language, one affectedPackage) {
 	versions := p.versions(lang.grammar, one)
@@ -45,10 +43,24 @@ func (p *packing) versions(g *grammar, one affectedPackage) (list []string) {
 			}
 		}
 	}
+	return p.listed(g, one, inOrder(list), coverOf(all))
+}
+
+// listed adds the versions that a document names and its ranges do not surely
+// hold. Ranges stand before them, so what there is no room for is a version.
+func (p *packing) listed(g *grammar, one affectedPackage, list []string, ranges cover) []string {
+	size := 0
+	for _, words := range list {
+		size += len(words)
+	}
 	for _, a := range one.parts {
 		for _, version := range a.Versions {
-			if slices.ContainsFunc(all, func(i interval) bool { return i.surelyHolds(version) }) {
+			if ranges.surelyHolds(version) {
 				continue
+			}
+			if size += len(version); size > maxVersions {
+				p.leave("%s %s: more versions than a record has room for", one.ecosystem, one.name)
+				return inOrder(list)
 			}
 			spelled, ok := g.read(version)
 			if !ok {

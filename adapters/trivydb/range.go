@@ -160,23 +160,6 @@ func (g *grammar) expressions(of interval) ([]string, error) {
 	return []string{below}, nil
 }
 
-// surelyHolds reports whether of holds version as far as plain numbers say so.
-// All ecosystems order versions of digits and dots alike, so this needs no
-// library of theirs; whatever has a letter is left undecided.
-func (of interval) surelyHolds(version string) bool {
-	if !plain(version) || of.from != "" && !plain(of.from) || of.to != "" && !plain(of.to) {
-		return false
-	}
-	if of.from != "" && comparePlain(version, of.from) < 0 {
-		return false
-	}
-	if of.to == "" {
-		return true
-	}
-	order := comparePlain(version, of.to)
-	return order < 0 || order == 0 && of.closed
-}
-
 // plain reports whether version is numbers of at most 18 digits between dots.
 func plain(version string) bool {
 	digits := 0
