@@ -96,9 +96,11 @@ type event struct {
 	at semantic.Version // nil is before every version
 }
 
-// inRange evaluates one range. Events are taken in order of their versions,
-// those of one version as the document has them; but a last_affected before
-// which nothing has begun ends what begins at its version.
+// inRange evaluates one range. Events that come in pairs, a begin and its end,
+// are taken as they stand: real documents have their pairs in any order, and
+// where one branch is fixed in the version that introduces the next only the
+// pairs say what is meant (PYSEC-2022-42972). Others are taken in order of their
+// versions.
 func inRange(ecosystem, version string, r advisory.Range) (held bool, fixed []string, err error) {
 	in := orderOf(ecosystem, r.Type)
 	events, limits, err := readEvents(in, r.Events)
@@ -115,38 +117,27 @@ func inRange(ecosystem, version string, r advisory.Range) (held bool, fixed []st
 	if before, err := beforeLimits(v, limits); err != nil || !before {
 		return false, nil, err
 	}
-	slices.SortStableFunc(events, func(a, b event) int {
-		n, failed := compareEvents(a, b)
-		if err == nil {
-			err = failed
-		}
-		return n
-	})
-	var ended *event // by a last_affected before anything began
-	for _, e := range events {
-		n, failed := 1, error(nil)
-		if e.at != nil {
-			n, failed = compare(v, e.at)
-		}
-		if failed != nil {
-			return false, nil, failed
-		}
-		switch {
-		case e.Introduced != "" && n >= 0:
-			held = n == 0 || ended == nil || !sameVersion(*ended, e)
-		case e.Fixed != "" && n >= 0:
-			held = false
-		case e.LastAffected != "" && n > 0:
-			if !held {
-				ended = &e
+	pairs, err := paired(events)
+	if err != nil {
+		return false, nil, err
+	}
+	sorted, err := inOrder(events)
+	if err != nil {
+		return false, nil, err
+	}
+	if pairs {
+		for pair := range slices.Chunk(events, 2) {
+			if held, err = reached(v, pair); held || err != nil {
+				break
 			}
-			held = false
 		}
+	} else {
+		held, err = reached(v, sorted)
 	}
 	if err != nil || !held {
 		return false, nil, err
 	}
-	return true, firstFix(v, events), nil
+	return true, firstFix(v, sorted), nil
 }
 
 // everything reports whether a range is all versions: introduced "0", no end.
@@ -190,23 +181,6 @@ func beforeLimits(v semantic.Version, limits []semantic.Version) (bool, error) {
 		}
 	}
 	return len(limits) == 0, nil
-}
-
-func compareEvents(a, b event) (int, error) {
-	switch {
-	case a.at == nil && b.at == nil:
-		return 0, nil
-	case a.at == nil:
-		return -1, nil
-	case b.at == nil:
-		return 1, nil
-	}
-	return compare(a.at, b.at)
-}
-
-func sameVersion(a, b event) bool {
-	n, err := compareEvents(a, b)
-	return err == nil && n == 0
 }
 
 // firstFix is the first fixed version after v, of events in order.

@@ -8,13 +8,13 @@ import (
 	"io"
 	"net/url"
 	"slices"
-	"sort"
 	"strings"
 	"testing"
 
 	"deps.dev/util/semver"
 	"github.com/stretchr/testify/require"
 
+	"github.com/stella-ops/exportcenter/advisory"
 	"github.com/stella-ops/exportcenter/bundle"
 	"github.com/stella-ops/exportcenter/internal/testkit"
 	"github.com/stella-ops/exportcenter/ledger"
@@ -198,28 +198,76 @@ func (a *oracleAffected) holds(system semver.System, eco, version string) (hit, 
 				steps = append(steps, s)
 			}
 		}
-		sort.SliceStable(steps, func(i, j int) bool {
-			if steps[i].at == "0" || steps[j].at == "0" {
-				return steps[i].at == "0" && steps[j].at != "0"
+		reached := func(s step) int {
+			if s.at == "0" {
+				return 1
 			}
-			return system.Compare(clean(steps[i].at), clean(steps[j].at)) < 0
-		})
+			return system.Compare(clean(version), clean(s.at))
+		}
 		in := false
-		for _, s := range steps {
-			n := 1
-			if s.at != "0" {
-				n = system.Compare(clean(version), clean(s.at))
+		for pair := range slices.Chunk(steps, 2) { // every range of the real documents is pairs
+			if len(pair) == 2 && (pair[0].ends || !pair[1].ends) {
+				return hit, false
 			}
-			switch {
-			case !s.ends && n >= 0:
-				in = true
-			case s.ends && !s.last && n >= 0, s.last && n > 0:
-				in = false
+			ended := false
+			if len(pair) == 2 {
+				n := reached(pair[1])
+				ended = n > 0 || n == 0 && !pair[1].last
 			}
+			in = in || reached(pair[0]) >= 0 && !ended
 		}
 		hit = hit || in
 	}
 	return hit, ok
+}
+
+// Every range of the real advisories, at every version where something begins or
+// ends, is what its pairs say to the oracle.
+func TestRealCorpusRanges(t *testing.T) {
+	compared, refused, held := 0, 0, 0
+	for _, raw := range testkit.RealAdvisories(t) {
+		var doc struct {
+			ID       string
+			Affected []oracleAffected
+		}
+		require.NoError(t, json.Unmarshal(raw, &doc))
+		for _, a := range doc.Affected {
+			eco := a.Package.Ecosystem
+			system, known := oracleSystems[eco]
+			if a.Versions = nil; !known {
+				continue
+			}
+			for _, r := range a.Ranges {
+				if r.Type == "GIT" {
+					continue
+				}
+				var events []advisory.Event
+				for _, e := range r.Events {
+					events = append(events, advisory.Event{Introduced: e.Introduced, Fixed: e.Fixed, LastAffected: e.LastAffected, Limit: e.Limit})
+				}
+				one := a
+				one.Ranges = append(one.Ranges[:0:0], r)
+				for _, e := range r.Events {
+					version := e.Introduced + e.Fixed + e.LastAffected
+					if version == "0" {
+						continue // before every version, and of most ecosystems none
+					}
+					want, ok := one.holds(system, eco, version)
+					got, _, err := inRange(eco, version, advisory.Range{Type: r.Type, Events: events})
+					if !ok || err != nil {
+						refused++
+						continue
+					}
+					compared++
+					if got {
+						held++
+					}
+					require.Equal(t, want, got, "%s: %s in %v", doc.ID, version, events)
+				}
+			}
+		}
+	}
+	require.Equal(t, []int{20118, 2, 7888}, []int{compared, refused, held}) // 2019-09-12 and 0.2.0-n653 are no versions of PyPI
 }
 
 // purlsIn are all package URLs that an SBOM has as one of its components.
