@@ -343,4 +343,7 @@ func TestRealCorpus(t *testing.T) {
 	t.Logf("%d findings, %d of them undetermined; %d package URLs, %d refused by the oracle; %+v", result.Snapshot.Counts.Findings, undecided, components, refused, result.Snapshot.Evidence)
 	require.Equal(t, []int{16330, 2591, 13}, []int{compared, hits, refused})
 	require.EqualValues(t, undecided, result.Snapshot.Counts.Undetermined)
+	// Both are in the SBOM that they are about. CycloneDX's example of a VEX document links to
+	// serial number 3e671687-..., which its example of an SBOM beside it does not have.
+	require.EqualValues(t, 2, result.Snapshot.Counts.Stated)
 }
