@@ -113,6 +113,18 @@ var plantedBugs = []plantedBug{
 		"m.total/maxRatio > m.packed()", "m.total/maxRatio > 1<<40+m.packed()", "./ledger/feed", "Bomb|Archive|Ratio"},
 	{"what was packed by other rules is taken over", "activities/reuse.go",
 		"run.Options.Redaction.Fingerprint(), attribution.Version, run.Project})", "\"\", attribution.Version, run.Project})", "./activities", "Recipe"},
+	{"a source may lose ten times what it may", "export/guard_rules.go",
+		"(before-now)*100 > int64(c.MaxDrop())*before", "(before-now)*10 > int64(c.MaxDrop())*before", "./export", "."},
+	{"a manifest may speak of another policy than decided", "bundle/verify/documents.go",
+		"if said != *v.manifest.Policy {", "if said != *v.manifest.Policy && false {", "./bundle/verify", "TheirForm"},
+	{"bytes may stand behind a database", "bundle/layer.go",
+		"if _, err := stored.ReadByte(); err == nil {", "if _, err := stored.ReadByte(); err == nil && false {", "./bundle", "Layer"},
+	{"a database is built of shards whose bytes have changed", "activities/assembly.go",
+		"case err == io.EOF && bundle.Digest(p.hash.Sum(nil)) != p.want:", "case err == io.EOF && p.want.IsZero():", "./activities", "PackedShards"},
+	{"what a killed worker built stays on the disk", "internal/scratch/scratch.go",
+		"err == nil && free {", "err == nil && free && false {", "./internal/scratch", "."},
+	{"a file that an earlier attempt built stays in the bundle", "storage/postgres/execution_files.go",
+		"c.Phase != export.PhaseManifest && c.Phase != export.PhaseAdapt {", "c.Phase != export.PhaseManifest {", "./storage/postgres", "BuiltFiles"},
 }
 
 // A bug that does not fit the code any more would never be caught, and never

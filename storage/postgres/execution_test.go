@@ -167,6 +167,48 @@ func TestFilesOfAnEarlierPlanGo(t *testing.T) {
 	require.Len(t, paths(other), 4, "another run's stay")
 }
 
+// What is built comes as a whole, like what the manifest lists: a file that only an
+// earlier attempt built goes, and what the plan names is nobody's to remove.
+func TestBuiltFilesOfAnEarlierAttemptGo(t *testing.T) {
+	w := newWorld(t)
+	ref := w.started(t, "acme", 1).Ref()
+	require.NoError(t, w.exec.SavePlan(t.Context(), w.begin(t, ref, export.PhaseResolve, 1), digest("plan"), digest("selection"), shards(2), at(101)))
+	built := func(names ...string) (files []storage.File) {
+		for i, name := range names {
+			files = append(files, storage.File{Path: name, Digest: digest(name), Size: 1, Payload: true, Ordinal: i})
+		}
+		return files
+	}
+	saved := func() (paths []string, ordinals []int) {
+		files, err := w.exec.BundleFiles(t.Context(), ref)
+		require.NoError(t, err)
+		for _, f := range files {
+			paths, ordinals = append(paths, f.Path), append(ordinals, f.Ordinal)
+		}
+		return paths, ordinals
+	}
+	findings := bundle.PolicyShardPath("findings", "x", false)
+	save := func(phase export.Phase, attempt int64, files []storage.File) {
+		t.Helper()
+		claim, _, err := w.exec.BeginPart(t.Context(), ref, phase, "assemble", attempt)
+		require.NoError(t, err)
+		require.NoError(t, w.exec.SaveFiles(t.Context(), claim, files))
+	}
+	save(export.PhaseAdapt, 1, built(bundle.PolicySnapshotPath, findings, bundle.PolicyPackPath))
+	paths, ordinals := saved()
+	require.Equal(t, []string{findings, bundle.PolicyPackPath, bundle.PolicySnapshotPath}, paths)
+	require.Equal(t, []int{1, 2, 0}, ordinals)
+	save(export.PhaseAdapt, 2, built(bundle.PolicyPackPath, bundle.PolicySnapshotPath))
+	paths, ordinals = saved()
+	require.Equal(t, []string{bundle.PolicyPackPath, bundle.PolicySnapshotPath}, paths)
+	require.Equal(t, []int{0, 1}, ordinals)
+
+	evidence := append(built(bundle.PolicyPackPath, bundle.PolicySnapshotPath), *packed(shards(2))[0].Result, *packed(shards(2))[1].Result)
+	save(export.PhaseManifest, 1, append(evidence, storage.File{Path: "README.md", Digest: digest("r"), Size: 4}))
+	paths, _ = saved()
+	require.Len(t, paths, 5)
+}
+
 func TestTheFirstSignatureStays(t *testing.T) {
 	w := newWorld(t)
 	ref := w.started(t, "acme", 1).Ref()
