@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 
 	_ "modernc.org/sqlite" // the driver
 )
@@ -76,6 +77,9 @@ func (b *building) fill(ctx context.Context, raw, path string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, conn.Close()) }()
+	if err := sortIn(ctx, conn, filepath.Dir(b.in.Scratch)); err != nil {
+		return err
+	}
 	for _, p := range pragmas {
 		if err := execute(ctx, conn, "PRAGMA "+p); err != nil {
 			return err
@@ -94,6 +98,27 @@ func (b *building) fill(ctx context.Context, raw, path string) (err error) {
 		return fmt.Errorf("vacuum: %w", err)
 	}
 	return nil
+}
+
+// sorting guards SQLite's directory for temporary files, of which a process has one.
+var sorting sync.Mutex
+
+// sortIn makes SQLite put the files that it sorts with into dir, and not into
+// /var/tmp, where a worker may have no room. It unlinks them as soon as they are
+// open. dir is that of all attempts, so builds of one process agree on it and
+// none sets it while another sorts.
+func sortIn(ctx context.Context, conn *sql.Conn, dir string) error {
+	sorting.Lock()
+	defer sorting.Unlock()
+	const pragma = "PRAGMA temp_store_directory"
+	var now string
+	if err := conn.QueryRowContext(ctx, pragma).Scan(&now); err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return fmt.Errorf("%s: %w", pragma, err)
+	}
+	if now == dir {
+		return nil
+	}
+	return execute(ctx, conn, pragma+" = '"+strings.ReplaceAll(dir, "'", "''")+"'")
 }
 
 func execute(ctx context.Context, conn *sql.Conn, statements ...string) error {

@@ -2,9 +2,10 @@
 //
 // Lines are gathered in an arena until it is full, sorted there, and written to
 // a run: a file in a directory that the caller owns. At the end the runs are
-// merged, at most maxOpen of them at a time:
+// merged, at most maxOpen of them at a time, and fewer when their longest lines
+// do not fit into memory together:
 //
-//	while more than maxOpen runs are left:
+//	while more runs are left than may be open:
 //	    merge the oldest ones into one new run, as few as are too many
 //	yield the merge of what is left
 //

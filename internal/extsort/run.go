@@ -17,10 +17,17 @@ const maxOpen = 32
 
 const smallestBuffer, largestBuffer = 4 << 10, 1 << 20
 
+// runFile is a run that is not open.
+type runFile struct {
+	name    string
+	longest int // of its lines, in bytes
+}
+
 type runWriter struct {
-	file *os.File
-	out  *bufio.Writer
-	head []byte
+	file    *os.File
+	out     *bufio.Writer
+	head    []byte
+	longest int
 }
 
 func newRunWriter(file *os.File, buffer int) *runWriter {
@@ -28,6 +35,7 @@ func newRunWriter(file *os.File, buffer int) *runWriter {
 }
 
 func (w *runWriter) add(line []byte) error {
+	w.longest = max(w.longest, len(line))
 	w.head = binary.AppendUvarint(w.head[:0], uint64(len(line)))
 	if _, err := w.out.Write(w.head); err != nil {
 		return err
@@ -40,19 +48,20 @@ func (w *runWriter) close() error { return errors.Join(w.out.Flush(), w.file.Clo
 
 // run is an open run and its current line.
 type run struct {
-	file   *os.File
-	in     *bufio.Reader
-	line   []byte
-	prefix uint64
-	buffer []byte
+	file    *os.File
+	in      *bufio.Reader
+	longest int
+	line    []byte
+	prefix  uint64
+	buffer  []byte
 }
 
-func openRun(name string, buffer int) (*run, error) {
-	file, err := os.Open(name)
+func openRun(of runFile, buffer int) (*run, error) {
+	file, err := os.Open(of.name)
 	if err != nil {
 		return nil, fmt.Errorf("sort: %w", err)
 	}
-	return &run{file: file, in: bufio.NewReaderSize(file, buffer)}, nil
+	return &run{file: file, longest: of.longest, in: bufio.NewReaderSize(file, buffer)}, nil
 }
 
 // next reads the next line.
@@ -61,7 +70,7 @@ func (r *run) next() (more bool, err error) {
 	if errors.Is(err, io.EOF) {
 		return false, nil
 	}
-	if err == nil && size > MaxLine {
+	if err == nil && size > uint64(r.longest) {
 		err = errors.New("a line's length is out of bounds")
 	}
 	if err != nil {
@@ -76,7 +85,7 @@ func (r *run) next() (more bool, err error) {
 
 func (r *run) read(size int) ([]byte, error) {
 	if cap(r.buffer) < size {
-		r.buffer = make([]byte, size+size/4)
+		r.buffer = make([]byte, min(size+size/4, r.longest))
 	}
 	line := r.buffer[:size]
 	_, err := io.ReadFull(r.in, line)
@@ -108,11 +117,14 @@ type merge struct {
 
 // openMerge opens runs and reads the first line of each. The merge is to be
 // closed even when it fails.
-func openMerge(names []string, memory int) (*merge, error) {
-	buffer := min(max(memory/len(names)/2, smallestBuffer), largestBuffer)
+func openMerge(runs []runFile, memory int) (*merge, error) {
+	for _, of := range runs {
+		memory -= of.longest
+	}
+	buffer := min(max(memory/len(runs)/2, smallestBuffer), largestBuffer)
 	m := &merge{}
-	for _, name := range names {
-		r, err := openRun(name, buffer)
+	for _, of := range runs {
+		r, err := openRun(of, buffer)
 		if err != nil {
 			return m, err
 		}

@@ -13,18 +13,20 @@ import (
 type Sorter struct {
 	dir    string
 	lines  arena
-	runs   []string // files, the oldest first
-	failed error    // the first failure to write: lines are missing ever after
+	runs   []runFile // the oldest first
+	failed error     // the first failure to write: lines are missing ever after
 	sorted bool
 	closed bool
 	create func(dir string) (*os.File, error)
 }
 
-// MaxLine bounds one line.
-const MaxLine = 1 << 30
+// MaxLine bounds one line: 32 MiB.
+const MaxLine = 32 << 20
 
-// New begins a sorter that keeps about memory bytes in memory, whatever is
-// added, and the rest in files in dir.
+// New begins a sorter that keeps about memory bytes in memory and the rest in
+// files in dir. A merge has a line of each run in memory, so lines that are long
+// let fewer runs be open; two always are, and a line that is longer than memory
+// is in it all the same.
 func New(dir string, memory int) *Sorter {
 	return &Sorter{dir: dir, lines: newArena(memory), create: createRun}
 }
@@ -75,11 +77,11 @@ func (s *Sorter) writeRun(fill func(*runWriter) error) error {
 		s.failed = fmt.Errorf("sort: %w", err)
 		return s.failed
 	}
-	s.runs = append(s.runs, file.Name())
 	w := newRunWriter(file, s.lines.memory/4)
 	if err := errors.Join(fill(w), w.close()); err != nil {
 		s.failed = fmt.Errorf("sort: %w", err)
 	}
+	s.runs = append(s.runs, runFile{file.Name(), w.longest})
 	return s.failed
 }
 
@@ -109,7 +111,7 @@ func (s *Sorter) Sorted(ctx context.Context) iter.Seq2[[]byte, error] {
 }
 
 // finish brings the lines into a form that Sorted gives them from: all of them
-// in memory, or all of them in at most maxOpen runs.
+// in memory, or all of them in as many runs as may be open.
 func (s *Sorter) finish(ctx context.Context) error {
 	switch {
 	case s.failed != nil:
@@ -125,12 +127,24 @@ func (s *Sorter) finish(ctx context.Context) error {
 		s.lines.release()
 	}
 	s.sorted = true
-	for len(s.runs) > maxOpen {
-		if err := s.mergeOldest(ctx, min(maxOpen, len(s.runs)-maxOpen+1)); err != nil {
+	for open := s.mayOpen(s.lines.memory); len(s.runs) > open; open = s.mayOpen(s.lines.memory) {
+		if err := s.mergeOldest(ctx, min(s.mayOpen(s.lines.memory/2), len(s.runs)-open+1)); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// mayOpen is how many of the oldest runs may be open in memory: each has its
+// longest line there. Two are the fewest that can be merged.
+func (s *Sorter) mayOpen(memory int) (count int) {
+	for _, run := range s.runs[:min(len(s.runs), maxOpen)] {
+		if memory -= run.longest; memory < 0 {
+			break
+		}
+		count++
+	}
+	return max(count, 2)
 }
 
 // mergeOldest makes one run of the count oldest.
@@ -191,10 +205,10 @@ func (s *Sorter) Close() error {
 	return remove(runs)
 }
 
-func remove(files []string) error {
+func remove(runs []runFile) error {
 	var err error
-	for _, file := range files {
-		err = errors.Join(err, os.Remove(file))
+	for _, run := range runs {
+		err = errors.Join(err, os.Remove(run.name))
 	}
 	return err
 }

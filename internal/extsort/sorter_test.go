@@ -104,6 +104,34 @@ func TestMemoryIsBounded(t *testing.T) {
 	require.Less(t, int64(most)-int64(held), int64(2*memory))
 }
 
+// TestLongLinesLetFewerRunsBeOpen: a merge has a line of each run in memory.
+func TestLongLinesLetFewerRunsBeOpen(t *testing.T) {
+	const memory, long, lines = 4 << 20, 1 << 20, 64
+	s := New(t.TempDir(), memory)
+	defer s.Close() //nolint:errcheck // the directory goes too
+	line := make([]byte, long)
+	held, most := heap(), uint64(0)
+	for i := range lines {
+		line[0] = byte(i * 37 % lines)
+		require.NoError(t, s.Add(line))
+	}
+	count := 0
+	for sorted, err := range s.Sorted(t.Context()) {
+		require.NoError(t, err)
+		require.Len(t, sorted, long)
+		require.Equal(t, byte(count), sorted[0])
+		most = max(most, heap())
+		count++
+	}
+	require.Equal(t, lines, count)
+	require.Less(t, int64(most)-int64(held), int64(memory+memory/2))
+	require.ErrorContains(t, s.Add(make([]byte, 0)), "after Sorted")
+
+	s = New(t.TempDir(), memory)
+	require.ErrorContains(t, s.Add(make([]byte, MaxLine+1)), "a line has 33554433 bytes, at most 33554432 are taken")
+	require.NoError(t, s.Close())
+}
+
 func heap() uint64 {
 	runtime.GC()
 	var m runtime.MemStats
@@ -149,10 +177,10 @@ func TestWhatFailsSaysSo(t *testing.T) {
 		return nil
 	}
 	s := fill()
-	info, err := os.Stat(s.runs[0])
+	info, err := os.Stat(s.runs[0].name)
 	require.NoError(t, err)
-	require.NoError(t, os.Truncate(s.runs[0], info.Size()-1))
-	require.ErrorContains(t, first(s, t.Context()), filepath.Base(s.runs[0])+": unexpected EOF")
+	require.NoError(t, os.Truncate(s.runs[0].name, info.Size()-1))
+	require.ErrorContains(t, first(s, t.Context()), filepath.Base(s.runs[0].name)+": unexpected EOF")
 	require.ErrorContains(t, s.Add(nil), "after Sorted")
 	require.NoError(t, s.Close())
 
