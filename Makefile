@@ -43,6 +43,7 @@ bench: postgres build ## a whole run beside the machine's own limit, also build/
 torture: postgres build ## kills, stops and restarts processes; the last line has the loss counters; COUNT=n SEED=n HOUSES=n
 	@mkdir -p build && rm -f build/torture.json
 	@code=0; FAULTS=all go test ./bundle/verify -count=1 -timeout 2h -run 'Flip|Truncated|Mutations' || code=1; \
+	FAULTS=all go test ./adapters/... -count=1 -timeout 2h -run 'EveryBitCounts' || code=1; \
 	FAULTS=all SEED=$(SEED) go test ./faults -count=1 -v -timeout 2h -run 'FaultPoints' || code=1; \
 	COUNT=$(COUNT) SEED=$(SEED) HOUSES=$(HOUSES) TORTURE_RESULT=$(CURDIR)/build/torture.json \
 	go test -tags torture ./e2e -count=1 -v -timeout 48h -run '^TestTorture' || code=1; \

@@ -36,6 +36,7 @@ type frontCase struct {
 	token   map[string]string // by whose it is: own, root
 	etag    string
 	profile string
+	pack    string // id of its policy snapshot
 
 	answers []reply
 	sent    []sentProof

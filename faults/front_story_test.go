@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+
+	"github.com/stella-ops/exportcenter/frontend/frontendtest"
 )
 
 // step is a thing that somebody wants done. try does it once: it reports whether it
@@ -22,6 +24,8 @@ func story() []step {
 	return []step{
 		{"CreateProfile", "own", createsAProfile},
 		{"UpdateProfile", "own", changesTheProfile},
+		{"ImportPolicySnapshot", "own", importsAPack},
+		{"ArchivePolicySnapshot", "own", archivesThePack},
 		{"RecordExport", "own", reportsAnExport},
 		{"", "own", callsAnOldAddress},
 		{"", "own", signs},
@@ -102,6 +106,32 @@ func changesTheProfile(ctx context.Context, c *frontCase, lost bool) bool {
 		c.violation("the profile was changed by nobody else, and is %s, %v", got, err)
 	}
 	return true
+}
+
+const packsPath = "/api/export/policy-snapshots"
+
+// importsAPack: with the key it may be repeated, and gives the first one.
+func importsAPack(ctx context.Context, c *frontCase, lost bool) bool {
+	r := c.send(ctx, "own", "ImportPolicySnapshot", "POST", packsPath+"?name=house-rules", frontendtest.Pack("1.0.0", "allow"), "Idempotency-Key", "the-pack", "Content-Type", "application/gzip")
+	if r.status != 200 && !c.expect(r, 201) {
+		return false
+	}
+	var made struct {
+		ID string `json:"id"`
+	}
+	if json.Unmarshal([]byte(r.body), &made); made.ID == "" { //nolint:errcheck // then there is no id
+		c.violation("ImportPolicySnapshot gave no id: %s", r.body)
+	}
+	if r.status == 200 && !lost {
+		c.violation("the pack was there before anybody imported it: %s", r.body)
+	}
+	c.pack = made.ID
+	return true
+}
+
+// archivesThePack: again it changes nothing.
+func archivesThePack(ctx context.Context, c *frontCase, _ bool) bool {
+	return c.expect(c.send(ctx, "own", "ArchivePolicySnapshot", "DELETE", packsPath+"/"+c.pack, ""), 200)
 }
 
 func reportsAnExport(ctx context.Context, c *frontCase, lost bool) bool {

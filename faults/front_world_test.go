@@ -98,6 +98,7 @@ func (f *front) begin(t testing.TB, injector *fault.Injector, chains func(storag
 	p.world = frontendtest.New(t, func(cfg *frontend.Config) {
 		cfg.Runs, cfg.Journal = injector.Runs(runs), runs
 		cfg.Profiles = injector.Profiles(postgres.NewProfiles(db))
+		cfg.Policies = storage.WithBaseline(injector.Policies(postgres.NewPolicySnapshots(db)), frontendtest.Baseline())
 		cfg.Records = injector.OrchestratorExports(postgres.NewOrchestratorExports(db))
 		cfg.Tenants, cfg.Offboardings, cfg.OffboardAfter = injector.Tenants(tenants), tenants, 0
 		cfg.Audit = injector.Audit(postgres.NewAudit(db))

@@ -31,7 +31,7 @@ var patienceOf = map[string]time.Duration{
 	"VerifyRun":       0, // verifyPatience
 	"ImportDocuments": 0,
 
-	"ImportPolicySnapshot": 0, // packPatience, then readPatience
+	"ImportPolicySnapshot": 0, // packPatience, then readPatience to compile, and requestPatience to record
 
 	"ExportAudit":    0,
 	"GetOffboarding": 0,

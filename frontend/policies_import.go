@@ -93,6 +93,8 @@ func (p *packImport) keep(ctx context.Context, pack []byte) (export.PolicySnapsh
 	if snapshot.Version, err = p.server.checkPack(ctx, who.Tenant, pack); err != nil {
 		return snapshot, false, err
 	}
+	ctx, cancel := context.WithTimeout(ctx, requestPatience) // compiling may have taken long, a row must not
+	defer cancel()
 	stored, created, err := p.server.cfg.Policies.ImportSnapshot(ctx, snapshot, pack, idem)
 	if export.CodeOf(err) == export.CodeInternal && errors.Is(err, storage.ErrConflict) {
 		err = errKeyReused()

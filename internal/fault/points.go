@@ -55,6 +55,10 @@ const (
 	GiveNotice     Point = "notices.Notice"
 	CreateProfile  Point = "profiles.CreateProfile"
 	ChangeProfile  Point = "profiles.ChangeProfile"
+
+	ImportSnapshot  Point = "policies.ImportSnapshot"
+	ArchiveSnapshot Point = "policies.ArchiveSnapshot"
+
 	RecordExport   Point = "exports.Record"
 	CreateTenant   Point = "tenants.CreateTenant"
 	ChangeTenant   Point = "tenants.ChangeTenant"
@@ -66,7 +70,7 @@ const (
 func FrontPoints() []Point {
 	return []Point{
 		UseProof, Append, KeepCheckpoint, GiveNotice, CreateProfile, ChangeProfile, RecordExport,
-		CreateTenant, ChangeTenant, SetQuotas, OffboardTenant,
+		CreateTenant, ChangeTenant, SetQuotas, OffboardTenant, ImportSnapshot, ArchiveSnapshot,
 	}
 }
 
