@@ -4,10 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"io"
-	"log"
-	"net/http"
-	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,7 +12,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/go-containerregistry/pkg/registry"
 	"github.com/stretchr/testify/require"
 
 	"github.com/stella-ops/exportcenter/bundle"
@@ -157,30 +152,9 @@ func layerOf(t testing.TB, d *database) []byte {
 	return layer.Bytes()
 }
 
-// pushed serves a layer from a registry in this process and gives the
-// repository's reference.
+// pushed serves a layer as docs/formats says, and gives its reference.
 func pushed(t testing.TB, layer []byte) (reference string) {
 	t.Helper()
-	server := httptest.NewServer(registry.New(registry.Logger(log.New(io.Discard, "", 0))))
-	t.Cleanup(server.Close)
-	const config = "{}"
-	manifest := fmt.Appendf(nil, `{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json",
-		"config":{"mediaType":"application/vnd.aquasec.trivy.config.v1+json","digest":"%s","size":%d},
-		"layers":[{"mediaType":"application/vnd.aquasec.trivy.db.layer.v1.tar+gzip","digest":"%s","size":%d,
-		"annotations":{"org.opencontainers.image.title":"db.tar.gz"}}]}`,
-		bundle.DigestOf([]byte(config)), len(config), bundle.DigestOf(layer), len(layer))
-	send := func(method, path, contentType string, body []byte) {
-		request, err := http.NewRequestWithContext(t.Context(), method, server.URL+"/v2/export/trivy-db/"+path, bytes.NewReader(body))
-		require.NoError(t, err)
-		request.Header.Set("Content-Type", contentType)
-		answer, err := server.Client().Do(request)
-		require.NoError(t, err)
-		require.NoError(t, answer.Body.Close())
-		require.Equal(t, http.StatusCreated, answer.StatusCode, path)
-	}
-	for _, blob := range [][]byte{[]byte(config), layer} {
-		send(http.MethodPost, "blobs/uploads/?digest="+bundle.DigestOf(blob).String(), "application/octet-stream", blob)
-	}
-	send(http.MethodPut, "manifests/2", "application/vnd.oci.image.manifest.v1+json", manifest)
-	return strings.TrimPrefix(server.URL, "http://") + "/export/trivy-db:2"
+	return testkit.Registry(t, testkit.TrivyLayer{MediaType: "application/vnd.aquasec.trivy.db.layer.v1.tar+gzip",
+		Title: "db.tar.gz", Repository: "export/trivy-db", Tag: "2", Bytes: layer})
 }
