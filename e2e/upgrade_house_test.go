@@ -23,7 +23,7 @@ import (
 // previousRelease is the last commit before the API of today (issue Front). PREVIOUS names another one. Its
 // processes must work beside ours: an upgrade replaces one after the other, and
 // may be taken back.
-const previousRelease = "004e4a87517f5b47cf28fdbcd630887b5b4aeb89"
+const previousRelease = "da70cbf6c872cd437748af316ec136a75f9bd8c6"
 
 // release names whose program a process runs.
 type release string
