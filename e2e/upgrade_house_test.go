@@ -20,7 +20,7 @@ import (
 	"github.com/stella-ops/exportcenter/internal/testkit"
 )
 
-// previousRelease is the last commit before the API of today (issue Front). PREVIOUS names another one. Its
+// previousRelease is the last commit before databases and decisions. PREVIOUS names another one. Its
 // processes must work beside ours: an upgrade replaces one after the other, and
 // may be taken back.
 const previousRelease = "da70cbf6c872cd437748af316ec136a75f9bd8c6"
