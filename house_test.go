@@ -84,6 +84,7 @@ var house = map[string]room{
 	"internal/cvss":           {plumbing, "scores of CVSS vectors, and words for them"},
 	"internal/purl":           {plumbing, "package URLs: taken apart, and made of the names advisories use"},
 	"internal/csaftree":       {plumbing, "the products of a CSAF document"},
+	"internal/notes":          {plumbing, "what a reader leaves out, bounded"},
 	"internal/extsort":        {plumbing, "sorts more lines than fit into memory"},
 	"internal/scratch":        {plumbing, "directories that are gone after an attempt, also after a crash"},
 	"internal/clock":          {plumbing, "time and chance as arguments"},

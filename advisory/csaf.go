@@ -75,7 +75,7 @@ func (r *reader) csafVulnerability(o jsonobject.Object, tree csaftree.Tree) erro
 		v.ID = v.Aliases[0]
 	}
 	if v.ID == "" {
-		r.leave("%s has neither cve nor ids", o.Name(""))
+		r.Leave("%s has neither cve nor ids", o.Name(""))
 		return nil
 	}
 	v.Aliases = set(v.Aliases, v.ID)
@@ -133,7 +133,7 @@ func (r *reader) csafRatings(o jsonobject.Object, tree csaftree.Tree) (ratings, 
 			text := r.text(given, "vectorString")
 			severity, ok := vector(text, r.text(given, "baseSeverity"))
 			if !ok {
-				r.leave("%s %.80q is not a CVSS vector", given.Name("vectorString"), text)
+				r.Leave("%s %.80q is not a CVSS vector", given.Name("vectorString"), text)
 			} else if err := rate(severity, products); err != nil {
 				return err
 			}
@@ -156,7 +156,7 @@ func (r *reader) csafRatings(o jsonobject.Object, tree csaftree.Tree) (ratings, 
 func (r *reader) members(o jsonobject.Object, tree csaftree.Tree) []string {
 	ids, err := tree.Members(o)
 	if err != nil {
-		r.leave("%s", err)
+		r.Leave("%s", err)
 	}
 	return ids
 }

@@ -37,7 +37,7 @@ func (r *reader) csafAffected(o jsonobject.Object, vulnerability string, tree cs
 		}
 	}
 	if count := len(r.texts(status, "under_investigation")); count > 0 {
-		r.leave("%s: %d products", status.Name("under_investigation"), count)
+		r.Leave("%s: %d products", status.Name("under_investigation"), count)
 	}
 	return nil
 }
@@ -56,7 +56,7 @@ type groups struct {
 func (g groups) add(o jsonobject.Object, id string, fixed bool) {
 	a, arch, why := g.product(id, fixed)
 	if why != "" {
-		g.leave("%s: product %.100q %s", o.Name(""), id, why)
+		g.Leave("%s: product %.100q %s", o.Name(""), id, why)
 		return
 	}
 	a.Vulnerability = g.vulnerability

@@ -48,7 +48,7 @@ func (r *reader) osvCWEs(specific jsonobject.Object) {
 		if isCWE(id) {
 			r.found.CWEs = append(r.found.CWEs, id)
 		} else {
-			r.leave("%s %.40q is not a CWE id", specific.Name("cwe_ids"), id)
+			r.Leave("%s %.40q is not a CWE id", specific.Name("cwe_ids"), id)
 		}
 	}
 }
@@ -63,7 +63,7 @@ func (r *reader) osvSeverities(o jsonobject.Object) (list []Severity) {
 		} else if word := cvss.Word(score); word != "" { // Ubuntu scores in words
 			list = r.add(list, Severity{Word: word})
 		} else {
-			r.leave("%s %.80q is neither a CVSS vector nor a severity", s.Name("score"), score)
+			r.Leave("%s %.80q is neither a CVSS vector nor a severity", s.Name("score"), score)
 		}
 	})
 	for _, field := range [...]string{"database_specific", "ecosystem_specific"} {
@@ -74,7 +74,7 @@ func (r *reader) osvSeverities(o jsonobject.Object) (list []Severity) {
 		if word := cvss.Word(r.text(specific, "severity")); word != "" {
 			list = r.add(list, Severity{Word: word})
 		} else {
-			r.leave("%s is no known word", specific.Name("severity"))
+			r.Leave("%s is no known word", specific.Name("severity"))
 		}
 	}
 	return list
@@ -114,14 +114,14 @@ func (r *reader) osvAffected(entry jsonobject.Object) error {
 	r.boundLastKnown(entry, a.Ranges)
 	switch nothing := len(a.Ranges) == 0 && len(a.Versions) == 0; {
 	case nothing && commits > 0:
-		r.leave("%s: ranges of type GIT only", entry.Name(""))
+		r.Leave("%s: ranges of type GIT only", entry.Name(""))
 	case a.Name == "":
-		r.leave("%s: no package", entry.Name(""))
+		r.Leave("%s: no package", entry.Name(""))
 	case nothing:
-		r.leave("%s: neither ranges nor versions", entry.Name(""))
+		r.Leave("%s: neither ranges nor versions", entry.Name(""))
 	default:
 		if commits > 0 {
-			r.leave("%s: %d ranges of type GIT", entry.Name(""), commits)
+			r.Leave("%s: %d ranges of type GIT", entry.Name(""), commits)
 		}
 		a.Severities = r.osvSeverities(entry)
 		r.found.Affected = append(r.found.Affected, a)
@@ -195,7 +195,7 @@ func (r *reader) boundLastKnown(entry jsonobject.Object, ranges []Range) {
 	text := r.text(specific, "last_known_affected_version_range")
 	end, ok := lastKnown(text)
 	if !ok {
-		r.leave("%s %.80q is not of the form \"<= version\"", specific.Name("last_known_affected_version_range"), text)
+		r.Leave("%s %.80q is not of the form \"<= version\"", specific.Name("last_known_affected_version_range"), text)
 		return
 	}
 	for i := range ranges {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/stella-ops/exportcenter/internal/cvss"
 	"github.com/stella-ops/exportcenter/internal/jsonobject"
+	"github.com/stella-ops/exportcenter/internal/notes"
 )
 
 // Formats are those that Read knows, in the ledger's words.
@@ -17,7 +18,6 @@ var Formats = []string{"csaf", "osv"}
 const (
 	maxAffected = 20_000
 	maxParts    = 1_000_000 // versions, events and products in all
-	maxUnread   = 100       // notes; the last one counts the rest
 	maxRatings  = 100       // different severities of one thing
 )
 
@@ -46,23 +46,14 @@ func Read(format string, canonical []byte) (Advisory, error) {
 
 // reader gathers what one document says.
 type reader struct {
-	found  Advisory
-	parts  int
-	unread int
-}
-
-// leave notes what is left out.
-func (r *reader) leave(format string, args ...any) {
-	if r.unread++; r.unread <= maxUnread {
-		r.found.Unread = append(r.found.Unread, fmt.Sprintf(format, args...))
-	}
+	notes.List
+	found Advisory
+	parts int
 }
 
 // end brings sets into order.
 func (r *reader) end() {
-	if more := r.unread - maxUnread; more > 0 {
-		r.found.Unread = append(r.found.Unread, fmt.Sprintf("and %d more", more))
-	}
+	r.found.Unread = r.Notes()
 	a := &r.found
 	a.Aliases = set(a.Aliases, a.ID)
 	a.Upstream = set(a.Upstream, a.ID)
@@ -94,7 +85,7 @@ func set(words []string, without string) []string {
 func (r *reader) texts(o jsonobject.Object, field string) []string {
 	list, err := o.Texts(field)
 	if err != nil {
-		r.leave("%s", err)
+		r.Leave("%s", err)
 		return nil
 	}
 	return list
@@ -104,7 +95,7 @@ func (r *reader) texts(o jsonobject.Object, field string) []string {
 func (r *reader) text(o jsonobject.Object, field string) string {
 	value, _, err := o.Text(field)
 	if err != nil {
-		r.leave("%s", err)
+		r.Leave("%s", err)
 	}
 	return value
 }
@@ -113,7 +104,7 @@ func (r *reader) text(o jsonobject.Object, field string) string {
 func (r *reader) object(o jsonobject.Object, field string) (jsonobject.Object, bool) {
 	inner, there, err := o.Object(field)
 	if err != nil {
-		r.leave("%s", err)
+		r.Leave("%s", err)
 	}
 	return inner, there
 }
@@ -121,7 +112,7 @@ func (r *reader) object(o jsonobject.Object, field string) (jsonobject.Object, b
 // each calls yield with every object of a list; what is none is left out.
 func (r *reader) each(o jsonobject.Object, field string, yield func(jsonobject.Object)) {
 	if err := o.Each(field, func(inner jsonobject.Object) error { yield(inner); return nil }); err != nil {
-		r.leave("%s", err)
+		r.Leave("%s", err)
 	}
 }
 
@@ -134,7 +125,7 @@ func (r *reader) time(o jsonobject.Object, field string) string {
 	}
 	at, err := time.Parse(time.RFC3339Nano, value)
 	if err != nil {
-		r.leave("%s %.60q is not an RFC 3339 time", o.Name(field), value)
+		r.Leave("%s %.60q is not an RFC 3339 time", o.Name(field), value)
 		return ""
 	}
 	if at = at.UTC(); at.IsZero() || at.Year() < 0 || at.Year() > 9999 {
@@ -175,7 +166,7 @@ func (r *reader) add(list []Severity, s Severity) []Severity {
 	case slices.Contains(list, s):
 		return list
 	case len(list) == maxRatings:
-		r.leave("more than %d different severities", maxRatings)
+		r.Leave("more than %d different severities", maxRatings)
 		return list
 	}
 	return append(list, s)

@@ -70,7 +70,7 @@ func (r *reader) graphPackage(e jsonobject.Object, id string) (c Component, err 
 	return c, e.Values("externalIdentifier", func(i int, raw []byte) error {
 		x, err := jsonobject.Parse(fmt.Sprintf("%s[%d]", e.Name("externalIdentifier"), i), raw)
 		if err != nil {
-			r.leave("%s", err)
+			r.Leave("%s", err)
 			return r.count(1)
 		}
 		if c.Purl == "" && r.text(x, "externalIdentifierType") == "packageUrl" {

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/stella-ops/exportcenter/internal/jsonobject"
+	"github.com/stella-ops/exportcenter/internal/notes"
 	"github.com/stella-ops/exportcenter/internal/purl"
 )
 
@@ -14,8 +15,7 @@ var Formats = []string{"cyclonedx", "spdx"}
 
 // What is taken of one document.
 const (
-	maxParts  = 1_000_000 // components, hashes and references in all
-	maxUnread = 100       // notes; the last one counts the rest
+	maxParts = 1_000_000 // components, hashes and references in all
 )
 
 // Read makes sense of the canonical form of a document that the ledger took in
@@ -39,24 +39,15 @@ func Read(format string, canonical []byte) (Inventory, error) {
 	if err != nil {
 		return Inventory{}, err
 	}
-	if more := r.unread - maxUnread; more > 0 {
-		r.found.Unread = append(r.found.Unread, fmt.Sprintf("and %d more", more))
-	}
+	r.found.Unread = r.Notes()
 	return r.found, nil
 }
 
 // reader gathers what one document holds.
 type reader struct {
-	found  Inventory
-	parts  int
-	unread int
-}
-
-// leave notes what is left out.
-func (r *reader) leave(format string, args ...any) {
-	if r.unread++; r.unread <= maxUnread {
-		r.found.Unread = append(r.found.Unread, fmt.Sprintf(format, args...))
-	}
+	notes.List
+	found Inventory
+	parts int
 }
 
 // count takes so many parts of a document, or says that there are too many.
@@ -71,7 +62,7 @@ func (r *reader) count(parts int) error {
 func (r *reader) text(o jsonobject.Object, field string) string {
 	value, _, err := o.Text(field)
 	if err != nil {
-		r.leave("%s", err)
+		r.Leave("%s", err)
 	}
 	return value
 }
@@ -80,7 +71,7 @@ func (r *reader) text(o jsonobject.Object, field string) string {
 func (r *reader) purl(o jsonobject.Object, field string) string {
 	value := r.text(o, field)
 	if value != "" && !strings.HasPrefix(value, purl.Scheme) {
-		r.leave("%s %.80q is not a package URL", o.Name(field), value)
+		r.Leave("%s %.80q is not a package URL", o.Name(field), value)
 		return ""
 	}
 	return value
@@ -94,12 +85,12 @@ func (r *reader) hashes(o jsonobject.Object, list, algorithm, value string) (map
 		name := fmt.Sprintf("%s[%d]", o.Name(list), i)
 		h, err := jsonobject.Parse(name, raw)
 		if err != nil { // SPDX 3.0 may refer to an element of its own
-			r.leave("%s", err)
+			r.Leave("%s", err)
 			return r.count(1)
 		}
 		kind, digest := algorithmOf(r.text(h, algorithm)), strings.ToLower(r.text(h, value))
 		if _, err := hex.DecodeString(digest); err != nil || kind == "" || digest == "" {
-			r.leave("%s is not a hash in hexadecimal", name)
+			r.Leave("%s is not a hash in hexadecimal", name)
 			return r.count(1)
 		}
 		if found == nil {

@@ -57,7 +57,7 @@ func (r *reader) csaf(doc jsonobject.Object) error {
 			s.Vulnerability = s.Aliases[0]
 		}
 		if s.Vulnerability == "" {
-			r.leave("%s has neither cve nor ids", o.Name(""))
+			r.Leave("%s has neither cve nor ids", o.Name(""))
 			return nil
 		}
 		return r.csafVulnerability(o, s, tree)
@@ -67,7 +67,7 @@ func (r *reader) csaf(doc jsonobject.Object) error {
 func (r *reader) csafVulnerability(o jsonobject.Object, s Statement, tree csaftree.Tree) error {
 	status, there, err := o.Object("product_status")
 	if err != nil || !there {
-		r.leave("%s has no product_status", o.Name(""))
+		r.Leave("%s has no product_status", o.Name(""))
 		return err
 	}
 	reasons, err := r.csafReasons(o, tree)
@@ -137,12 +137,12 @@ func (r *reader) csafGroup(name string, ids []string, s Statement, tree csaftree
 		own := s
 		component, known := tree.Component(id)
 		if !known {
-			r.leave("%s: product %.100q is not in product_tree", name, id)
+			r.Leave("%s: product %.100q is not in product_tree", name, id)
 			continue
 		}
 		platform, part := tree.Platform(id)
 		if versions := cmp.Or(component.Range, platform.Range); versions != "" {
-			r.leave("%s: product %.100q is the range of versions %.100q", name, id, versions)
+			r.Leave("%s: product %.100q is the range of versions %.100q", name, id, versions)
 			continue
 		}
 		thing := identifier(component)

@@ -62,7 +62,7 @@ func (r *reader) cyclonedxVulnerability(v, metadata jsonobject.Object, own compo
 		return err
 	}
 	if !there {
-		r.leave("%s has no analysis", v.Name(""))
+		r.Leave("%s has no analysis", v.Name(""))
 		return nil
 	}
 	state, _, err := analysis.Text("state")
@@ -71,12 +71,12 @@ func (r *reader) cyclonedxVulnerability(v, metadata jsonobject.Object, own compo
 	}
 	status, known := cyclonedxStates[state]
 	if !known {
-		r.leave("%s %.40q says nothing of a status", analysis.Name("state"), state)
+		r.Leave("%s %.40q says nothing of a status", analysis.Name("state"), state)
 		return nil
 	}
 	s := Statement{Vulnerability: r.text(v, "id"), Status: status, Impact: r.text(analysis, "detail"), Action: r.cyclonedxAction(v, analysis)}
 	if s.Vulnerability == "" {
-		r.leave("%s has no id", v.Name(""))
+		r.Leave("%s has no id", v.Name(""))
 		return nil
 	}
 	if status == NotAffected {
@@ -102,7 +102,7 @@ func (r *reader) cyclonedxAction(v, analysis jsonobject.Object) string {
 	var parts []string
 	responses, err := analysis.Texts("response")
 	if err != nil {
-		r.leave("%s", err)
+		r.Leave("%s", err)
 	}
 	parts = append(parts, strings.Join(responses, ", "), r.text(v, "recommendation"), r.text(v, "workaround"))
 	action := ""
@@ -143,7 +143,7 @@ func (r *reader) cyclonedxAffects(v jsonobject.Object, s Statement, own componen
 		return err
 	}
 	if len(products) == 0 {
-		r.leave("%s: a statement about no product", v.Name(""))
+		r.Leave("%s: a statement about no product", v.Name(""))
 	}
 	for _, status := range Statuses {
 		if len(products[status]) == 0 {
@@ -170,18 +170,18 @@ func (r *reader) cyclonedxVersion(version jsonobject.Object, product target, sta
 		return err
 	}
 	if text == "" {
-		r.leave("%s is a range of versions", version.Name(""))
+		r.Leave("%s is a range of versions", version.Name(""))
 		return nil
 	}
 	if word := r.text(version, "status"); word != "" {
 		known := false
 		if status, known = versionStatus[word]; !known {
-			r.leave("%s %.40q is no status of a version", version.Name("status"), word)
+			r.Leave("%s %.40q is no status of a version", version.Name("status"), word)
 			return nil
 		}
 	}
 	if product.purl == "" {
-		r.leave("%s: product %.100q has no package URL to give a version", version.Name(""), product.ids[0])
+		r.Leave("%s: product %.100q has no package URL to give a version", version.Name(""), product.ids[0])
 		return nil
 	}
 	products[status] = append(products[status], product.within+purl.WithVersion(product.purl, text))

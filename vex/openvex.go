@@ -93,7 +93,7 @@ func (r *reader) openvexProducts(o jsonobject.Object, s Statement) error {
 			return err
 		}
 		if len(product) == 0 {
-			r.leave("%s[%d] has no identifier", o.Name("products"), i)
+			r.Leave("%s[%d] has no identifier", o.Name("products"), i)
 			return nil
 		}
 		if err := r.count(1 + len(subcomponents)); err != nil {
@@ -113,7 +113,7 @@ func (r *reader) openvexProducts(o jsonobject.Object, s Statement) error {
 		return err
 	}
 	if !stated {
-		r.leave("%s: a statement about no product", o.Name(""))
+		r.Leave("%s: a statement about no product", o.Name(""))
 		return nil
 	}
 	r.state(s)

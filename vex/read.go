@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/stella-ops/exportcenter/internal/jsonobject"
+	"github.com/stella-ops/exportcenter/internal/notes"
 )
 
 // Formats are those that Read knows, in the ledger's words.
@@ -22,8 +23,7 @@ type Document struct {
 
 // What is taken of one document.
 const (
-	maxParts  = 1_000_000 // products and subcomponents in all
-	maxUnread = 100       // notes; the last one counts the rest
+	maxParts = 1_000_000 // products and subcomponents in all
 )
 
 // Read makes sense of the canonical form of a document that the ledger took in
@@ -48,24 +48,15 @@ func Read(format string, canonical []byte) (Document, error) {
 	if err != nil {
 		return Document{}, err
 	}
-	if more := r.unread - maxUnread; more > 0 {
-		r.found.Unread = append(r.found.Unread, fmt.Sprintf("and %d more", more))
-	}
+	r.found.Unread = r.Notes()
 	return r.found, nil
 }
 
 // reader gathers what one document states.
 type reader struct {
-	found  Document
-	parts  int
-	unread int
-}
-
-// leave notes what is left out.
-func (r *reader) leave(format string, args ...any) {
-	if r.unread++; r.unread <= maxUnread {
-		r.found.Unread = append(r.found.Unread, fmt.Sprintf(format, args...))
-	}
+	notes.List
+	found Document
+	parts int
 }
 
 // count takes so many parts of a document, or says that there are too many.
@@ -97,7 +88,7 @@ func set(words []string, without string) []string {
 func (r *reader) text(o jsonobject.Object, field string) string {
 	value, _, err := o.Text(field)
 	if err != nil {
-		r.leave("%s", err)
+		r.Leave("%s", err)
 	}
 	return value
 }
