@@ -43,6 +43,18 @@ func (s *shelf) Lines(_ context.Context, _ string, places []ledger.Place, yield 
 	return nil
 }
 
+func (s *shelf) Originals(_ context.Context, _ string, places []ledger.Place, yield func(ledger.Place, []byte) error) error {
+	if s.read++; s.read == s.failAt {
+		return errShelf
+	}
+	for _, place := range places {
+		if err := yield(place, []byte("{}")); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (s *shelf) Current(_ context.Context, _, _ string, _ int64, _ export.Selectors, keys ledger.KeyRange, yield func(ledger.Row) error) error {
 	for _, r := range s.rows {
 		if keys.Contains(r.Key()) {

@@ -149,6 +149,10 @@ type Store interface {
 	// is 0, only a listing has it. They are
 	// held together: ask for as many as may be in memory.
 	Lines(ctx context.Context, tenant string, places []Place, yield func(Line) error) error
+	// Originals calls yield with the original bytes, verbatim, of the documents at
+	// places, in that order. They are held together, like Lines', and valid until
+	// yield returns; one that is not there is ErrNotFound (storage).
+	Originals(ctx context.Context, tenant string, places []Place, yield func(place Place, original []byte) error) error
 	// Original gives a document's bytes by digest; ErrNotFound (storage) when
 	// this tenant has no such document.
 	Original(ctx context.Context, tenant string, digest bundle.Digest) ([]byte, error)

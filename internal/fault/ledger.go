@@ -44,6 +44,11 @@ func (b *book) Lines(ctx context.Context, tenant string, places []ledger.Place, 
 	return err
 }
 
+func (b *book) Originals(ctx context.Context, tenant string, places []ledger.Place, yield func(ledger.Place, []byte) error) error {
+	_, err := read(b.injector, func() (struct{}, error) { return struct{}{}, b.inner.Originals(ctx, tenant, places, yield) })
+	return err
+}
+
 func (b *book) Original(ctx context.Context, tenant string, digest bundle.Digest) ([]byte, error) {
 	return read(b.injector, func() ([]byte, error) { return b.inner.Original(ctx, tenant, digest) })
 }

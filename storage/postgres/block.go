@@ -270,6 +270,9 @@ type block struct {
 // blockNumber is the number of the nth block of a segment: of one import batch.
 func blockNumber(segment int64, nth int) int64 { return segment<<17 | int64(nth)<<1 }
 
+// originalsOf is the number of the block beside a block of records.
+func originalsOf(block int64) int64 { return block + 1 }
+
 // maxBlocks is how many blocks a segment may have.
 const maxBlocks = 1 << 16
 
@@ -339,7 +342,7 @@ func (p *blockPacker) addLarge(o *ledger.Observation) error {
 		if err != nil {
 			return err
 		}
-		p.blocks = append(p.blocks, block{number + 1, originals})
+		p.blocks = append(p.blocks, block{originalsOf(number), originals})
 	}
 	p.nth++
 	return nil
@@ -352,7 +355,7 @@ func (p *blockPacker) flush() {
 	number := blockNumber(p.segment, p.nth)
 	p.blocks = append(p.blocks, block{number, sealBlock(p.records)})
 	if p.differ {
-		p.blocks = append(p.blocks, block{number + 1, sealBlock(p.originals)})
+		p.blocks = append(p.blocks, block{originalsOf(number), sealBlock(p.originals)})
 	}
 	p.nth++
 	p.records, p.originals, p.slots, p.differ = p.records[:0], p.originals[:0], 0, false

@@ -110,26 +110,38 @@ func (s *shelf) release() {
 // fill reads all blocks that places name.
 func (s *shelf) fill(ctx context.Context, tx pgx.Tx, tenant string, places []ledger.Place) error {
 	s.sort(places)
-	rows, err := tx.Query(ctx, blocksQuery, pgx.QueryResultFormats{pgx.BinaryFormatCode}, tenant, s.blocks)
+	return s.eachBlock(ctx, tx, blocksQuery, tenant, places, s.order, func(_ int64, stored []byte, wanted []int32) error {
+		return s.take(stored, places, wanted)
+	})
+}
+
+// eachBlock calls take with every block that wanted places name, or with what
+// the query gives in its stead, and with the places in it. wanted is in the
+// order of blocks.
+func (s *shelf) eachBlock(ctx context.Context, tx pgx.Tx, query, tenant string, places []ledger.Place, wanted []int32,
+	take func(block int64, stored []byte, wanted []int32) error,
+) error {
+	s.name(places, wanted)
+	rows, err := tx.Query(ctx, query, pgx.QueryResultFormats{pgx.BinaryFormatCode}, tenant, s.blocks)
 	if err != nil {
 		return err
 	}
 	defer rows.Close()
-	wanted := s.order
 	for _, number := range s.blocks {
 		if !rows.Next() {
 			break
 		}
 		raw := rows.RawValues()
-		if int64FromWire(raw[0]) != number {
+		found := int64FromWire(raw[0])
+		if found != number && found != originalsOf(number) {
 			break
 		}
 		n := 1
 		for n < len(wanted) && places[wanted[n]].Block == number {
 			n++
 		}
-		if err := s.take(raw[1], places, wanted[:n]); err != nil {
-			return fmt.Errorf("block %d: %w", number, err)
+		if err := take(found, raw[1], wanted[:n]); err != nil {
+			return fmt.Errorf("block %d: %w", found, err)
 		}
 		wanted = wanted[n:]
 	}
@@ -142,18 +154,24 @@ func (s *shelf) fill(ctx context.Context, tx pgx.Tx, tenant string, places []led
 	return nil
 }
 
+// sort puts the places in the order of blocks and slots.
 func (s *shelf) sort(places []ledger.Place) {
-	s.order, s.blocks, s.used = s.order[:0], s.blocks[:0], 0
+	s.order, s.used = s.order[:0], 0
 	for i := range places {
 		s.order = append(s.order, int32(i))
 	}
 	slices.SortFunc(s.order, func(a, b int32) int { return comparePlaces(places[a], places[b]) })
-	for _, i := range s.order {
+	s.at = slices.Grow(s.at[:0], len(places))[:len(places)]
+}
+
+// name notes the blocks that wanted places name, each once.
+func (s *shelf) name(places []ledger.Place, wanted []int32) {
+	s.blocks = s.blocks[:0]
+	for _, i := range wanted {
 		if n := len(s.blocks); n == 0 || s.blocks[n-1] != places[i].Block {
 			s.blocks = append(s.blocks, places[i].Block)
 		}
 	}
-	s.at = slices.Grow(s.at[:0], len(places))[:len(places)]
 }
 
 func comparePlaces(a, b ledger.Place) int {
