@@ -79,6 +79,7 @@ var house = map[string]room{
 	"export":                  {0, "the vocabulary; standard library only"},
 	"bundle":                  {0, "the format"},
 	"signing":                 {0, "signers, verifiers and their envelopes"},
+	"sealed":                  {0, "encrypts files for recipients, and opens them at any byte"},
 	"internal/boltpages":      {plumbing, "writes bbolt databases from sorted content, page by page"},
 	"internal/jsonobject":     {plumbing, "JSON objects by their exact keys, read where they lie"},
 	"internal/cvss":           {plumbing, "scores of CVSS vectors, and words for them"},

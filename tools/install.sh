@@ -86,6 +86,7 @@ install() {
 	workflowcheck) small "$1" go.temporal.io/sdk/contrib/tools/workflowcheck "" ;;
 	cosign) build "$1" github.com/sigstore/cosign/v3 v3.1.3 alone github.com/sigstore/cosign/v3/cmd/cosign@v3.1.3 ;;
 	toxiproxy) build "$1" github.com/Shopify/toxiproxy/v2 v2.5.0 toxiproxy ;;
+	age | age-keygen) build "$1" filippo.io/age v1.3.2 alone filippo.io/age/cmd/$1@v1.3.2 ;;
 	trivy) build "$1" github.com/aquasecurity/trivy v0.69.3 inside github.com/aquasecurity/trivy/cmd/trivy github.com/aquasecurity/trivy v0.69.3 jsonv2 ;;
 	oras) build "$1" oras.land/oras v1.2.3 inside oras.land/oras/cmd/oras oras.land/oras v1.2.3 "" ;;
 	trivy-db) build "$1" github.com/aquasecurity/trivy-db "$trivy_db" alone github.com/aquasecurity/trivy-db/cmd/trivy-db@$trivy_db ;;
@@ -98,7 +99,7 @@ install() {
 	esac
 }
 
-[ $# -gt 0 ] || set -- zstd jq sha256sum openssl strace oapi-codegen staticcheck workflowcheck cosign toxiproxy trivy oras
+[ $# -gt 0 ] || set -- zstd jq sha256sum openssl strace oapi-codegen staticcheck workflowcheck cosign toxiproxy trivy oras age age-keygen
 for name in "$@"; do
 	install "$name"
 done
