@@ -77,7 +77,7 @@ func (e *Export) inspect(ctx context.Context, run export.Run) (storage.Guarded, 
 	var baseline *export.GuardBaseline
 	var before []export.SourceCount
 	var gone export.Disappeared
-	last, err := e.Execution.LastGuarded(ctx, run)
+	last, err := e.published(ctx, run)
 	switch {
 	case errors.Is(err, storage.ErrNotFound):
 	case err != nil:
@@ -91,9 +91,18 @@ func (e *Export) inspect(ctx context.Context, run export.Run) (storage.Guarded, 
 			return storage.Guarded{}, err
 		}
 	}
-	report := run.Guard.NewGuardReport(baseline, before, now, run.RequestedAt, canaries, gone)
+	report := run.Guard.Of(run).NewGuardReport(baseline, before, now, run.RequestedAt, canaries, gone)
 	at := e.Clock().UTC()
 	return storage.Guarded{Report: report, Parked: report.Parks(), At: at, Until: at.Add(run.Guard.Patience())}, nil
+}
+
+// published is the run that another is held against. What is as of the past replaces
+// nothing that was published: it is held against none.
+func (e *Export) published(ctx context.Context, run export.Run) (export.Run, error) {
+	if run.Past() {
+		return export.Run{}, storage.ErrNotFound
+	}
+	return e.Execution.LastGuarded(ctx, run)
 }
 
 // SettleInput is what a workflow has heard about a run that waits.

@@ -53,11 +53,15 @@ func refuseBuilding(run export.Run) error {
 	return nil
 }
 
-// headOf is the moment of its own ledger that a run reads: now, or, where it reads
-// several, that of its request, as of the others.
+// headOf is the moment of its own ledger that a run reads: now, or the one that it was
+// asked for as of, or, where it reads several, that of its request, as of the others.
 func (e *Export) headOf(ctx context.Context, run export.Run) (int64, error) {
-	if run.Reach == nil {
-		return e.Ledger.Head(ctx, run.Tenant)
+	if run.Reach == nil || run.Past() {
+		head, err := e.Ledger.Head(ctx, run.Tenant)
+		if err != nil || !run.Past() {
+			return head, err
+		}
+		return run.Options.AsOf, run.CheckAsOf(head)
 	}
 	own, err := readingOf(run, storage.OwnSource())
 	return own.AsOf, err

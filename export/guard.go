@@ -42,6 +42,17 @@ func (c *GuardConfig) Patience() time.Duration {
 	return time.Duration(c.ExpiresHours) * time.Hour
 }
 
+// Of is what of c is asked of a run: of one as of the past not how old it is, because
+// that is what was asked for.
+func (c *GuardConfig) Of(run Run) *GuardConfig {
+	if c == nil || !run.Past() {
+		return c
+	}
+	about := *c
+	about.MaxAgeHours = 0
+	return &about
+}
+
 // Normal is the one form of c.
 func (c *GuardConfig) Normal() *GuardConfig {
 	if c == nil {

@@ -112,6 +112,8 @@ type Options struct {
 	// SchemaVersion is the schema of the database that the run makes; 0 is the
 	// one that its kind makes (DatabaseSchema).
 	SchemaVersion int `json:"schemaVersion,omitempty"`
+	// AsOf is the ledger sequence the run is to read at; 0 is the last one when it starts.
+	AsOf int64 `json:"asOf,omitempty"`
 }
 
 // CheckSchema says why runs of a kind cannot make a database of the schema that

@@ -1093,11 +1093,14 @@ type RevisionPage struct {
 
 // Run defines model for Run.
 type Run struct {
-	ArchiveBytes  int64         `json:"archiveBytes,omitempty,omitzero"`
-	ArchiveDigest Digest        `json:"archiveDigest,omitempty,omitzero"`
-	Cancellation  *Cancellation `json:"cancellation,omitempty"`
-	CompletedAt   time.Time     `json:"completedAt,omitempty,omitzero"`
-	Error         *RunError     `json:"error,omitempty"`
+	ArchiveBytes  int64  `json:"archiveBytes,omitempty,omitzero"`
+	ArchiveDigest Digest `json:"archiveDigest,omitempty,omitzero"`
+
+	// AsOf The ledger sequence that the run reads at; absent before it has started.
+	AsOf         int64         `json:"asOf,omitempty,omitzero"`
+	Cancellation *Cancellation `json:"cancellation,omitempty"`
+	CompletedAt  time.Time     `json:"completedAt,omitempty,omitzero"`
+	Error        *RunError     `json:"error,omitempty"`
 
 	// Labels Free words of the client, kept with the run. Keys have at most 64 characters.
 	Labels         Labels     `json:"labels"`
@@ -1161,6 +1164,12 @@ type RunEvent struct {
 type RunOptions struct {
 	// AllowEmpty Let a run that selects nothing succeed with an empty bundle.
 	AllowEmpty bool `json:"allowEmpty,omitempty,omitzero"`
+
+	// AsOf The run reads the ledger as of this sequence instead of the last one. It must have been recorded, and neither a run that reads other tenants' evidence nor a mirror can be as of the past. Such a run is not the latest of its profile.
+	AsOf *int64 `json:"asOf,omitempty"`
+
+	// AsOfTime Instead of asOf, in a request only: the last sequence recorded until then, a time that is past. The run has it as asOf.
+	AsOfTime *string `json:"asOfTime,omitempty"`
 
 	// DryRun Record nothing and answer 200 with what the run would take.
 	DryRun bool `json:"dryRun,omitempty,omitzero"`

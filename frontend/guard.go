@@ -79,8 +79,8 @@ func (s *Server) decide(ctx context.Context, id string, verdict export.Verdict, 
 const latestAmong = 2000
 
 // latestOf gives the newest run of a profile that succeeded with the profile's own
-// selection, in the caller's project: whoever asked for a part of it has published
-// nothing.
+// selection, in the caller's project: whoever asked for a part of it, or for how it was
+// once, has published nothing.
 func (h handlers) latestOf(ctx context.Context, who Principal, profile export.Profile) (run export.Run, found bool, err error) {
 	own, err := bundle.MarshalCanonical(export.Selectors{Kinds: profile.Config.IncludedKinds()})
 	if err != nil {
@@ -97,7 +97,7 @@ func (h handlers) latestOf(ctx context.Context, who Principal, profile export.Pr
 			if err != nil {
 				return run, false, err
 			}
-			if run.Project == who.Project && bytes.Equal(selectors, own) {
+			if run.Project == who.Project && !run.Past() && bytes.Equal(selectors, own) {
 				return run, true, nil
 			}
 		}

@@ -26,7 +26,7 @@ const (
 	pricePatience = 45 * time.Second
 )
 
-// price counts what a run would take now, with its own planner. It
+// price counts what a run would take now, or as of then, with its own planner. It
 // holds nothing but the shards.
 func (s *Server) price(ctx context.Context, run export.Run) (PriceTag, error) {
 	ctx, cancel := context.WithTimeout(ctx, pricePatience)
@@ -49,8 +49,11 @@ func (s *Server) priceOf(ctx context.Context, run export.Run) (PriceTag, error) 
 	if err != nil {
 		return tag, err
 	}
-	if run.Reach != nil {
+	switch {
+	case run.Reach != nil:
 		head = ownReading(run).AsOf // the request's, as of the others
+	case run.Past():
+		head = run.Options.AsOf
 	}
 	tag.AsOf = head
 	shards, err := s.forecast(ctx, run, head)

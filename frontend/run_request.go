@@ -18,6 +18,7 @@ type askedRun struct {
 	profile   string // id, name or catalogue name
 	selectors export.Selectors
 	options   export.Options
+	asOfTime  time.Time // the run is as of then; zero = options.AsOf says it
 	labels    map[string]string
 }
 
@@ -48,7 +49,7 @@ func readRun(req RunRequest) (askedRun, error) {
 	}
 	asked.options = export.Options{AllowEmpty: req.Options.AllowEmpty, Redaction: redaction, PolicySnapshotID: snapshot,
 		PolicyEngine: string(engine), SchemaVersion: req.Options.SchemaVersion}
-	return asked, nil
+	return asked, asked.readAsOf(req.Options)
 }
 
 // keyOf binds a client's key to what was asked of which profile. What the
@@ -61,7 +62,8 @@ func (a askedRun) keyOf(key *string, who Principal, profile export.Profile) (sto
 		Selectors export.Selectors
 		Options   export.Options
 		Labels    map[string]string
-	}{who.Project, profile.ID, a.selectors, a.options, a.labels})
+		AsOfTime  time.Time `json:",omitzero"`
+	}{who.Project, profile.ID, a.selectors, a.options, a.labels, a.asOfTime})
 }
 
 // runOf makes the run that is asked for: of the profile's newest revision, and
@@ -182,6 +184,9 @@ func (s *Server) promised(ctx context.Context, req RunRequest, key *string) (run
 	run, err = s.runOf(who, profile, asked)
 	if err == nil {
 		err = s.resolveSnapshot(ctx, &run)
+	}
+	if err == nil {
+		err = s.resolveAsOf(ctx, &run, asked)
 	}
 	if err == nil {
 		run.Reach, err = s.reachOf(ctx, who, profile, run)

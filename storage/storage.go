@@ -365,8 +365,8 @@ type Execution interface {
 	// Sources gives what SaveSources recorded, by source, stream and kind.
 	Sources(ctx context.Context, ref export.Ref) ([]export.SourceCount, error)
 	// LastGuarded gives the run that another is held against: of the same profile,
-	// project and selection the last that was asked for, succeeded and was guarded;
-	// ErrNotFound without one.
+	// project and selection the last that was asked for, succeeded and was guarded, and
+	// was not asked for as of the past; ErrNotFound without one.
 	LastGuarded(ctx context.Context, run export.Run) (export.Run, error)
 	// Guarded gives what SaveGuard recorded; ErrNotFound before it.
 	Guarded(ctx context.Context, ref export.Ref) (Guarded, error)

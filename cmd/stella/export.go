@@ -137,6 +137,12 @@ func statusRows(run client.Run) [][]string {
 	add("profile", fmt.Sprintf("%s:%s (revision %d)", run.Profile.Kind, run.Profile.Variant, run.Profile.Revision))
 	add("project", run.Project)
 	add("requested", run.RequestedAt.UTC().Format(time.RFC3339)+" by "+run.RequestedBy)
+	switch {
+	case run.Options.AsOf != nil:
+		add("as of", strconv.FormatInt(*run.Options.AsOf, 10)+", which was asked for")
+	case run.AsOf > 0:
+		add("as of", strconv.FormatInt(run.AsOf, 10))
+	}
 	if !run.CompletedAt.IsZero() {
 		add("completed", run.CompletedAt.UTC().Format(time.RFC3339))
 	}

@@ -19,7 +19,7 @@ func priceExport(command *cobra.Command, c *client.Client, request client.RunReq
 		return f.encode(command.OutOrStdout(), tag)
 	}
 	number := func(n int64) string { return strconv.FormatInt(n, 10) }
-	rows := [][]string{{"KIND", "DOCUMENTS", "BYTES", "SHARDS"}}
+	rows := [][]string{{"as of", number(tag.AsOf)}, {"KIND", "DOCUMENTS", "BYTES", "SHARDS"}}
 	for _, k := range tag.Kinds {
 		rows = append(rows, []string{k.Kind, number(k.Records), number(k.Bytes), strconv.Itoa(k.Shards)})
 	}

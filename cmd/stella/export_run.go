@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 
 	"github.com/spf13/cobra"
 
@@ -19,6 +20,7 @@ type runFlags struct {
 	redact          string
 	snapshot        string
 	engine          string
+	asOf            string
 	dryRun          bool
 	wait            bool
 	noWaitApproval  bool
@@ -93,6 +95,7 @@ lists to keep of what a line repeats from its document.
 	f.StringVar(&flags.redact, "redact", "", "keep only the fields that this JSON `FILE` allows")
 	f.StringVar(&flags.snapshot, "policy-snapshot", "", "id of the policy snapshot that the run names")
 	f.StringVar(&flags.engine, "policy-engine", "", "who decides: opa (default), or imported, by findings that were imported")
+	f.StringVar(&flags.asOf, "as-of", "", "read the ledger as of this sequence, day or time (`SEQ`, 2026-11-21, 2026-11-21T08:00:00Z)")
 	f.BoolVar(&flags.dryRun, "dry-run", false, "only print what the run would take: documents, bytes, shards, and what is left out")
 	f.BoolVar(&flags.wait, "wait", false, "wait for the end of the run")
 	f.BoolVar(&flags.noWaitApproval, "no-wait-approval", false, "with --wait: when the run waits for an approval, end with code 10 instead of waiting too")
@@ -115,8 +118,27 @@ func (f runFlags) request(profile string) (client.RunRequest, error) {
 	if err != nil {
 		return client.RunRequest{}, err
 	}
-	return client.RunRequest{ProfileID: profile, Selectors: selectors, Labels: labels,
-		Options: client.RunOptions{AllowEmpty: f.allowEmpty, Redaction: redaction, PolicySnapshotID: f.snapshot, PolicyEngine: client.RunOptionsPolicyEngine(f.engine)}}, nil
+	options := client.RunOptions{AllowEmpty: f.allowEmpty, Redaction: redaction, PolicySnapshotID: f.snapshot, PolicyEngine: client.RunOptionsPolicyEngine(f.engine)}
+	if options.AsOf, options.AsOfTime, err = pastMoment(f.asOf); err != nil {
+		return client.RunRequest{}, err
+	}
+	return client.RunRequest{ProfileID: profile, Selectors: selectors, Labels: labels, Options: options}, nil
+}
+
+// pastMoment reads the value of --as-of: a sequence, or else a day or time; nil where
+// it was not given.
+func pastMoment(value string) (seq *int64, at *string, err error) {
+	if value == "" {
+		return nil, nil, nil
+	}
+	if n, err := strconv.ParseInt(value, 10, 64); err == nil {
+		return &n, nil, nil
+	}
+	text, err := parseTime(value)
+	if err != nil {
+		return nil, nil, inputErrorf("--as-of: want a ledger sequence or a time: %w", err)
+	}
+	return nil, &text, nil
 }
 
 func runExport(command *cobra.Command, c *client.Client, request client.RunRequest, flags runFlags) error {

@@ -87,7 +87,7 @@ func guarded(ctx context.Context, db *DB, ref export.Ref) (g storage.Guarded, er
 
 // LastGuarded gives the run that another is held against. In the order of request, as
 // the latest of a profile is: a run that was approved late does not come before one
-// that read a later moment.
+// that read a later moment. Runs as of the past publish nothing, and are no measure.
 func (e *Execution) LastGuarded(ctx context.Context, run export.Run) (last export.Run, err error) {
 	selectors, err := jsonColumn(run.Selectors, "{}")
 	if err != nil {
@@ -101,7 +101,7 @@ func (e *Execution) LastGuarded(ctx context.Context, run export.Run) (last expor
 		return err
 	}, `select `+runColumns+` from export_runs r
 		where tenant = $1 and profile_id = $2 and project = $3 and selectors = $4::jsonb and id <> $5
-			and status in ('succeeded', 'expired')
+			and status in ('succeeded', 'expired') and not options ? 'asOf'
 			and exists (select from export_guards g where g.tenant = r.tenant and g.run_id = r.id)
 		order by requested_at desc, id desc limit 1`,
 		run.Tenant, run.ProfileID, projectColumn(run.Project), selectors, run.ID)

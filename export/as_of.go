@@ -1,0 +1,29 @@
+package export
+
+// Past reports whether the run was asked for as of a sequence. Its bundle is an answer
+// about then: it is not the published one of its profile, and nothing is held against it.
+func (r Run) Past() bool { return r.Options.AsOf != 0 }
+
+// CheckAsOf says why the run cannot be made as of the sequence that its options name.
+// head is the last sequence of its tenant's ledger.
+func (r Run) CheckAsOf(head int64) error {
+	asOf := r.Options.AsOf
+	var err *Error
+	switch {
+	case asOf == 0:
+		return nil
+	case r.Kind == "mirror":
+		err = Errorf(CodeValidation, "options.asOf: a mirror is published as its tenant's next generation, and the past published as news is a rollback; "+
+			"leave it out, or export json:raw as of then")
+	case r.Reach != nil || len(r.Selectors.OtherTenants(r.Tenant)) > 0:
+		err = Errorf(CodeValidation, "options.asOf: a sequence is of one tenant's ledger, and the run reads several; leave it out, or the other tenants")
+	case asOf < 1:
+		err = Errorf(CodeValidation, "options.asOf: %d is no sequence; the ledger begins at 1", asOf)
+	case asOf > head:
+		err = Errorf(CodeValidation, "options.asOf: the ledger has no sequence %d yet; its last is %d", asOf, head)
+	default:
+		return nil
+	}
+	err.Field = "options.asOf"
+	return err
+}
