@@ -56,7 +56,7 @@ func (e *Export) assemble(ctx context.Context, ref export.Ref) (_ PhaseResult, e
 	if err != nil {
 		return PhaseResult{}, err
 	}
-	a := &assembly{Export: e, claim: claim, beat: beat}
+	a := &assembly{Export: e, claim: claim, beat: beat, ships: builder.Ships(), paths: map[string]bool{}}
 	defer func() {
 		if err = errors.Join(err, a.discard()); err != nil {
 			e.takeBack(ctx, ref.Tenant, a.stored()...)
@@ -109,9 +109,9 @@ func (e *Export) buildInput(ctx context.Context, run export.Run, builder adapter
 		if s.Result == nil {
 			return in, fmt.Errorf("shard %s is not packed", s.Name)
 		}
-		in.Shards = append(in.Shards, e.packedShard(run.Tenant, s))
+		in.Shards = append(in.Shards, e.shardOf(run, s))
 	}
-	return in, nil
+	return in, e.mirrorsIn(ctx, run, builder, &in)
 }
 
 // record stores what was built: the files, what came of each source, and the end

@@ -10,11 +10,21 @@ import (
 
 	"github.com/stella-ops/exportcenter/adapters"
 	"github.com/stella-ops/exportcenter/bundle"
+	"github.com/stella-ops/exportcenter/export"
 	"github.com/stella-ops/exportcenter/ledger"
 	"github.com/stella-ops/exportcenter/storage"
 )
 
-// packedShard is a shard as a builder reads it.
+// shardOf is a shard as a builder reads it.
+func (e *Export) shardOf(run export.Run, s storage.Shard) adapters.Shard {
+	shard := e.packedShard(run.Tenant, s)
+	shard.Originals = func(ctx context.Context, lines []int32, yield func(int32, []byte) error) error {
+		return e.originalsOf(ctx, run, s, lines, yield)
+	}
+	return shard
+}
+
+// packedShard is a shard that is read as it was packed.
 func (e *Export) packedShard(tenant string, s storage.Shard) adapters.Shard {
 	file := *s.Result
 	return adapters.Shard{
@@ -88,7 +98,9 @@ type assembly struct {
 	*Export
 	claim storage.Claim
 	beat  *heartbeat
-	files []storage.File   // in the order in which they were begun
+	ships bool           // the shards are files of the bundle
+	files []storage.File // in the order in which they were begun
+	paths map[string]bool
 	lines []storage.Staged // of files of lines, which may be left open
 }
 
@@ -117,7 +129,8 @@ func (a *assembly) keep(ctx context.Context, staged storage.Staged, ordinal int,
 		return fmt.Errorf("store %s: %w", path, err)
 	}
 	_, size := staged.Digest()
-	a.files[ordinal] = storage.File{Path: path, Digest: digest, Size: size, Payload: true, Ordinal: ordinal,
+	original := bundle.IsOriginal(path)
+	a.files[ordinal] = storage.File{Path: path, Digest: digest, Size: size, Payload: !original, Entries: original, Ordinal: ordinal,
 		Records: info.Records, ContentDigest: info.ContentDigest, ContentSize: info.ContentSize}
 	a.beat.tick(int64(len(a.files)))
 	return nil
@@ -125,20 +138,28 @@ func (a *assembly) keep(ctx context.Context, staged storage.Staged, ordinal int,
 
 // begin takes the next place for a file at path.
 func (a *assembly) begin(ctx context.Context, path string) (storage.Staged, int, error) {
-	if !bundle.IsPayload(path) || bundle.IsEvidence(path) || bundle.CheckPath(path) != nil {
+	if !a.mayBuild(path) {
 		return nil, 0, fmt.Errorf("%.200q is no path for a file that is built", path)
 	}
-	for _, f := range a.files {
-		if f.Path == path {
-			return nil, 0, fmt.Errorf("%s is built twice", path)
-		}
+	if a.paths[path] {
+		return nil, 0, fmt.Errorf("%s is built twice", path)
 	}
 	staged, err := a.Objects.Stage(ctx, a.claim.Ref.Tenant)
 	if err != nil {
 		return nil, 0, fmt.Errorf("stage %s: %w", path, err)
 	}
+	a.paths[path] = true
 	a.files = append(a.files, storage.File{Path: path})
 	return staged, len(a.files) - 1, nil
+}
+
+// mayBuild reports whether a builder may make a file at path. Shards that go into the
+// bundle are not its.
+func (a *assembly) mayBuild(path string) bool {
+	if bundle.CheckPath(path) != nil {
+		return false
+	}
+	return bundle.IsOriginal(path) || bundle.IsPayload(path) && !(a.ships && bundle.IsEvidence(path))
 }
 
 // Document stores content as it is.

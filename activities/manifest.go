@@ -86,7 +86,7 @@ func (e *Export) payloadOf(ctx context.Context, ref export.Ref, adapter adapters
 	if err != nil {
 		return nil, fmt.Errorf("list built files: %w", err)
 	}
-	built := slices.DeleteFunc(saved, func(f storage.File) bool { return !f.Payload || bundle.IsEvidence(f.Path) })
+	built := slices.DeleteFunc(saved, func(f storage.File) bool { return !f.Payload || builder.Ships() && bundle.IsEvidence(f.Path) })
 	if len(built) == 0 {
 		return nil, fmt.Errorf("nothing was built of the packed shards: %w", storage.ErrCorrupt)
 	}
@@ -135,6 +135,9 @@ func (e *Export) describe(ctx context.Context, run export.Run, adapter adapters.
 	}
 	m.Tool.Adapters[adapters.Label(packs)] = packs.Version()
 	if m.Policy, err = e.policyIn(ctx, run.Tenant, payload); err != nil {
+		return bundle.Manifest{}, err
+	}
+	if err := e.mirrored(ctx, run, adapter, payload, &m); err != nil {
 		return bundle.Manifest{}, err
 	}
 	contents := make([]bundle.Content, len(payload))

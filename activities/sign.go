@@ -219,11 +219,14 @@ func (s *sealing) add(ctx context.Context, path string, content []byte) error {
 	return nil
 }
 
-// listChecksums lists every entry but itself and the seal.
+// listChecksums lists every entry but itself, the seal, and originals, whose names are
+// their digests.
 func (s *sealing) listChecksums(ctx context.Context) error {
-	listed := make([]bundle.Listed, len(s.files))
-	for i, f := range s.files {
-		listed[i] = bundle.Listed{Path: f.Path, Digest: f.Digest}
+	listed := make([]bundle.Listed, 0, len(s.files))
+	for _, f := range s.files {
+		if !f.Entries {
+			listed = append(listed, bundle.Listed{Path: f.Path, Digest: f.Digest})
+		}
 	}
 	return s.add(ctx, bundle.ChecksumsPath, bundle.Checksums(listed))
 }

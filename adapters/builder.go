@@ -47,6 +47,13 @@ type Input struct {
 	// Shards are in the run's order.
 	Shards  []Shard
 	Options export.Options
+	// Prior is the tenant's last mirror before the run's, for kinds that hold originals;
+	// nil without one. The bytes of a result do not depend on it, only its cost.
+	Prior *Prior
+	// Base and Target are the full mirrors that a delta lies between; nil for other kinds.
+	Base, Target *Mirrored
+	// Original gives one original of the tenant's ledger by its digest, checked.
+	Original func(ctx context.Context, digest bundle.Digest) ([]byte, error)
 	// Policy is the pack of the run's policy snapshot; zero for other kinds.
 	Policy Policy
 	// Stamp is the run's: UTC, whole seconds. No clock of a worker may enter.
@@ -68,6 +75,51 @@ type Shard struct {
 	// Open gives the lines, uncompressed, each ended by a line feed. It fails
 	// rather than give other bytes than were packed.
 	Open func(ctx context.Context) (io.ReadCloser, error)
+	// Originals calls yield with the originals of documents of the shard, by the numbers
+	// of their lines from 0, rising: the bytes that were imported, checked against their
+	// digest, and valid until yield returns.
+	Originals func(ctx context.Context, lines []int32, yield func(line int32, original []byte) error) error
+}
+
+// Prior is a mirror whose originals need not be read from the ledger again.
+type Prior struct {
+	// Segments follow each other in archive order.
+	Segments []Segment
+	// Lists are its indexes of originals, in order: lines of bundle.Original.
+	Lists []MirrorFile
+}
+
+// Segment is a blob of originals, one behind the other as they stand in an archive
+// (bundle.EntryWriter).
+type Segment struct {
+	Path    string // of the first
+	Count   int64
+	Content int64 // bytes of the originals themselves
+	Digest  bundle.Digest
+	Size    int64
+	Open    func(ctx context.Context) (bundle.Source, error)
+}
+
+// MirrorFile is a payload file of a mirror; Open gives its content as Shard.Open does.
+type MirrorFile struct {
+	bundle.Content
+	Open func(ctx context.Context) (io.ReadCloser, error)
+}
+
+// Mirrored is a full mirror that was published.
+type Mirrored struct {
+	End bundle.DeltaEnd
+	// Payload are its files in archive order, Documents its other entries but originals.
+	Payload   []MirrorFile
+	Documents []Entry
+}
+
+// Entry is an entry of a bundle, as it is stored.
+type Entry struct {
+	Path   string
+	Digest bundle.Digest
+	Size   int64
+	Open   func(ctx context.Context) (io.ReadCloser, error)
 }
 
 // Policy is a policy snapshot.
@@ -89,6 +141,19 @@ type Output interface {
 	Document(ctx context.Context, path string, content []byte, records int64) error
 	// Layer stores a database in the form that Trivy takes as an OCI layer.
 	Layer(ctx context.Context, path string, layer Layer) error
+	// Entries begins a segment of originals; path is its first one's.
+	Entries(ctx context.Context, path string) (Entries, error)
+	// TakeOver makes a segment of Input.Prior one of this result. false: its blob is not
+	// there any more, and the segment is to be made.
+	TakeOver(ctx context.Context, of Segment) (bool, error)
+}
+
+// Entries is a segment being written.
+type Entries interface {
+	// Original adds an original, in archive order.
+	Original(o bundle.Original, content io.Reader) error
+	// Close completes the segment. One that is not closed does not exist.
+	Close() error
 }
 
 // Lines is a file of lines being written.
@@ -120,4 +185,11 @@ type SourceCount = export.SourceCount
 type Decider interface {
 	Builder
 	Decides() bool
+}
+
+// Mirrors is a Builder whose bundles hold originals, and which reads full mirrors:
+// the last one (Input.Prior), or the two of a delta (Input.Base and Input.Target).
+type Mirrors interface {
+	Builder
+	ReadsMirrors() bool
 }

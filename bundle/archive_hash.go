@@ -44,11 +44,11 @@ func HashArchive(ctx context.Context, members []Member, open func(Member) (Sourc
 
 // add hashes one entry: header, blob, padding.
 func (a *ArchiveHash) add(ctx context.Context, m Member, open func(Member) (Source, error), buffer []byte) error {
-	header, err := Header(m.Path, m.Size)
+	header, err := m.header()
 	if err != nil {
 		return err
 	}
-	a.hash.Write(header[:])
+	a.hash.Write(header)
 	source, err := open(m)
 	if err != nil {
 		return err
@@ -65,7 +65,7 @@ func (a *ArchiveHash) add(ctx context.Context, m Member, open func(Member) (Sour
 	case Digest(own.Sum(nil)) != m.Digest:
 		return fmt.Errorf("%w: want %s, got %s", ErrRotten, m.Digest, Digest(own.Sum(nil)))
 	}
-	a.hash.Write(make([]byte, padding(m.Size)))
+	a.hash.Write(make([]byte, m.padding()))
 	return nil
 }
 

@@ -42,6 +42,8 @@ type Manifest struct {
 
 	Redaction *Redaction `json:"redaction,omitempty"` // nil: nothing was left out
 	Policy    *Policy    `json:"policy,omitempty"`    // nil: nothing was decided
+	Mirror    *Mirror    `json:"mirror,omitempty"`    // nil: it is no mirror
+	Delta     *Delta     `json:"delta,omitempty"`     // nil: it stands for itself
 
 	Keys []Key `json:"keys"` // that sign this bundle, ordered by id
 	Tool Tool  `json:"tool"`

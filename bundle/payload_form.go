@@ -23,6 +23,21 @@ const (
 	TrivyJavaPath  = TrivyDir + "javadb.tar.gz"
 	// TrivySummaryPath counts what is in the databases beside it.
 	TrivySummaryPath = TrivyDir + "summary.json"
+	// PolicyDocumentPath says which policy snapshot the pack of a mirror is.
+	PolicyDocumentPath = policyDir + "policy.json"
+	// DeltaPath says between which mirrors a delta lies (Delta).
+	DeltaPath = PayloadDir + "delta.json"
+)
+
+// IndexesDir holds what lists a mirror's evidence.
+const IndexesDir = "indexes/"
+
+const (
+	removedDir = PayloadDir + "removed/"
+	resultDir  = PayloadDir + "result/"
+	// originalsCounted and resultCounted are the names under which their records are counted.
+	originalsCounted = "originals"
+	resultCounted    = "result-documents"
 )
 
 // Form is how the content of a payload file lies in its stored bytes.
@@ -47,6 +62,8 @@ type payloadKind struct {
 	contentType string
 	// tenant and project whose evidence it holds; "" = the bundle's own.
 	tenant, project string
+	// mirrored: it is in mirrors only; tombstones: its lines are of removed documents.
+	mirrored, tombstones bool
 }
 
 // fixedPayload are the payload files with a path of their own. Media types of
@@ -57,11 +74,18 @@ var fixedPayload = map[string]payloadKind{
 	TrivyDBPath:        {counted: "trivy-db", form: FormLayer, contentType: "application/vnd.aquasec.trivy.db.layer.v1.tar+gzip"},
 	TrivyJavaPath:      {counted: "trivy-java-db", form: FormLayer, contentType: "application/vnd.aquasec.trivy.javadb.layer.v1.tar+gzip"},
 	TrivySummaryPath:   {counted: "trivy-summaries", form: FormStored, contentType: "application/json"},
+	PolicyDocumentPath: {counted: "policies", form: FormStored, contentType: "application/json", mirrored: true},
+	DeltaPath:          {counted: "deltas", form: FormStored, contentType: "application/json", mirrored: true},
 }
 
 var (
 	rawForm    = regexp.MustCompile(`^data/(?:raw|tenants/([a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)/(_|[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?))/([a-z][a-z0-9]*(?:-[a-z0-9]+)*)-[0-9a-f]{16}\.jsonl\.zst$`)
 	policyForm = regexp.MustCompile(`^data/policy/(findings|decision-traces)-[0-9a-f]{16}\.jsonl\.zst$`)
+	// The files of mirrors: two indexes, and what a delta has beside them.
+	indexForm   = regexp.MustCompile(`^indexes/([a-z][a-z0-9]*(?:-[a-z0-9]+)*)\.index\.json$`)
+	listForm    = regexp.MustCompile(`^indexes/originals-[0-9a-f]{16}\.jsonl\.zst$`)
+	removedForm = regexp.MustCompile(`^data/removed/([a-z][a-z0-9]*(?:-[a-z0-9]+)*)-[0-9a-f]{16}\.jsonl\.zst$`)
+	resultForm  = regexp.MustCompile(`^data/result/documents-[0-9a-f]{16}\.jsonl\.zst$`)
 )
 
 // payloadKindOf says what the payload file at path is.
@@ -75,18 +99,63 @@ func payloadKindOf(path string) (payloadKind, error) {
 	if match := policyForm.FindStringSubmatch(path); match != nil {
 		return payloadKind{counted: "policy-" + match[1], form: FormLines, contentType: PayloadContentType}, nil
 	}
-	return payloadKind{}, fmt.Errorf("%.300q is no path of a payload file: data/raw/<type>-<16 hex digits>.jsonl.zst, that in data/tenants/<tenant>/<project>, one of data/policy or one of trivy", path)
+	if kind, mirrored := mirrorKindOf(path); mirrored {
+		return kind, nil
+	}
+	return payloadKind{}, fmt.Errorf("%.300q is no path of a payload file: data/raw/<type>-<16 hex digits>.jsonl.zst, that in data/tenants/<tenant>/<project>, one of data/policy or of trivy, or one of a mirror", path)
 }
 
-// IsPayload reports whether path is in a directory of payload.
-func IsPayload(path string) bool {
-	return strings.HasPrefix(path, PayloadDir) || strings.HasPrefix(path, TrivyDir)
+// mirrorKindOf says what the file of a mirror at path is.
+func mirrorKindOf(path string) (payloadKind, bool) {
+	lines := payloadKind{form: FormLines, contentType: PayloadContentType, mirrored: true}
+	if indexForm.MatchString(path) {
+		return payloadKind{counted: "indexes", form: FormStored, contentType: "application/json", mirrored: true}, true
+	}
+	if listForm.MatchString(path) {
+		lines.counted = originalsCounted
+		return lines, true
+	}
+	if match := removedForm.FindStringSubmatch(path); match != nil {
+		lines.counted, lines.tombstones = "removed-"+match[1], true
+		return lines, true
+	}
+	lines.counted = resultCounted
+	return lines, resultForm.MatchString(path)
 }
+
+// IsPayload reports whether path is in a directory of payload. Originals are not: the
+// payload lists them (OriginalsDir).
+func IsPayload(path string) bool {
+	return strings.HasPrefix(path, PayloadDir) && !IsOriginal(path) || strings.HasPrefix(path, TrivyDir) || strings.HasPrefix(path, IndexesDir)
+}
+
+// IsOriginalsIndex reports whether path is of a list of originals.
+func IsOriginalsIndex(path string) bool { return listForm.MatchString(path) }
 
 // IsEvidence reports whether path is of a file of evidence, which a plan names;
 // the other payload files are built of those.
 func IsEvidence(path string) bool {
 	return strings.HasPrefix(path, rawDir) || strings.HasPrefix(path, tenantsDir)
+}
+
+// IndexPath names the index of a payload type's shards.
+func IndexPath(payloadType string) string { return IndexesDir + payloadType + ".index.json" }
+
+// OriginalsIndexPath names a list of originals; boundary is the path its first line
+// has. Lists are cut and named as shards of evidence are.
+func OriginalsIndexPath(boundary string, first bool) string {
+	return IndexesDir + shardName(originalsCounted, boundary, first)
+}
+
+// RemovedShardPath names a file of tombstones, as ShardPath names one of evidence.
+func RemovedShardPath(payloadType, boundaryKey string, first bool) string {
+	return removedDir + shardName(payloadType, boundaryKey, first)
+}
+
+// ResultShardPath names a file of documents of a delta's target; boundary is the path
+// of its first.
+func ResultShardPath(boundary string, first bool) string {
+	return resultDir + shardName("documents", boundary, first)
 }
 
 // PolicyShardPath names a file of findings or of decision traces, as ShardPath

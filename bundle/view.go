@@ -7,11 +7,52 @@ import (
 	"sort"
 )
 
-// Member is an entry of an archive: a path and the blob behind it.
+// Member is an entry of an archive: a path and the blob behind it. When Entries is
+// set it is many entries that follow each other, and the blob has them as they stand in
+// the archive, headers and padding included (EntryWriter); Path is the first one's.
 type Member struct {
-	Path   string
-	Size   int64
-	Digest Digest
+	Path    string
+	Size    int64
+	Digest  Digest
+	Entries bool
+}
+
+// span is what the member takes in an archive.
+func (m Member) span() int64 {
+	if m.Entries {
+		return m.Size
+	}
+	return EntrySize(m.Size)
+}
+
+// header is what stands before the member's blob; nothing before one of entries.
+func (m Member) header() ([]byte, error) {
+	if m.Entries {
+		return nil, m.checkEntries()
+	}
+	header, err := Header(m.Path, m.Size)
+	return header[:], err
+}
+
+// padding is what stands behind the member's blob.
+func (m Member) padding() int64 { return m.span() - m.Size - int64(m.lead()) }
+
+// lead is the length of header.
+func (m Member) lead() int {
+	if m.Entries {
+		return 0
+	}
+	return BlockSize
+}
+
+func (m Member) checkEntries() error {
+	if err := CheckPath(m.Path); err != nil {
+		return fmt.Errorf("archive entries: %w", err)
+	}
+	if m.Size < BlockSize || m.Size%BlockSize != 0 {
+		return fmt.Errorf("archive entries from %s: %d bytes are not whole blocks", m.Path, m.Size)
+	}
+	return nil
 }
 
 // Source is an open blob.
@@ -37,14 +78,14 @@ type Table struct {
 func NewTable(members []Member) (*Table, error) {
 	t := &Table{members: members, starts: make([]int64, len(members))}
 	for i, m := range members {
-		if _, err := Header(m.Path, m.Size); err != nil {
+		if _, err := m.header(); err != nil {
 			return nil, err
 		}
 		if i > 0 && !PathBefore(members[i-1].Path, m.Path) {
 			return nil, fmt.Errorf("archive entry %s does not come after %s", m.Path, members[i-1].Path)
 		}
 		t.starts[i] = t.body
-		t.body += EntrySize(m.Size)
+		t.body += m.span()
 	}
 	return t, nil
 }
@@ -186,15 +227,15 @@ func (v *View) readPiece(p []byte, off int64, open func(int) (Source, func(), er
 	}
 	i := sort.Search(len(v.table.starts), func(i int) bool { return v.table.starts[i] > off }) - 1
 	m, at := v.table.members[i], off-v.table.starts[i]
-	if at < BlockSize {
-		header, err := Header(m.Path, m.Size)
+	if at < int64(m.lead()) {
+		header, err := m.header()
 		if err != nil {
 			return 0, err
 		}
 		return copy(p, header[at:]), nil
 	}
-	if at -= BlockSize; at >= m.Size {
-		return zero(p, m.Size+padding(m.Size)-at), nil
+	if at -= int64(m.lead()); at >= m.Size {
+		return zero(p, m.Size+m.padding()-at), nil
 	}
 	source, done, err := open(i)
 	if err != nil {

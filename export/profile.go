@@ -74,6 +74,9 @@ func Assembled(kind, variant string) bool {
 	return false
 }
 
+// IsFullMirror reports whether runs of a kind are full mirrors, which have generations.
+func IsFullMirror(kind, variant string) bool { return kind == "mirror" && variant == "full" }
+
 // DatabaseSchema is the schema of the database that runs of a kind make, by
 // Trivy's count; 0 of kinds that make none.
 func DatabaseSchema(kind, variant string) int {
@@ -124,3 +127,7 @@ func CheckProfileName(name string) error {
 	}
 	return nil
 }
+
+// BuildsEvidence reports whether the files of evidence in bundles of a kind are built,
+// and not the shards of its plan: a delta has what differs of them.
+func BuildsEvidence(kind, variant string) bool { return kind == "mirror" && variant == "delta" }

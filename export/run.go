@@ -33,6 +33,9 @@ type Run struct {
 	State State
 	// AsOf is the ledger sequence the run reads at; 0 until Plan has fixed it.
 	AsOf int64
+	// Generation numbers the mirrors of a tenant, from 1, in the order of AsOf: a run of
+	// mirror:full has it once it has started; 0 of others.
+	Generation int64
 	// DispatchedAt is when the run got a slot and was given to Temporal; zero
 	// while it waits its turn.
 	DispatchedAt time.Time
@@ -114,6 +117,11 @@ type Options struct {
 	SchemaVersion int `json:"schemaVersion,omitempty"`
 	// AsOf is the ledger sequence the run is to read at; 0 is the last one when it starts.
 	AsOf int64 `json:"asOf,omitempty"`
+	// MirrorRunID names the mirror whose evidence the run is made of; "" = none.
+	MirrorRunID string `json:"mirrorRunId,omitempty"`
+	// BaseRunID and TargetRunID name the full mirrors between which a delta lies.
+	BaseRunID   string `json:"baseRunId,omitempty"`
+	TargetRunID string `json:"targetRunId,omitempty"`
 }
 
 // CheckSchema says why runs of a kind cannot make a database of the schema that

@@ -216,6 +216,10 @@ type File struct {
 	ContentSize   int64
 	// Payload marks the files payloadDigest covers.
 	Payload bool
+	// Entries marks a blob of many entries of the archive, with their headers
+	// (bundle.Member.Entries): a segment of originals. Path is the first one's, Records
+	// counts them, ContentSize adds up their contents.
+	Entries bool
 	// Ordinal is the place of a built payload file among those that were built
 	// (adapters.Builder), from 0; 0 for all others, whose order is the plan's.
 	Ordinal int
@@ -307,7 +311,8 @@ type Execution interface {
 	// BeginPart claims a part of a phase.
 	BeginPart(ctx context.Context, ref export.Ref, phase export.Phase, part string, attempt int64) (Claim, export.Run, error)
 	// Start moves a pending run to running and fixes AsOf to seq, unless
-	// that was done before: the first fixing stays. A tenant that keeps as many bytes
+	// that was done before: the first fixing stays. A run of mirror:full gets its
+	// Generation with it, so that generations rise as moments do. A tenant that keeps as many bytes
 	// of bundles as it may starts none: the error is a *QuotaReached.
 	Start(ctx context.Context, c Claim, seq int64, at time.Time) (export.Run, error)
 	// SavePlan records the plan blob and its shards, replacing the rows of an
@@ -328,6 +333,13 @@ type Execution interface {
 	// recipe in another run, with that result. Pin a blob before it is reused,
 	// and see that it is there.
 	Packed(ctx context.Context, ref export.Ref, recipe bundle.Digest) ([]Shard, error)
+	// PriorMirror gives the run of the tenant's and project's mirror:full with the greatest
+	// generation below the run's own (any, when it has none) that succeeded, and the files
+	// of its bundle; ErrNotFound without one.
+	PriorMirror(ctx context.Context, run export.Run) (export.Run, []File, error)
+	// Published gives another run of the same tenant and project that succeeded, and the
+	// files of its bundle; ErrNotFound when there is none.
+	Published(ctx context.Context, run export.Run, other string) (export.Run, []File, error)
 	// Plan gives what SavePlan recorded, with the results so far.
 	Plan(ctx context.Context, ref export.Ref) (plan bundle.Digest, shards []Shard, err error)
 	// ForgetPacked keeps later runs from taking over what this one's shards are.

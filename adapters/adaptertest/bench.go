@@ -69,6 +69,11 @@ type Work struct {
 	Documents []ledger.Line // in the order of their keys
 	Options   export.Options
 	Policy    adapters.Policy
+	// Originals are what was imported, by digest, for kinds that hold it.
+	Originals map[bundle.Digest][]byte
+	// Prior, Base and Target are the mirrors that a kind of mirrors reads.
+	Prior        *adapters.Prior
+	Base, Target *adapters.Mirrored
 	// Cut says before which documents a shard begins; nil is the rule of bundles.
 	Cut func(key []byte, size int64) bool
 	// Backwards packs the last shard first, as another worker might.
@@ -98,6 +103,21 @@ func (w Work) Do(t testing.TB, ctx context.Context) (Result, error) {
 		return Result{Payload: files, Dropped: dropped}, nil
 	}
 	return w.build(t, ctx, builder, shards, files)
+}
+
+// original gives a document as it was imported.
+func (w Work) original(_ context.Context, digest bundle.Digest) ([]byte, error) {
+	original, there := w.Originals[digest]
+	if !there {
+		return nil, fmt.Errorf("no original %s", digest)
+	}
+	return original, nil
+}
+
+// ships reports whether the packed shards are files of the bundle.
+func (w Work) ships() bool {
+	builder, builds := w.Adapter.(adapters.Builder)
+	return !builds || builder.Ships()
 }
 
 // cutting is a shard before it is packed.
@@ -167,7 +187,8 @@ const scratchMark = "adaptertest-scratch"
 func (w Work) build(t testing.TB, ctx context.Context, builder adapters.Builder, shards []cutting, packed []File) (Result, error) {
 	scratch := filepath.Join(t.TempDir(), scratchMark)
 	require.NoError(t, os.Mkdir(scratch, 0o700))
-	in := adapters.Input{Options: w.Options, Policy: w.Policy, Stamp: Stamp, Scratch: scratch, Progress: func(int) {}}
+	in := adapters.Input{Options: w.Options, Policy: w.Policy, Stamp: Stamp, Scratch: scratch, Progress: func(int) {},
+		Prior: w.Prior, Base: w.Base, Target: w.Target, Original: w.original}
 	for i, f := range packed {
 		in.Shards = append(in.Shards, adapters.Shard{
 			Path: f.Path, Kind: shards[i].documents[0].Kind, Records: f.Info.Records,
@@ -178,6 +199,18 @@ func (w Work) build(t testing.TB, ctx context.Context, builder adapters.Builder,
 					return nil, err
 				}
 				return bundle.OpenPayload(bytes.NewReader(f.Stored))
+			},
+			Originals: func(ctx context.Context, lines []int32, yield func(int32, []byte) error) error {
+				for _, line := range lines {
+					original, err := w.original(ctx, shards[i].documents[line].Digest)
+					if err == nil {
+						err = yield(line, original)
+					}
+					if err != nil {
+						return err
+					}
+				}
+				return nil
 			},
 		})
 	}

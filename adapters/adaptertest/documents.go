@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/stella-ops/exportcenter/bundle"
 	"github.com/stella-ops/exportcenter/ledger"
 	"github.com/stella-ops/exportcenter/ledger/csaf"
 	"github.com/stella-ops/exportcenter/ledger/cyclonedx"
@@ -52,6 +53,15 @@ func Lines(t testing.TB, entries ...Entry) (lines []ledger.Line) {
 	}
 	slices.SortFunc(lines, func(a, b ledger.Line) int { return strings.Compare(a.Key(), b.Key()) })
 	return lines
+}
+
+// Originals are the texts of entries by their digest.
+func Originals(entries ...Entry) map[bundle.Digest][]byte {
+	originals := map[bundle.Digest][]byte{}
+	for _, e := range entries {
+		originals[bundle.DigestOf(e.Text)] = e.Text
+	}
+	return originals
 }
 
 // Sample are the advisories of package ledger/sample.

@@ -3,6 +3,7 @@ package adaptertest
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"io"
 
@@ -22,7 +23,7 @@ func (o *output) begin(ctx context.Context, path string) (int, error) {
 	if err := ctx.Err(); err != nil {
 		return 0, err
 	}
-	if !bundle.IsPayload(path) || bundle.IsEvidence(path) {
+	if !bundle.IsOriginal(path) && (!bundle.IsPayload(path) || o.work.ships() && bundle.IsEvidence(path)) {
 		return 0, fmt.Errorf("%q is no path for a file that is built", path)
 	}
 	for _, f := range o.files {
@@ -95,4 +96,63 @@ func (l *lines) Close() error {
 		l.o.end(l.at, l.stored.Bytes(), info)
 	}
 	return err
+}
+
+// Entries begins a segment of originals.
+func (o *output) Entries(ctx context.Context, path string) (adapters.Entries, error) {
+	at, err := o.begin(ctx, path)
+	if err != nil {
+		return nil, err
+	}
+	f := &entries{o: o, at: at}
+	f.EntryWriter = bundle.NewEntryWriter(&f.stored)
+	return f, nil
+}
+
+type entries struct {
+	*bundle.EntryWriter
+	o      *output
+	at     int
+	stored bytes.Buffer
+	info   bundle.PayloadInfo
+}
+
+func (e *entries) Original(of bundle.Original, content io.Reader) error {
+	_, want, err := bundle.ParseOriginalPath(of.Path)
+	if err != nil {
+		return err
+	}
+	h := sha256.New()
+	if err := e.Entry(of.Path, of.Bytes, io.TeeReader(content, h)); err != nil {
+		return err
+	}
+	if got := bundle.Digest(h.Sum(nil)); got != want {
+		return fmt.Errorf("%s has the digest %s", of.Path, got)
+	}
+	e.info.Records, e.info.ContentSize = e.info.Records+1, e.info.ContentSize+of.Bytes
+	return nil
+}
+
+func (e *entries) Close() error {
+	e.o.end(e.at, e.stored.Bytes(), e.info)
+	return nil
+}
+
+// TakeOver takes a segment of Work.Prior over.
+func (o *output) TakeOver(ctx context.Context, of adapters.Segment) (bool, error) {
+	at, err := o.begin(ctx, of.Path)
+	if err != nil {
+		return false, err
+	}
+	source, err := of.Open(ctx)
+	if err != nil {
+		return false, err
+	}
+	defer source.Close()
+	stored := make([]byte, of.Size)
+	if _, err := source.ReadAt(stored, 0); err != nil {
+		return false, err
+	}
+	o.end(at, stored, bundle.PayloadInfo{Records: of.Count, ContentSize: of.Content})
+	return true, nil
 }

@@ -137,6 +137,7 @@ type builder struct {
 	export     []byte
 	provenance []byte
 	entries    map[string][]byte
+	mirror     bundle.Mirror
 }
 
 func (b *builder) payload() {
@@ -174,6 +175,10 @@ func (b *builder) payload() {
 
 func (b *builder) files() {
 	for _, f := range b.o.Files {
+		if bundle.IsOriginal(f.Path) {
+			b.originals(f)
+			continue
+		}
 		info, data := f.Info, f.Stored
 		if b.o.Payload != nil {
 			data = b.o.Payload(f.Path, bytes.Clone(data))
@@ -181,6 +186,35 @@ func (b *builder) files() {
 		info.Digest, info.Size = bundle.DigestOf(data), int64(len(data))
 		b.entries[f.Path] = data
 		b.contents = append(b.contents, bundle.NewContent(f.Path, info))
+	}
+}
+
+// originals takes a segment apart: each of its entries is one of the bundle.
+func (b *builder) originals(f File) {
+	err := bundle.EachEntry(bytes.NewReader(f.Stored), func(path string, _ int64, content io.Reader) error {
+		data, err := io.ReadAll(content)
+		if b.o.Payload != nil {
+			data = b.o.Payload(path, data)
+		}
+		b.entries[path] = data
+		b.mirror.Originals.Count++
+		b.mirror.Originals.Bytes += int64(len(data))
+		return err
+	})
+	require.NoError(b.t, err)
+}
+
+// mirrored fills in what the manifest of a mirror says beyond its contents.
+func (b *builder) mirrored() {
+	if b.manifest.Profile.Kind != "mirror" {
+		return
+	}
+	b.mirror.Generation = 1
+	b.manifest.Mirror = &b.mirror
+	if text, there := b.entries[bundle.DeltaPath]; there {
+		if delta, err := bundle.DeltaOf(text); err == nil { // else spoiled
+			b.manifest.Delta, b.mirror.Generation = &delta, delta.Target.Generation
+		}
 	}
 }
 
@@ -212,6 +246,7 @@ func (b *builder) documents() {
 	}
 	b.manifest.ExportID = b.manifest.RunID
 	require.NoError(b.t, b.manifest.SetContents(b.contents))
+	b.mirrored()
 	if b.o.Manifest != nil {
 		b.o.Manifest(&b.manifest)
 	}
@@ -279,7 +314,9 @@ func (b *builder) seal() *Bundle {
 	}
 	var listed []bundle.Listed
 	for path, data := range b.entries {
-		listed = append(listed, bundle.Listed{Path: path, Digest: bundle.DigestOf(data)})
+		if !bundle.IsOriginal(path) {
+			listed = append(listed, bundle.Listed{Path: path, Digest: bundle.DigestOf(data)})
+		}
 	}
 	checksums := bundle.Checksums(listed)
 	if b.o.Checksums != nil {
@@ -330,7 +367,7 @@ func (b *Bundle) Sum(t testing.TB) {
 	t.Helper()
 	var listed []bundle.Listed
 	for _, e := range b.Entries {
-		if e.Path != bundle.ChecksumsPath && e.Path != bundle.SealPath {
+		if e.Path != bundle.ChecksumsPath && e.Path != bundle.SealPath && !bundle.IsOriginal(e.Path) {
 			listed = append(listed, bundle.Listed{Path: e.Path, Digest: bundle.DigestOf(e.Data)})
 		}
 	}

@@ -13,7 +13,7 @@ import (
 	"github.com/stella-ops/exportcenter/bundle"
 )
 
-// WithEvidence also reads the evidence of a json:raw or json:policy bundle: that each has its
+// WithEvidence also reads the evidence of a json:raw or json:policy bundle or a mirror: that each has its
 // documented form, that it agrees with the manifest on the redaction, and
 // whether its evidence is byte for byte what was imported. It needs the bundle
 // alone: an original that was canonical itself is proved by its digest.
@@ -210,8 +210,8 @@ func (v *verifier) checkEvidence(ctx context.Context) *Failure {
 	if !v.evidence {
 		return nil
 	}
-	if p := v.manifest.Profile; p.Kind != "json" {
-		return fail(ClassOther, ReasonEvidence, "", "a bundle of profile %s:%s holds no evidence as it was imported; those of json:raw and json:policy do", p.Kind, p.Variant)
+	if p := v.manifest.Profile; p.Kind != "json" && p.Kind != "mirror" {
+		return fail(ClassOther, ReasonEvidence, "", "a bundle of profile %s:%s holds no evidence as it was imported; those of json:raw and json:policy and mirrors do", p.Kind, p.Variant)
 	}
 	contents := slices.DeleteFunc(slices.Clone(v.manifest.Contents), func(c bundle.Content) bool { return !bundle.IsEvidence(c.Path) })
 	policy := ""

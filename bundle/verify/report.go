@@ -20,7 +20,8 @@ type Report struct {
 	RerunHash     string      `json:"rerunHash,omitempty"`
 	ArchiveDigest string      `json:"archiveDigest,omitempty"`
 	Records       int64       `json:"records"`
-	Evidence      *Evidence   `json:"evidence,omitempty"` // when it was asked for
+	Originals     int64       `json:"originals,omitempty"` // of a mirror, each what its name says
+	Evidence      *Evidence   `json:"evidence,omitempty"`  // when it was asked for
 	Approvals     []Approval  `json:"approvals,omitempty"`
 	Files         int64       `json:"files"`
 	Checks        []Check     `json:"checks"`

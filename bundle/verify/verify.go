@@ -13,8 +13,10 @@
 //	checksums   exactly the entries of the archive
 //	approvals   what let the bundle have evidence of other tenants
 //	contents    digests of all entries; content, length and records of payload files
+//	originals   of mirrors: exactly those that the indexes list, each what its name says
 //	seal        digest and length of all bytes before it
 //	policy      what the manifest says of decisions is what the policy snapshot says
+//	delta       what the manifest says of a delta is what its payload says
 //	evidence    when it is wanted: the lines, and what can be proved of them
 //
 // Nothing of a signed document is believed before its signature was checked.
@@ -147,8 +149,10 @@ type verifier struct {
 	step  string
 	taken int
 
-	entries   []entry
+	entries   []entry // all but originals
 	byPath    map[string]int
+	lastPath  string // of the walk
+	originals originals
 	documents map[string][]byte
 	manifest  bundle.Manifest
 	seal      bundle.Seal
@@ -172,8 +176,10 @@ func (v *verifier) steps() []step {
 		{"checksums", v.checkChecksums},
 		{"approvals", v.checkApprovals},
 		{"contents", v.checkContents},
+		{"originals", v.checkOriginals},
 		{"seal", v.checkSeal},
 		{"policy", v.checkPolicy},
+		{"delta", v.checkDelta},
 		{"evidence", v.checkEvidence},
 	}
 }

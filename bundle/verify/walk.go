@@ -26,6 +26,7 @@ func (v *verifier) walk(ctx context.Context) *Failure {
 		known[path] = true
 	}
 	v.byPath = map[string]int{}
+	v.lastPath, v.originals = "", originals{}
 	at := int64(0)
 	for {
 		if ctx.Err() != nil {
@@ -64,16 +65,19 @@ func (v *verifier) header(at int64) (e entry, last bool, failure *Failure) {
 
 // admit checks an entry's place and padding and takes it in.
 func (v *verifier) admit(e entry, known map[string]bool) *Failure {
-	if n := len(v.entries); n > 0 {
-		last := v.entries[n-1]
-		if last.path == e.path {
-			return fail(ClassContent, ReasonDuplicate, e.path, "is there twice")
-		}
-		if !bundle.PathBefore(last.path, e.path) {
-			return fail(ClassContent, ReasonOrder, e.path, "comes after %s", last.path)
-		}
+	if v.lastPath == e.path {
+		return fail(ClassContent, ReasonDuplicate, e.path, "is there twice")
 	}
-	if !known[e.path] && !bundle.IsPayload(e.path) && !strings.HasPrefix(e.path, bundle.ApprovalsDir) {
+	if v.lastPath != "" && !bundle.PathBefore(v.lastPath, e.path) {
+		return fail(ClassContent, ReasonOrder, e.path, "comes after %s", v.lastPath)
+	}
+	v.lastPath = e.path
+	original := bundle.IsOriginal(e.path)
+	if original {
+		if _, _, err := bundle.ParseOriginalPath(e.path); err != nil {
+			return fail(ClassContent, ReasonUnknown, e.path, "%v", err)
+		}
+	} else if !known[e.path] && !bundle.IsPayload(e.path) && !strings.HasPrefix(e.path, bundle.ApprovalsDir) {
 		return fail(ClassContent, ReasonUnknown, e.path, "is not an entry of a bundle")
 	}
 	if len(v.entries) >= v.limits.Entries {
@@ -90,6 +94,10 @@ func (v *verifier) admit(e entry, known map[string]bool) *Failure {
 		if b != 0 {
 			return fail(ClassContent, ReasonPadding, e.path, "its padding is not zero")
 		}
+	}
+	if original { // there may be millions: what is kept of them is where they are
+		v.originals.add(e)
+		return nil
 	}
 	v.byPath[e.path] = len(v.entries)
 	v.entries = append(v.entries, e)

@@ -135,6 +135,22 @@ func (e *execution) LastGuarded(ctx context.Context, run export.Run) (export.Run
 	return read(e.injector, func() (export.Run, error) { return e.inner.LastGuarded(ctx, run) })
 }
 
+func (e *execution) PriorMirror(ctx context.Context, run export.Run) (prior export.Run, files []storage.File, err error) {
+	files, err = read(e.injector, func() ([]storage.File, error) {
+		prior, files, err = e.inner.PriorMirror(ctx, run)
+		return files, err
+	})
+	return prior, files, err
+}
+
+func (e *execution) Published(ctx context.Context, run export.Run, other string) (found export.Run, files []storage.File, err error) {
+	files, err = read(e.injector, func() ([]storage.File, error) {
+		found, files, err = e.inner.Published(ctx, run, other)
+		return files, err
+	})
+	return found, files, err
+}
+
 func (e *execution) Guarded(ctx context.Context, ref export.Ref) (storage.Guarded, error) {
 	return read(e.injector, func() (storage.Guarded, error) { return e.inner.Guarded(ctx, ref) })
 }

@@ -148,11 +148,15 @@ func (e *Execution) Start(ctx context.Context, c storage.Claim, seq int64, at ti
 		if err := mayKeepMore(ctx, tx, run.Tenant, e.limits); err != nil {
 			return err
 		}
+		generation, err := nextGeneration(ctx, tx, run)
+		if err != nil {
+			return err
+		}
 		run, err = scanRun(tx.QueryRow(ctx, `
 			update export_runs set status = $3, started_at = coalesce(started_at, $4),
-				as_of = case when started_at is null then $5 else as_of end
+				as_of = case when started_at is null then $5 else as_of end, generation = $6
 			where tenant = $1 and id = $2 returning `+runColumns,
-			run.Tenant, run.ID, string(export.StateRunning), at, seq))
+			run.Tenant, run.ID, string(export.StateRunning), at, seq, generation))
 		if err != nil {
 			return err
 		}

@@ -149,7 +149,7 @@ func (w world) fingerprint(t testing.TB) string {
 var exportTables = []string{
 	"export_profiles", "export_profile_heads", "export_queues", "export_usage", "export_runs", "export_idempotency_keys", "export_attempts", "export_inputs", "export_events",
 	"export_outbox", "blobs", "blob_pins", "export_files", "export_signatures", "export_distributions", "export_sources", "export_guards",
-	"policy_snapshots",
+	"policy_snapshots", "mirror_generations",
 }
 
 func succeeded(run export.Run) storage.Outcome {

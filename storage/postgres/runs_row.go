@@ -33,7 +33,7 @@ const runColumns = `tenant, project, id, profile_id, profile_revision, profile_n
 	shards, shards_done, records, records_done, bytes, bytes_done,
 	manifest_digest, payload_digest, rerun_hash, archive_digest, archive_bytes, signatures,
 	quota_active, quota_daily, quota_bytes,
-	guard, waiting_since, waiting_until, waiting_why, decision, decided_at, decided_by, decision_reason, resumed_at, reach`
+	guard, waiting_since, waiting_until, waiting_why, decision, decided_at, decided_by, decision_reason, resumed_at, generation, reach`
 
 // listedRunColumns are runColumns without what may be long and lists do not tell.
 var listedRunColumns = strings.TrimSuffix(runColumns, "reach") + "null::jsonb"
@@ -69,7 +69,7 @@ func (r *runRow) targets() []any {
 		&run.Result.ArchiveDigest, &run.Result.ArchiveBytes, &run.Result.Signatures,
 		&run.Quotas.MaxConcurrentRuns, &run.Quotas.MaxRunsPerDay, &run.Quotas.MaxBytes,
 		&run.Guard, &r.waitingSince, &r.waitingUntil, &r.waitingWhy,
-		&r.decision, &r.decidedAt, &r.decidedBy, &r.decisionReason, &r.resumedAt, &run.Reach,
+		&r.decision, &r.decidedAt, &r.decidedBy, &r.decisionReason, &r.resumedAt, &run.Generation, &run.Reach,
 	}
 }
 

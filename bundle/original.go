@@ -1,0 +1,72 @@
+package bundle
+
+import (
+	"bytes"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+)
+
+// OriginalsDir holds the documents of a mirror as their publishers wrote them, byte
+// for byte: data/original/<kind>/<SHA-256 of the content, hex>. A name is a digest, so
+// the manifest does not list them one by one, and neither does checksums.txt; the
+// payload files indexes/originals-* do, and they list exactly those that are there.
+const OriginalsDir = PayloadDir + "original/"
+
+// MaxOriginal bounds one original, in bytes: what the ledger takes.
+const MaxOriginal = 64 << 20
+
+var originalForm = regexp.MustCompile(`^data/original/([a-z]{1,20})/([0-9a-f]{64})$`)
+
+// IsOriginal reports whether path is in the directory of originals.
+func IsOriginal(path string) bool { return strings.HasPrefix(path, OriginalsDir) }
+
+// OriginalPath is where the original of a document of a kind is.
+func OriginalPath(kind string, digest Digest) string {
+	return OriginalsDir + kind + "/" + digest.Hex()
+}
+
+// ParseOriginalPath reads what OriginalPath writes.
+func ParseOriginalPath(path string) (kind string, digest Digest, err error) {
+	match := originalForm.FindStringSubmatch(path)
+	if match == nil {
+		return "", digest, fmt.Errorf("%.300q is no path of an original: %s<kind>/<64 hex digits>", path, OriginalsDir)
+	}
+	if _, err := hex.Decode(digest[:], []byte(match[2])); err != nil {
+		return "", digest, fmt.Errorf("%.300q: %w", path, err)
+	}
+	return match[1], digest, nil
+}
+
+// Original is a line of indexes/originals-*: an original that is in the archive.
+type Original struct {
+	Bytes int64  `json:"bytes"`
+	Path  string `json:"path"`
+}
+
+// Append appends the line of o, without its line feed. It is canonical JSON: a path
+// needs no escapes.
+func (o Original) Append(dst []byte) []byte {
+	dst = strconv.AppendInt(append(dst, `{"bytes":`...), o.Bytes, 10)
+	return append(append(append(dst, `,"path":"`...), o.Path...), '"', '}')
+}
+
+// ParseOriginal reads what Append writes, and nothing else.
+func ParseOriginal(line []byte) (o Original, err error) {
+	if err := json.Unmarshal(line, &o); err != nil {
+		return o, fmt.Errorf("line of an index of originals: %w", err)
+	}
+	if _, _, err := ParseOriginalPath(o.Path); err != nil {
+		return o, fmt.Errorf("line of an index of originals: %w", err)
+	}
+	if o.Bytes < 0 || o.Bytes > MaxOriginal {
+		return o, fmt.Errorf("line of an index of originals: %s has %d bytes; an original has at most %d", o.Path, o.Bytes, MaxOriginal)
+	}
+	if !bytes.Equal(o.Append(nil), line) {
+		return o, fmt.Errorf("line of an index of originals: %w", ErrNotCanonical)
+	}
+	return o, nil
+}

@@ -1,0 +1,63 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/stella-ops/exportcenter/export"
+	"github.com/stella-ops/exportcenter/storage"
+)
+
+// nextGeneration numbers a full mirror that starts. The tenant's counter is held until
+// its moment is fixed with it, so a later generation never reads an earlier moment. A run
+// that fails leaves its number out.
+func nextGeneration(ctx context.Context, tx pgx.Tx, run export.Run) (generation int64, err error) {
+	if !export.IsFullMirror(run.Kind, run.Variant) || run.Generation > 0 {
+		return run.Generation, nil
+	}
+	err = tx.QueryRow(ctx, `
+		insert into mirror_generations as g (tenant, last) values ($1, 1)
+		on conflict (tenant) do update set last = g.last + 1 returning last`, run.Tenant).Scan(&generation)
+	return generation, err
+}
+
+// PriorMirror finds the last full mirror before a run.
+func (e *Execution) PriorMirror(ctx context.Context, run export.Run) (export.Run, []storage.File, error) {
+	prior, files, err := e.published(ctx, run, `kind = 'mirror' and variant = 'full'
+		and ($3 = 0 or generation < $3) order by generation desc limit 1`, run.Generation)
+	if err != nil {
+		return prior, nil, fmt.Errorf("find the mirror before: %w", err)
+	}
+	return prior, files, nil
+}
+
+// Published gives another run that succeeded, and its files.
+func (e *Execution) Published(ctx context.Context, run export.Run, other string) (export.Run, []storage.File, error) {
+	if !export.ValidRunID(other) {
+		return export.Run{}, nil, absentRun(export.Ref{Tenant: run.Tenant, RunID: other})
+	}
+	found, files, err := e.published(ctx, run, "id = $3", other)
+	if err != nil {
+		return found, nil, fmt.Errorf("find run %s: %w", other, err)
+	}
+	return found, files, nil
+}
+
+func (e *Execution) published(ctx context.Context, run export.Run, which string, arg any) (found export.Run, files []storage.File, err error) {
+	err = e.db.readOnce(ctx, run.Tenant, func(rows pgx.Rows) (err error) {
+		found, err = pgx.CollectExactlyOneRow(rows, collectRun)
+		if errors.Is(err, pgx.ErrNoRows) {
+			return storage.ErrNotFound
+		}
+		return err
+	}, `select `+runColumns+` from export_runs
+		where tenant = $1 and project = $2 and status = 'succeeded' and `+which, run.Tenant, projectColumn(run.Project), arg)
+	if err != nil {
+		return export.Run{}, nil, err
+	}
+	files, err = e.BundleFiles(ctx, found.Ref())
+	return found, files, err
+}
