@@ -75,6 +75,7 @@ var house = map[string]room{
 	"orchestrator":            {1, "what orchestrators report of exports: records, keys, what may follow"},
 	"offboarding":             {1, "what is written down when a tenant leaves, and how to read it"},
 	"offboarding/removal":     {4, "removes a tenant, and signs what was removed"},
+	"tuf":                     {1, "TUF documents of mirrors: which keys sign what, and which files belong together"},
 	"audit":                   {1, "who did what: chains, checkpoints, and how to read them"},
 	"export":                  {0, "the vocabulary; standard library only"},
 	"bundle":                  {0, "the format"},

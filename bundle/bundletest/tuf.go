@@ -1,0 +1,67 @@
+package bundletest
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/stella-ops/exportcenter/bundle"
+	"github.com/stella-ops/exportcenter/signing"
+	"github.com/stella-ops/exportcenter/tuf"
+)
+
+// TUFMoment is when the mirrors of tests are asked for, TUFEnd when their roots end.
+var (
+	TUFMoment = time.Date(2026, 11, 21, 8, 0, 0, 0, time.UTC)
+	TUFEnd    = TUFMoment.AddDate(2, 0, 0)
+)
+
+// RootKey is the key of the roots of tests, number n.
+func RootKey(t testing.TB, n byte) signing.Signer {
+	t.Helper()
+	return Key(t, 100+n, signing.Ed25519)
+}
+
+// TUFKey is a signer's key as roots have it.
+func TUFKey(t testing.TB, signer signing.Signer) tuf.Key {
+	t.Helper()
+	key, err := tuf.KeyOf(signer.PublicKeyPEM())
+	require.NoError(t, err)
+	return key
+}
+
+// TUFRoot makes the root that follows a chain: root signs it, and before too when
+// that is not nil; online signs mirrors.
+func TUFRoot(t testing.TB, chain tuf.Chain, before, root, online signing.Signer) tuf.Chain {
+	t.Helper()
+	made, err := tuf.NewRoot(int64(len(chain)+1), bundle.Stamp(TUFEnd), []tuf.Key{TUFKey(t, root)}, []tuf.Key{TUFKey(t, online)})
+	require.NoError(t, err)
+	signers := []signing.Signer{root}
+	if before != nil {
+		signers = append(signers, before)
+	}
+	signed, err := tuf.Sign(context.Background(), made, signers...)
+	require.NoError(t, err)
+	chain, err = chain.Add(signed)
+	require.NoError(t, err)
+	return chain
+}
+
+// TUFSet makes the metadata of a mirror.
+func TUFSet(t testing.TB, chain tuf.Chain, online signing.Signer, generation int64, last tuf.Lifetimes, files []tuf.File) tuf.Set {
+	t.Helper()
+	ctx := context.Background()
+	targets, err := tuf.Sign(ctx, tuf.NewTargets(generation, TUFMoment, last, files), online)
+	require.NoError(t, err)
+	snapshot, err := tuf.Sign(ctx, tuf.NewSnapshot(TUFMoment, last, targets), online)
+	require.NoError(t, err)
+	timestamp, err := tuf.Sign(ctx, tuf.NewTimestamp(TUFMoment, last, snapshot), online)
+	require.NoError(t, err)
+	set := tuf.Set{Root: chain[len(chain)-1].Raw, Targets: targets.Raw, Snapshot: snapshot.Raw, Timestamp: timestamp.Raw}
+	for _, root := range chain {
+		set.Roots = append(set.Roots, root.Raw)
+	}
+	return set
+}
