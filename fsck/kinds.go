@@ -78,10 +78,10 @@ var (
 		Action: "No verifier accepts its bundle; make it again with a new run, and report it."}
 
 	headDiffers     = Kind{Code: "head-differs", Means: "a ledger's head differs from its greatest sequence", Action: "Restore the database from a backup: later imports would give out numbers twice, or runs would not see the newest documents."}
-	observationLost = Kind{Code: "observation-lost", Means: "a ledger has fewer observations than it gave out numbers", Action: "Restore the database from a backup: documents are missing from the ledger."}
+	observationLost = Kind{Code: "observation-lost", Means: "a ledger has fewer observations and removals than it gave out numbers", Action: "Restore the database from a backup: documents are missing from the ledger."}
 	contentMissing  = Kind{Code: "content-missing", Means: "an observation's document is not there",
 		Action: "Restore the database from a backup. Runs that select the document fail until then."}
-	overtakenDiffers = Kind{Code: "overtaken-differs", Deep: true, Means: "the ledger says wrongly when a revision was overtaken by a greater one",
+	overtakenDiffers = Kind{Code: "overtaken-differs", Deep: true, Means: "the ledger says wrongly when a revision or a removal was overtaken by a greater one",
 		Action: "Restore the database from a backup. What was exported since may have an old revision, or lack a document."}
 	termsBytes = Kind{Code: "terms-bytes", Deep: true, Means: "a page of what documents can be selected by cannot be read, or its row names other terms than it has",
 		Action: "Restore the database from a backup. Runs that select by these terms fail until then, or would find fewer documents."}

@@ -24,8 +24,8 @@ func (l *look) ledger(ctx context.Context, tenant string) error {
 			return err
 		}
 	}
-	if record.Count != record.Greatest {
-		err := l.tell(observationLost, of, "the greatest sequence is %d, observations are %d", record.Greatest, record.Count)
+	if record.Count+record.Removals != record.Greatest {
+		err := l.tell(observationLost, of, "the greatest sequence is %d, observations are %d, removals %d", record.Greatest, record.Count, record.Removals)
 		if err != nil {
 			return err
 		}

@@ -72,7 +72,7 @@ func (w *world) rows(t *testing.T) map[string]string {
 	all := map[string]string{}
 	for _, table := range []string{"blobs", "blob_pins", "export_runs", "export_events", "export_outbox", "export_files", "export_inputs",
 		"export_packed", "export_shards", "export_plans", "export_queues", "export_usage", "export_distributions", "export_signatures", "export_attempts", "export_sources", "export_guards",
-		"ledger_heads", "ledger_observations", "ledger_blocks", "ledger_terms", "ledger_superseded", "ledger_moments", "tenants"} {
+		"ledger_heads", "ledger_observations", "ledger_blocks", "ledger_terms", "ledger_superseded", "ledger_removals", "ledger_moments", "tenants"} {
 		var text string
 		require.NoError(t, w.admin(t).QueryRow(t.Context(),
 			"select coalesce(string_agg(x.xmin || ' ' || x::text, E'\n' order by x::text), '') from "+table+" x").Scan(&text))

@@ -5,7 +5,9 @@
 // kind, upstream id); its revisions differ by their bytes. As of sequence S the
 // current revision is, among those numbered S or lower, the one with the
 // greatest (Modified, SHA-256) - never the one that came last - so the order of
-// arrival leaves no trace (ARCHITECTURE D1, CONTRACT ruling 1).
+// arrival leaves no trace (ARCHITECTURE D1, CONTRACT ruling 1). A removal has its
+// place among the revisions of its document; while it is the greatest of them,
+// readers do not see the document (Removal).
 package ledger
 
 import (
@@ -135,6 +137,9 @@ type Store interface {
 	// Import records a batch in one transaction. It is idempotent: the same
 	// batch again is all Unchanged.
 	Import(ctx context.Context, tenant string, batch []Observation) (Counts, error)
+	// Remove records in one transaction that documents are not published any more.
+	// It is idempotent, and at most MaxRemovals are taken.
+	Remove(ctx context.Context, tenant string, batch []Removal) (RemovalCounts, error)
 	// Head is the tenant's highest sequence, 0 for an empty ledger.
 	Head(ctx context.Context, tenant string) (int64, error)
 	// Current calls yield for every current document as of seq that sel

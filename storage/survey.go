@@ -112,8 +112,8 @@ type TermRecord struct {
 	Err  error
 }
 
-// OvertakenRecord is a revision of which the ledger says wrongly when it was
-// overtaken; 0 = never.
+// OvertakenRecord is a revision or a removal of which the ledger says wrongly
+// when it was overtaken; 0 = never.
 type OvertakenRecord struct {
 	Seq, Recorded, Right int64
 }
@@ -146,8 +146,9 @@ type EntryRecord struct {
 // LedgerRecord counts a tenant's ledger, all at one moment.
 type LedgerRecord struct {
 	Head     int64 // highest sequence given out
-	Greatest int64 // highest sequence of an observation
+	Greatest int64 // highest sequence of an observation or a removal
 	Count    int64 // observations
+	Removals int64
 }
 
 // DocumentRecord is a document's stored bytes. They are valid until the caller

@@ -20,6 +20,10 @@ func (b *book) Import(ctx context.Context, tenant string, batch []ledger.Observa
 	return answer(ctx, b.injector, Import, func(ctx context.Context) (ledger.Counts, error) { return b.inner.Import(ctx, tenant, batch) })
 }
 
+func (b *book) Remove(ctx context.Context, tenant string, batch []ledger.Removal) (ledger.RemovalCounts, error) {
+	return b.inner.Remove(ctx, tenant, batch)
+}
+
 func (b *book) Head(ctx context.Context, tenant string) (int64, error) {
 	return read(b.injector, func() (int64, error) { return b.inner.Head(ctx, tenant) })
 }

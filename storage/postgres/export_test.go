@@ -75,6 +75,28 @@ func Places(ctx context.Context, store ledger.Store, tenant string, seqs []int64
 	return places, err
 }
 
+// Removals gives the removals that are recorded, by sequence.
+func Removals(ctx context.Context, store ledger.Store, tenant string) (map[int64]ledger.Removal, error) {
+	removals := map[int64]ledger.Removal{}
+	err := store.(*Ledger).db.readTenant(ctx, tenant, func(tx pgx.Tx) error {
+		rows, err := tx.Query(ctx, `select seq, project, kind, source, stream, upstream_id, modified, reason, said_by
+			from ledger_removals where tenant = $1`, tenant)
+		if err != nil {
+			return err
+		}
+		var seq int64
+		var modified string
+		var r ledger.Removal
+		_, err = pgx.ForEachRow(rows, []any{&seq, &r.Project, &r.Kind, &r.Source, &r.Stream, &r.UpstreamID, &modified, &r.Reason, &r.By}, func() (err error) {
+			r.Time, err = time.Parse(ledger.ModifiedLayout, modified)
+			removals[seq] = r
+			return err
+		})
+		return err
+	})
+	return removals, err
+}
+
 // Bound makes the catalog work in small steps, as it does on a large ledger.
 func (c *Catalog) Bound(window int64, few int, step int64) *Catalog {
 	c.window, c.few, c.step = window, few, step

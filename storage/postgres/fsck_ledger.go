@@ -15,8 +15,11 @@ import (
 func (s *Survey) LedgerRecord(ctx context.Context, tenant string) (l storage.LedgerRecord, err error) {
 	err = s.page(ctx, tenant, "the ledger", func(tx pgx.Tx) error {
 		return tx.QueryRow(ctx, `
-			select coalesce((select seq from ledger_heads where tenant = $1), 0), coalesce(max(seq), 0), count(*)
-			from ledger_observations where tenant = $1`, tenant).Scan(&l.Head, &l.Greatest, &l.Count)
+			select coalesce((select seq from ledger_heads where tenant = $1), 0),
+				greatest(o.greatest, r.greatest, 0), o.count, r.count
+			from (select max(seq) as greatest, count(*) as count from ledger_observations where tenant = $1) o,
+				(select max(seq) as greatest, count(*) as count from ledger_removals where tenant = $1) r`, tenant).
+			Scan(&l.Head, &l.Greatest, &l.Count, &l.Removals)
 	})
 	return l, err
 }

@@ -193,15 +193,20 @@ func (w *termWindow) judge(axis int) storage.TermRecord {
 	return r
 }
 
-// Overtaken calls yield with every revision of which the ledger says wrongly
-// when it was overtaken: by a greater one before it, or by the first greater one
-// behind it. It is one statement, which reads an index in order.
+// Overtaken calls yield with every revision and removal of which the ledger says
+// wrongly when it was overtaken: by a greater one before it, or by the first
+// greater one behind it. A removal is greater than all revisions of its time. It
+// is one statement, which reads two indexes in order.
 func (s *Survey) Overtaken(ctx context.Context, tenant string, yield func(storage.OvertakenRecord) error) error {
 	return each(ctx, s, tenant, "overtaken revisions", `
 		select r.seq, coalesce(s.by_seq, 0), case when r.first_greater is null then 0 else greatest(r.seq, r.first_greater) end from (
 			select seq, min(seq) over (partition by identity order by modified desc, sha256 desc
 				rows between unbounded preceding and 1 preceding) as first_greater
-			from ledger_observations where tenant = $1
+			from (
+				select identity, modified, sha256, seq from ledger_observations where tenant = $1
+				union all
+				select identity, modified, decode(repeat('ff', 33), 'hex'), seq from ledger_removals where tenant = $1
+			) e
 		) r left join ledger_superseded s on s.tenant = $1 and s.seq = r.seq
 		where s.by_seq is distinct from case when r.first_greater is not null then greatest(r.seq, r.first_greater) end
 		order by 1`,

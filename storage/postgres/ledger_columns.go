@@ -11,11 +11,11 @@ import (
 // tenant would have to be made for two of his to share one.
 const identitySize = 16
 
-// identityOf names the document that o is a revision of: the first bytes of
-// the SHA-256 of its identity's members. None of them can hold a line feed.
-func identityOf(o *ledger.Observation) (identity [identitySize]byte) {
+// identityOf names a document as the rows do: the first bytes of the SHA-256 of
+// its identity's members. None of them can hold a line feed.
+func identityOf(of ledger.Identity) (identity [identitySize]byte) {
 	text := make([]byte, 0, 256)
-	for i, member := range [...]string{ledger.ProjectName(o.Project), string(o.Kind), o.Source, o.Stream, o.UpstreamID} {
+	for i, member := range [...]string{ledger.ProjectName(of.Project), string(of.Kind), of.Source, of.Stream, of.UpstreamID} {
 		if i > 0 {
 			text = append(text, '\n')
 		}

@@ -60,3 +60,20 @@ func ExplainLines(t *testing.T, db *DB, tenant string) (plan []string) {
 	}))
 	return plan
 }
+
+// StandingQuery is standingQuery.
+const StandingQuery = standingQuery
+
+// Explain gives the plan of a query of a tenant's.
+func Explain(t *testing.T, db *DB, tenant, sql string, args ...any) (plan []string) {
+	t.Helper()
+	require.NoError(t, db.readTenant(t.Context(), tenant, func(tx pgx.Tx) error {
+		rows, err := tx.Query(t.Context(), "explain "+sql, args...)
+		if err != nil {
+			return err
+		}
+		plan, err = pgx.CollectRows(rows, pgx.RowTo[string])
+		return err
+	}))
+	return plan
+}

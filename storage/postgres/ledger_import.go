@@ -176,7 +176,8 @@ const lockHead = `select seq from ledger_heads where tenant = $1 for update`
 // What is recorded of a document is asked document by document, in a look at an
 // index that has the greatest revision first: the planner cannot make the limited subquery one join with all of
 // the tenant's rows. Revisions that were current when they were recorded are a
-// rising chain: each overtakes the one before it.
+// rising chain: each overtakes the one before it, and the first of a batch what
+// stood: the greatest revision, or a removal that is greater (ledger.Removal).
 const insertObservations = `
 with batch as (
   select * from unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::bytea[],
@@ -184,13 +185,19 @@ with batch as (
     with ordinality as b (project, kind, format, source, stream, upstream_id, modified, sha256,
       identity, subject, raw_bytes, canonical_bytes, block, slot, severities, beaten, n)
 ), numbered as (
-  select b.*, h.seq + row_number() over (order by b.n) as seq, best.seq as overtakes,
-    b.beaten or coalesce((best.modified, best.sha256) > (b.modified, b.sha256), false) as superseded
+  select b.*, h.seq + row_number() over (order by b.n) as seq,
+    case when gone.modified >= best.modified then gone.seq else best.seq end as overtakes,
+    b.beaten or coalesce((best.modified, best.sha256) > (b.modified, b.sha256), false)
+      or coalesce(gone.modified >= b.modified, false) as superseded
   from batch b
   left join lateral (
     select o.seq, o.modified, o.sha256
     from ledger_observations o where o.tenant = $1 and o.identity = b.identity
     order by o.modified desc, o.sha256 desc limit 1) best on true
+  left join lateral (
+    select r.seq, r.modified
+    from ledger_removals r where r.tenant = $1 and r.identity = b.identity
+    order by r.modified desc limit 1) gone on true
   cross join (select seq from ledger_heads where tenant = $1) h
   where best.seq is null or (exists (select from ledger_observations o
     where o.tenant = $1 and o.sha256 = b.sha256 and o.identity = b.identity)) is not true
@@ -244,7 +251,7 @@ func newImportBatch(batch []ledger.Observation) *importBatch {
 	greatest := make(map[[identitySize]byte]*ledger.Observation, len(batch))
 	for i := range batch {
 		o := &batch[i]
-		d := importDocument{Observation: o, identity: identityOf(o)}
+		d := importDocument{Observation: o, identity: identityOf(o.Identity())}
 		if r := (revision{d.identity, o.Digest}); seen[r] {
 			continue
 		} else {

@@ -17,6 +17,7 @@ import (
 	"github.com/stella-ops/exportcenter/bundle"
 	"github.com/stella-ops/exportcenter/export"
 	"github.com/stella-ops/exportcenter/ledger"
+	"github.com/stella-ops/exportcenter/storage"
 	"github.com/stella-ops/exportcenter/storage/postgres"
 	"github.com/stella-ops/exportcenter/storage/postgres/pgtest"
 )
@@ -35,7 +36,14 @@ func seeded(t *testing.T) *rand.Rand {
 // modified at the same time, and the batches in which importers bring them.
 type evidence struct {
 	revisions []ledger.Observation
-	importers [][][]ledger.Observation
+	removals  []ledger.Removal
+	importers [][]parcel
+}
+
+// parcel is what an importer brings at once: documents, or that some are gone.
+type parcel struct {
+	documents []ledger.Observation
+	removals  []ledger.Removal
 }
 
 func randomEvidence(rng *rand.Rand, documents, importers int) evidence {
@@ -63,11 +71,55 @@ func randomEvidence(rng *rand.Rand, documents, importers int) evidence {
 			}
 		}
 		rng.Shuffle(len(mine), func(i, j int) { mine[i], mine[j] = mine[j], mine[i] })
-		w.importers = append(w.importers, slices.Collect(slices.Chunk(mine, 1+rng.IntN(40))))
+		var parcels []parcel
+		for batch := range slices.Chunk(mine, 1+rng.IntN(40)) {
+			parcels = append(parcels, parcel{documents: batch})
+		}
+		w.importers = append(w.importers, parcels)
 	}
 	// The first also brings everything once more, so that all of it is there.
-	w.importers[0] = append(w.importers[0], w.revisions)
+	w.importers[0] = append(w.importers[0], parcel{documents: w.revisions})
 	return w
+}
+
+// removing lets the importers also say that some documents are gone, at times
+// before, between, at and after those of the revisions, and some of it twice.
+// What comes before its document is refused, so the first says all of it again.
+func (w evidence) removing(rng *rand.Rand) evidence {
+	for _, o := range greatestOf(w.revisions) {
+		for range rng.IntN(3) {
+			at := time.Date(2025, 12, 31, 12*rng.IntN(9), 0, 0, 0, time.UTC)
+			w.removals = append(w.removals, ledger.Removal{Identity: o.Identity(), Time: at, Reason: "withdrawn", By: "tester"})
+		}
+	}
+	for i := range w.importers {
+		for range len(w.importers[i]) {
+			var some []ledger.Removal
+			for range rng.IntN(12) {
+				some = append(some, w.removals[rng.IntN(len(w.removals))])
+			}
+			at := rng.IntN(len(w.importers[i]))
+			w.importers[i] = slices.Insert(w.importers[i], at, parcel{removals: some})
+		}
+	}
+	w.importers[0] = append(w.importers[0], parcel{removals: w.removals})
+	return w
+}
+
+// left are the revisions of documents that no removal among removals hides.
+func left(revisions []ledger.Observation, removals []ledger.Removal) (visible []ledger.Observation) {
+	gone := map[ledger.Identity]string{}
+	for _, r := range removals {
+		id := r.Identity
+		id.Project = ledger.ProjectName(id.Project)
+		gone[id] = max(gone[id], r.Modified())
+	}
+	for id, o := range greatestOf(revisions) {
+		if at, removed := gone[id]; !removed || o.Modified > at {
+			visible = append(visible, o)
+		}
+	}
+	return visible
 }
 
 // currentOf is the model: the greatest revision of each document, by key.
@@ -91,8 +143,13 @@ func TestArrivalLeavesNoTrace(t *testing.T) {
 		t.Run(fmt.Sprintf("round %d", round), func(t *testing.T) {
 			tenant := fmt.Sprintf("t%d", round)
 			w := randomEvidence(rng, 60, 4)
-			seen, counts := importTogether(t, store, tenant, w)
-			checkSequences(t, store, tenant, w, counts)
+			if round > 0 {
+				w = w.removing(rng)
+			}
+			seen, counts, removed := importTogether(t, store, tenant, w)
+			checkSequences(t, store, tenant, w, counts, removed)
+			checkOvertaken(t, db, tenant)
+			checkTouched(t, store, tenant, rng)
 			for seq, rows := range seen {
 				require.Equal(t, rows, current(t, store, tenant, seq, export.Selectors{}), "as of %d", seq)
 			}
@@ -102,20 +159,26 @@ func TestArrivalLeavesNoTrace(t *testing.T) {
 
 // importTogether runs all importers at once, and readers beside them that read
 // as of the head twice. It gives what was read by sequence, and the counts.
-func importTogether(t *testing.T, store ledger.Store, tenant string, w evidence) (map[int64][]ledger.Row, ledger.Counts) {
+func importTogether(t *testing.T, store ledger.Store, tenant string, w evidence) (map[int64][]ledger.Row, ledger.Counts, ledger.RemovalCounts) {
 	t.Helper()
 	importers, ctx := errgroup.WithContext(t.Context())
 	var mutex sync.Mutex
 	var counts ledger.Counts
-	for _, batches := range w.importers {
+	var removed ledger.RemovalCounts
+	for _, parcels := range w.importers {
 		importers.Go(func() error {
-			for _, batch := range batches {
-				c, err := store.Import(ctx, tenant, batch)
+			for _, p := range parcels {
+				c, err := store.Import(ctx, tenant, p.documents)
+				if err != nil {
+					return err
+				}
+				r, err := store.Remove(ctx, tenant, p.removals)
 				if err != nil {
 					return err
 				}
 				mutex.Lock()
 				counts.Add(c)
+				removed.Add(r)
 				mutex.Unlock()
 			}
 			return nil
@@ -153,50 +216,89 @@ func importTogether(t *testing.T, store ledger.Store, tenant string, w evidence)
 	stop()
 	require.NoError(t, readers.Wait())
 	require.NoError(t, importErr)
-	t.Logf("%d revisions, %d entries, read as of %d sequences meanwhile", len(w.revisions), counts.Read, len(seen))
-	return seen, counts
+	t.Logf("%d revisions, %d entries, removals %+v, read as of %d sequences meanwhile", len(w.revisions), counts.Read, removed, len(seen))
+	return seen, counts, removed
 }
 
-// checkSequences: numbers are dense, each revision has one, counts add up, and
-// the current documents as of any number are the model's.
-func checkSequences(t *testing.T, store ledger.Store, tenant string, w evidence, counts ledger.Counts) {
+// checkSequences: numbers are dense, each revision and each removal that was
+// recorded has one, counts add up, and the current documents as of any number
+// are the model's.
+func checkSequences(t *testing.T, store ledger.Store, tenant string, w evidence, counts ledger.Counts, removed ledger.RemovalCounts) {
 	t.Helper()
 	n := int64(len(w.revisions))
 	head, err := store.Head(t.Context(), tenant)
 	require.NoError(t, err)
-	require.Equal(t, n, head)
+	require.Equal(t, n+removed.Removed, head)
 	require.Equal(t, n, counts.Accepted+counts.Superseded)
 	require.Equal(t, counts.Read, counts.Accepted+counts.Superseded+counts.Unchanged)
+	require.Equal(t, removed.Read, removed.Removed+removed.Unchanged+removed.Superseded+removed.Absent)
 
-	seqs := make([]int64, n)
-	for i := range seqs {
-		seqs[i] = int64(i) + 1
+	removals, err := postgres.Removals(t.Context(), store, tenant)
+	require.NoError(t, err)
+	require.Len(t, removals, int(removed.Removed))
+	var seqs []int64
+	for seq := int64(1); seq <= head; seq++ {
+		if _, removal := removals[seq]; !removal {
+			seqs = append(seqs, seq)
+		}
 	}
-	byDigest := map[bundle.Digest]ledger.Observation{}
+	byDigest, arrived := map[bundle.Digest]ledger.Observation{}, map[int64]ledger.Observation{}
 	for _, o := range w.revisions {
 		byDigest[o.Digest] = o
 	}
-	var arrived []ledger.Observation
 	places, err := postgres.Places(t.Context(), store, tenant, seqs)
 	require.NoError(t, err)
 	require.NoError(t, store.Lines(t.Context(), tenant, places, func(l ledger.Line) error {
-		arrived = append(arrived, byDigest[l.Digest])
+		arrived[seqs[len(arrived)]] = byDigest[l.Digest]
 		return nil
 	}))
 	accepted := int64(0)
-	best := map[ledger.Identity]ledger.Observation{}
-	for _, o := range arrived {
-		if b, ok := best[o.Identity()]; !ok || ledger.Greater(o, b) {
-			best[o.Identity()] = o
-			accepted++
+	var revisions []ledger.Observation
+	var gone []ledger.Removal
+	for seq := int64(0); seq <= head; seq++ {
+		if r, removal := removals[seq]; removal {
+			gone = append(gone, r)
+		} else if o, revision := arrived[seq]; revision {
+			revisions = append(revisions, o)
+			if slices.ContainsFunc(left(revisions, gone), func(v ledger.Observation) bool { return v.Digest == o.Digest }) {
+				accepted++
+			}
+		}
+		if seq%(1+head/10) == 0 || seq == head {
+			require.Equal(t, currentOf(left(revisions, gone)), digests(current(t, store, tenant, seq, export.Selectors{})), "as of %d", seq)
 		}
 	}
 	require.Equal(t, accepted, counts.Accepted, "accepted are those that were current when they were recorded")
-	require.Len(t, currentOf(w.revisions), len(best))
-	for seq := int64(0); seq <= n; seq += 1 + n/10 {
-		require.Equal(t, currentOf(arrived[:seq]), digests(current(t, store, tenant, seq, export.Selectors{})), "as of %d", seq)
+	require.Equal(t, currentOf(left(w.revisions, w.removals)), digests(current(t, store, tenant, head, export.Selectors{})), "whatever came first")
+}
+
+// checkTouched: between two moments nothing changes but under the keys that are named.
+func checkTouched(t *testing.T, store ledger.Store, tenant string, rng *rand.Rand) {
+	t.Helper()
+	head, err := store.Head(t.Context(), tenant)
+	require.NoError(t, err)
+	for range 20 {
+		seq := rng.Int64N(head + 1)
+		after := rng.Int64N(seq + 1)
+		keys, all, err := store.Touched(t.Context(), tenant, "", after, seq, 10_000)
+		require.NoError(t, err)
+		require.True(t, all)
+		before, now := digests(current(t, store, tenant, after, export.Selectors{})), digests(current(t, store, tenant, seq, export.Selectors{}))
+		for _, key := range keys {
+			delete(before, key)
+			delete(now, key)
+		}
+		require.Equal(t, before, now, "from %d to %d", after, seq)
 	}
-	require.Equal(t, currentOf(w.revisions), digests(current(t, store, tenant, n, export.Selectors{})))
+}
+
+// checkOvertaken: what the ledger says of who overtook whom is what follows from
+// the revisions and the removals.
+func checkOvertaken(t *testing.T, db *pgtest.Database, tenant string) {
+	t.Helper()
+	require.NoError(t, postgres.NewSurvey(db.DB).Overtaken(t.Context(), tenant, func(r storage.OvertakenRecord) error {
+		return fmt.Errorf("%+v", r)
+	}))
 }
 
 func digests(rows []ledger.Row) map[string]bundle.Digest {

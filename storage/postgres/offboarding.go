@@ -43,7 +43,7 @@ var offboardedTables = []string{
 	"export_idempotency_keys", "export_plans", "export_attempts", "export_inputs", "export_sources", "export_guards", "export_events", "export_outbox",
 	"export_files", "export_signatures", "export_distributions", "export_shards", "export_packed", "blob_pins", "blobs",
 	"export_runs", "mirror_generations", "export_queues", "export_usage", "export_profile_heads", "export_profiles", "policy_snapshots", "orchestrator_exports",
-	"ledger_terms", "ledger_superseded", "ledger_moments", "ledger_observations", "ledger_blocks", "ledger_heads",
+	"ledger_terms", "ledger_superseded", "ledger_removals", "ledger_moments", "ledger_observations", "ledger_blocks", "ledger_heads",
 	"audit_checkpoints", "audit_entries", "audit_heads",
 }
 

@@ -41,7 +41,10 @@ func TestReadOnceIsBehindTheWall(t *testing.T) {
 	db := oneConnection(t)
 	store := postgres.NewLedger(db)
 	for _, tenant := range []string{"acme", "other", "acme"} {
-		_, err := store.Import(t.Context(), tenant, []ledger.Observation{document("s", tenant+someTime, someTime, tenant)})
+		o := document("s", tenant+someTime, someTime, tenant)
+		_, err := store.Import(t.Context(), tenant, []ledger.Observation{o})
+		require.NoError(t, err)
+		_, err = store.Remove(t.Context(), tenant, []ledger.Removal{{Identity: o.Identity()}})
 		require.NoError(t, err)
 	}
 	for _, tenant := range []string{"acme", "other", "acme", "third"} {

@@ -30,7 +30,7 @@ func document(stream, id, modified, text string) ledger.Observation {
 
 const someTime = "2026-01-02T03:04:05.000000000Z"
 
-var ledgerTables = []string{"ledger_heads", "ledger_blocks", "ledger_moments", "ledger_observations", "ledger_terms"}
+var ledgerTables = []string{"ledger_heads", "ledger_blocks", "ledger_moments", "ledger_observations", "ledger_removals", "ledger_terms"}
 
 // countRows counts a table's rows without naming a tenant in the query: only
 // the wall stands between.
@@ -50,8 +50,14 @@ func countRows(t *testing.T, conn *pgx.Conn, tenant *string, table string) int {
 
 func TestRowsAreSeenByTheirTenantOnly(t *testing.T) {
 	db := pgtest.New(t)
-	_, err := postgres.NewLedger(db.DB).Import(t.Context(), "acme", []ledger.Observation{document("s", "a", someTime, "x")})
+	store, mine := postgres.NewLedger(db.DB), document("s", "a", someTime, "x")
+	_, err := store.Import(t.Context(), "acme", []ledger.Observation{mine})
 	require.NoError(t, err)
+	_, err = store.Remove(t.Context(), "acme", []ledger.Removal{{Identity: mine.Identity()}})
+	require.NoError(t, err)
+	counts, err := store.Remove(t.Context(), "other", []ledger.Removal{{Identity: mine.Identity()}})
+	require.NoError(t, err)
+	require.EqualValues(t, 1, counts.Absent, "another tenant's document")
 	acme, other, empty := "acme", "other", ""
 	for _, role := range []struct{ name, dsn string }{{"service", db.App}, {"owner", db.Owner}} {
 		conn := connect(t, role.dsn)
@@ -102,6 +108,8 @@ func TestTheServiceCannotReachOverTheWall(t *testing.T) {
 		{"truncate", "truncate ledger_terms"},
 		{"delete", "delete from ledger_observations"},
 		{"update", "update ledger_observations set modified = ''"},
+		{"take a removal back", "delete from ledger_removals"},
+		{"change a removal", "update ledger_removals set reason = ''"},
 		{"give a head away", "update ledger_heads set tenant = 'acme'"},
 		{"switch the wall off", "alter table ledger_heads disable row level security"},
 		{"become the owner", "set role exportcenter_owner"},
