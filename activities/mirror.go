@@ -115,7 +115,9 @@ func (e *Export) mirroredRun(ctx context.Context, run export.Run, id string) (*a
 		Payload: e.payloadFiles(run.Tenant, manifest, files),
 	}
 	for _, f := range files {
-		if !f.Payload && !f.Entries {
+		if f.Entries {
+			m.Segments = append(m.Segments, e.segment(run.Tenant, f))
+		} else if !f.Payload {
 			m.Documents = append(m.Documents, adapters.Entry{Path: f.Path, Digest: f.Digest, Size: f.Size,
 				Open: func(ctx context.Context) (io.ReadCloser, error) { return e.stored(ctx, run.Tenant, f) }})
 		}

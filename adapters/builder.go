@@ -112,6 +112,8 @@ type Mirrored struct {
 	// Payload are its files in archive order, Documents its other entries but originals.
 	Payload   []MirrorFile
 	Documents []Entry
+	// Segments hold its originals, in archive order.
+	Segments []Segment
 }
 
 // Entry is an entry of a bundle, as it is stored.

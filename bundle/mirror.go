@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // Mirror is what the manifest of a mirror says beyond its contents, of a full one and
@@ -77,7 +78,8 @@ func (d Delta) Encode() ([]byte, error) {
 
 // DeltaOf reads what Encode writes, and nothing else.
 func DeltaOf(text []byte) (d Delta, err error) {
-	return d, parseExact(DeltaPath, text, &d, Delta.Encode)
+	err = parseExact(DeltaPath, text, &d, Delta.Encode)
+	return d, err
 }
 
 func (d Delta) check() error {
@@ -125,7 +127,7 @@ func checkMirror(m Manifest) error {
 			listed += c.Records
 		case kind.tombstones:
 			removed += c.Records
-		case kind.counted == resultCounted:
+		case kind.counted == resultCounted, strings.HasPrefix(c.Path, removedDir):
 			result = true
 		case kind.mirrored && m.Mirror == nil:
 			return fmt.Errorf("mirror: absent, but the contents have %s", c.Path)

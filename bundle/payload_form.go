@@ -116,7 +116,7 @@ func mirrorKindOf(path string) (payloadKind, bool) {
 		return lines, true
 	}
 	if match := removedForm.FindStringSubmatch(path); match != nil {
-		lines.counted, lines.tombstones = "removed-"+match[1], true
+		lines.counted, lines.tombstones = "removed-"+match[1], match[1] != RemovedOriginals
 		return lines, true
 	}
 	lines.counted = resultCounted
@@ -151,6 +151,19 @@ func OriginalsIndexPath(boundary string, first bool) string {
 func RemovedShardPath(payloadType, boundaryKey string, first bool) string {
 	return removedDir + shardName(payloadType, boundaryKey, first)
 }
+
+// IsRemovedShard reports whether path is of a file of what went of a type.
+func IsRemovedShard(path, payloadType string) bool {
+	match := removedForm.FindStringSubmatch(path)
+	return match != nil && match[1] == payloadType
+}
+
+// IsResultShard reports whether path is of a file of documents of a delta's target.
+func IsResultShard(path string) bool { return resultForm.MatchString(path) }
+
+// RemovedOriginals is the type of files of data/removed that list originals: lines of
+// Original, and no tombstones.
+const RemovedOriginals = originalsCounted
 
 // ResultShardPath names a file of documents of a delta's target; boundary is the path
 // of its first.

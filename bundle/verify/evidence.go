@@ -269,7 +269,7 @@ func (v *verifier) readLines(ctx context.Context, c bundle.Content, lines *lineR
 		return fail(ClassOther, ReasonInterrupted, "", "interrupted: %v", ctx.Err())
 	case err != nil:
 		return fail(ClassContent, ReasonEvidence, c.Path, "%v", err)
-	case bundle.Digest(h.Sum(nil)) != c.Digest:
+	case bundle.Digest(h.Sum(nil)) != v.stored(c):
 		return fail(ClassContent, ReasonPayloadDigest, c.Path, "changed while the archive was read")
 	}
 	return nil

@@ -125,7 +125,7 @@ func (v *verifier) eachListed(ctx context.Context, c bundle.Content, do func(bun
 		return fail(ClassOther, ReasonInterrupted, "", "interrupted: %v", ctx.Err())
 	case lines.Err() != nil:
 		return fail(ClassContent, ReasonEvidence, c.Path, "%v", lines.Err())
-	case bundle.Digest(h.Sum(nil)) != c.Digest:
+	case bundle.Digest(h.Sum(nil)) != v.stored(c):
 		return fail(ClassContent, ReasonPayloadDigest, c.Path, "changed while the archive was read")
 	}
 	return nil

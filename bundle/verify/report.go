@@ -8,25 +8,31 @@ import (
 const (
 	StatusVerified = "verified"
 	StatusFailed   = "failed"
+	// StatusSameContent: what was signed, in files that another encoder packed (WithRepacked).
+	StatusSameContent = "same-content"
 )
 
 // Report says what was checked. RunID, Tenant and the digests are empty until
 // the signature over what they come from has been checked.
 type Report struct {
-	Status        string      `json:"status"`
-	RunID         string      `json:"runId,omitempty"`
-	Tenant        string      `json:"tenant,omitempty"`
-	PayloadDigest string      `json:"payloadDigest,omitempty"`
-	RerunHash     string      `json:"rerunHash,omitempty"`
-	ArchiveDigest string      `json:"archiveDigest,omitempty"`
-	Records       int64       `json:"records"`
-	Originals     int64       `json:"originals,omitempty"` // of a mirror, each what its name says
-	Evidence      *Evidence   `json:"evidence,omitempty"`  // when it was asked for
-	Approvals     []Approval  `json:"approvals,omitempty"`
-	Files         int64       `json:"files"`
-	Checks        []Check     `json:"checks"`
-	Signatures    []Signature `json:"signatures"`
-	Failure       *Failure    `json:"failure,omitempty"`
+	Status string `json:"status"`
+	RunID  string `json:"runId,omitempty"`
+	Tenant string `json:"tenant,omitempty"`
+	// ManifestDigest is of manifests/export.json; for programs that read on.
+	ManifestDigest string     `json:"-"`
+	PayloadDigest  string     `json:"payloadDigest,omitempty"`
+	RerunHash      string     `json:"rerunHash,omitempty"`
+	ArchiveDigest  string     `json:"archiveDigest,omitempty"`
+	Records        int64      `json:"records"`
+	Originals      int64      `json:"originals,omitempty"` // of a mirror, each what its name says
+	Evidence       *Evidence  `json:"evidence,omitempty"`  // when it was asked for
+	Approvals      []Approval `json:"approvals,omitempty"`
+	Files          int64      `json:"files"`
+	// Repacked counts the files that are not the signed bytes, but have the signed lines.
+	Repacked   int64       `json:"repacked,omitempty"`
+	Checks     []Check     `json:"checks"`
+	Signatures []Signature `json:"signatures"`
+	Failure    *Failure    `json:"failure,omitempty"`
 }
 
 // Check is one thing that was compared.

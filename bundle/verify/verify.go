@@ -102,6 +102,9 @@ func Reader(ctx context.Context, r io.ReaderAt, size int64, trust Trust, options
 		return failed(v.report, failure)
 	}
 	v.report.Status = StatusVerified // the only place
+	if v.report.Repacked > 0 {
+		v.report.Status = StatusSameContent
+	}
 	return v.report, nil
 }
 
@@ -159,6 +162,9 @@ type verifier struct {
 	listed    map[string]bundle.Digest // by checksums.txt
 	prefix    bundle.Digest            // of the bytes before the seal's header
 	report    Report
+	// repack lets files of lines be packed by another encoder; repacked are those that are.
+	repack   bool
+	repacked map[string]bundle.Digest
 }
 
 type step struct {

@@ -1,0 +1,40 @@
+package delta
+
+import (
+	"fmt"
+	"io"
+
+	"github.com/stella-ops/exportcenter/bundle"
+)
+
+// Originals reads a list of originals, which must be in the order of an archive.
+type Originals struct {
+	*Files
+	last string
+	at   bundle.Original
+}
+
+// NewOriginals reads the originals of files.
+func NewOriginals(files *Files) *Originals { return &Originals{Files: files} }
+
+// Next is List's.
+func (o *Originals) Next() (*bundle.Original, error) {
+	line, err := o.Files.Next()
+	if err == io.EOF {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if o.at, err = bundle.ParseOriginal(line); err != nil {
+		return nil, fmt.Errorf("%s: %w", o.Where(), err)
+	}
+	if o.at.Path <= o.last {
+		return nil, fmt.Errorf("%s: %w: %s does not come after %s", o.Where(), ErrLine, o.at.Path, o.last)
+	}
+	o.last = o.at.Path
+	return &o.at, nil
+}
+
+// Place is List's.
+func (o *Originals) Place() (string, error) { return o.at.Path, nil }

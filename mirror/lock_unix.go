@@ -1,0 +1,24 @@
+//go:build unix
+
+package mirror
+
+import (
+	"errors"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// tryLock takes a lock that ends with the process, however that ends: alone, or with
+// others that only read.
+func tryLock(file *os.File, alone bool) (bool, error) {
+	how := unix.LOCK_SH
+	if alone {
+		how = unix.LOCK_EX
+	}
+	err := unix.Flock(int(file.Fd()), how|unix.LOCK_NB)
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		return false, nil
+	}
+	return err == nil, err
+}

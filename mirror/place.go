@@ -1,0 +1,160 @@
+package mirror
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/stella-ops/exportcenter/bundle"
+)
+
+// place is the directory of a mirror, while a command is at work on it.
+type place struct {
+	dir  string
+	disk *disk
+	lock *os.File
+}
+
+func (p *place) path(name ...string) string {
+	return filepath.Join(append([]string{p.dir}, name...)...)
+}
+
+// enter locks the directory of a mirror: alone, or with others that only read.
+func enter(dir string, alone bool, o Options) (*place, error) {
+	p := &place{dir: dir, disk: &disk{at: o.at}}
+	flags := os.O_RDONLY
+	if alone {
+		flags = os.O_RDWR
+	}
+	lock, err := os.OpenFile(p.path(lockName), flags, fileMode)
+	if errors.Is(err, fs.ErrNotExist) && alone {
+		lock, err = p.newLock()
+	}
+	if errors.Is(err, fs.ErrNotExist) && !alone {
+		return p, nil // a copy: nobody is at work on it who would have made one
+	}
+	if err != nil {
+		return nil, err
+	}
+	p.lock = lock
+	free, err := tryLock(lock, alone)
+	if err == nil && !free {
+		err = refuse(ReasonBusy, "%s: another command is at work on this mirror; try again when it is done", dir)
+	}
+	if err != nil {
+		return nil, errors.Join(err, lock.Close())
+	}
+	return p, nil
+}
+
+func (p *place) newLock() (*os.File, error) {
+	if err := p.disk.may("lock", p.path(lockName)); err != nil {
+		return nil, err
+	}
+	return os.OpenFile(p.path(lockName), os.O_CREATE|os.O_RDWR, fileMode)
+}
+
+// leave gives the directory free.
+func (p *place) leave() error {
+	if p.lock == nil {
+		return nil
+	}
+	return p.lock.Close()
+}
+
+// current gives what the directory holds: where, and what it knows of it.
+func (p *place) current() (generation string, state State, err error) {
+	generation, err = os.Readlink(p.path(currentName))
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", state, refuse(ReasonMirror, "%s holds no mirror; make one of a full mirror with \"stella mirror init\"", p.dir)
+	}
+	if err != nil {
+		return "", state, refuse(ReasonMirror, "%s: %w", p.dir, err)
+	}
+	raw, err := readBounded(p.path(generation, stateName), maxState)
+	if err == nil {
+		state, err = ParseState(raw)
+	}
+	if err == nil && generationDir(state.Mirror.Generation) != generation {
+		err = errors.New(stateName + " is of another generation than its directory")
+	}
+	if err != nil {
+		return "", state, refuse(ReasonContent, "%s: %w; make the mirror anew of a full one", p.path(generation), err)
+	}
+	return generation, state, nil
+}
+
+// clean removes what commands that ended on the way left: all but the generation to keep.
+func (p *place) clean(keep string) error {
+	for _, name := range litter {
+		if err := p.disk.remove(p.path(name)); err != nil {
+			return err
+		}
+	}
+	generations, err := os.ReadDir(p.path(generationsName))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	for _, g := range generations {
+		if name := filepath.Join(generationsName, g.Name()); name != keep && err == nil {
+			err = p.disk.remove(p.path(name))
+		}
+	}
+	return err
+}
+
+// keep writes the state beside a tree that was built, and makes both the mirror of
+// the directory: by one rename, after all that it leads to has reached the disk.
+func (p *place) keep(state State) error {
+	text, err := state.Encode()
+	if err != nil {
+		return err
+	}
+	if err := p.disk.content(p.path(buildingName, stateName), text); err != nil {
+		return err
+	}
+	if err := p.disk.settle(p.path(buildingName)); err != nil {
+		return err
+	}
+	if err := p.disk.mkdir(p.path(generationsName)); err != nil {
+		return err
+	}
+	generation := generationDir(state.Mirror.Generation)
+	if err := p.disk.rename(p.path(buildingName), p.path(generation)); err != nil {
+		return err
+	}
+	return p.disk.point(p.path(currentName), generation)
+}
+
+// journal is what a command that is not done applies, by the digests of manifests.
+type journal struct {
+	Deltas []bundle.Digest `json:"deltas"`
+}
+
+// readJournal gives the deltas of a command that ended on the way; none without one.
+// One that cannot be read is none: what was applied, the state says.
+func (p *place) readJournal() []bundle.Digest {
+	var j journal
+	raw, err := readBounded(p.path(journalName), maxState)
+	if err != nil || bundle.UnmarshalStrict(raw, &j) != nil {
+		return nil
+	}
+	return j.Deltas
+}
+
+// writeJournal notes what is about to be applied.
+func (p *place) writeJournal(deltas []bundle.Digest) error {
+	text, err := bundle.MarshalCanonical(journal{deltas})
+	if err != nil {
+		return err
+	}
+	temporary := p.path(journalName + newSuffix)
+	if err := p.disk.remove(temporary); err != nil {
+		return err
+	}
+	if err := p.disk.content(temporary, text); err != nil {
+		return err
+	}
+	return p.disk.rename(temporary, p.path(journalName))
+}
