@@ -77,6 +77,7 @@ var house = map[string]room{
 	"profiles":                {1, "what the configuration of a profile may be, a schema per kind"},
 	"ledger":                  {1, "the evidence ledger's words and readers"},
 	"orchestrator":            {1, "what orchestrators report of exports: records, keys, what may follow"},
+	"rebuild":                 {1, "compares a bundle that was built again with the one that is there"},
 	"offboarding":             {1, "what is written down when a tenant leaves, and how to read it"},
 	"offboarding/removal":     {4, "removes a tenant, and signs what was removed"},
 	"tuf":                     {1, "TUF documents of mirrors: which keys sign what, and which files belong together"},

@@ -97,10 +97,13 @@ func (e *Export) builderOf(run export.Run) (adapters.Builder, error) {
 }
 
 func (e *Export) buildInput(ctx context.Context, run export.Run, builder adapters.Builder, shards []storage.Shard, dir string, beat *heartbeat) (adapters.Input, error) {
-	in := adapters.Input{Options: run.Options, Stamp: run.RequestedAt.UTC(), Scratch: dir,
+	named, err := e.original(ctx, run)
+	if err != nil {
+		return adapters.Input{}, err
+	}
+	in := adapters.Input{Options: run.Options, Stamp: named.RequestedAt.UTC(), Scratch: dir,
 		Progress: func(done int) { beat.tick(int64(done)) }}
 	if decides, ok := builder.(adapters.Decider); ok && decides.Decides() {
-		var err error
 		if in.Policy, err = e.Policies.PolicyOf(ctx, run); err != nil {
 			return in, fmt.Errorf("policy snapshot of the run: %w", err)
 		}

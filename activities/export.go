@@ -47,6 +47,8 @@ type PhaseResult struct {
 	Digest  string `json:"digest,omitempty"`
 	// Builds says, after resolve, that Assemble follows once all is packed.
 	Builds bool `json:"builds,omitempty"`
+	// Rebuild says, after plan, that Compare follows Manifest, and nothing else does.
+	Rebuild bool `json:"rebuild,omitempty"`
 	// Guarded says, after resolve, that Guard follows that.
 	Guarded bool `json:"guarded,omitempty"`
 	// Ranges are what is left to pack, after resolve: at most maxRanges.
@@ -70,6 +72,9 @@ func (e *Export) beginPart(ctx context.Context, ref export.Ref, phase export.Pha
 	claim, run, err := e.Execution.BeginPart(ctx, ref, phase, part, attemptOf(activity.GetInfo(ctx)))
 	if err != nil {
 		return claim, run, fmt.Errorf("begin %s: %w", phase, err)
+	}
+	if run.RebuildOf != "" && (phase == export.PhaseSign || phase == export.PhaseDistribute) {
+		return claim, run, fmt.Errorf("begin %s: run %s is a rebuild, which publishes nothing: %w", phase, ref.RunID, storage.ErrCorrupt)
 	}
 	if run.Cancel != nil && phase != export.PhaseEmitTimeline {
 		return claim, run, &export.Error{

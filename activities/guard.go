@@ -13,6 +13,9 @@ import (
 
 // guards reports whether a result of the run's kind that shrank waits.
 func (e *Export) guards(run export.Run) (bool, error) {
+	if run.RebuildOf != "" {
+		return false, nil
+	}
 	adapter, err := e.Adapters.For(run.Kind, run.Variant)
 	if err != nil {
 		return false, err

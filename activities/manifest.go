@@ -41,11 +41,18 @@ func (e *Export) manifest(ctx context.Context, ref export.Ref) (PhaseResult, err
 	if err != nil {
 		return PhaseResult{}, err
 	}
-	m, err := e.describe(ctx, run, adapter, payload, counted)
+	named, err := e.original(ctx, run)
 	if err != nil {
 		return PhaseResult{}, err
 	}
-	documents, manifestDigest, err := documentsOf(m, run, shards, counted)
+	m, err := e.describe(ctx, named, adapter, payload, counted, e.keysOf(run, named))
+	if err == nil {
+		err = e.mirrored(ctx, run, named.Generation, adapter, payload, &m)
+	}
+	if err != nil {
+		return PhaseResult{}, err
+	}
+	documents, manifestDigest, err := documentsOf(m, named, shards, counted)
 	if err != nil {
 		return PhaseResult{}, err
 	}
@@ -107,7 +114,7 @@ func packed(shards []storage.Shard) ([]storage.File, error) {
 }
 
 // describe makes the manifest of a run. All stamps come from the run's row.
-func (e *Export) describe(ctx context.Context, run export.Run, adapter adapters.Adapter, payload []storage.File, counted tallies) (bundle.Manifest, error) {
+func (e *Export) describe(ctx context.Context, run export.Run, adapter adapters.Adapter, payload []storage.File, counted tallies, keys []bundle.Key) (bundle.Manifest, error) {
 	selectors, err := bundle.MarshalCanonical(run.Selectors)
 	if err != nil {
 		return bundle.Manifest{}, fmt.Errorf("selectors of the run: %w", err)
@@ -125,7 +132,7 @@ func (e *Export) describe(ctx context.Context, run export.Run, adapter adapters.
 		GeneratedAt: bundle.Stamp(run.RequestedAt),
 		Compression: bundle.EncoderCompression(),
 		Redaction:   counted.redaction,
-		Keys:        []bundle.Key{{KeyID: e.Signer.KeyID(), Algorithm: string(e.Signer.Algorithm())}},
+		Keys:        keys,
 		Tool: bundle.Tool{Name: "exportcenter", Version: e.Version,
 			Adapters: map[string]string{adapters.Label(adapter): adapter.Version()}},
 	}
@@ -135,9 +142,6 @@ func (e *Export) describe(ctx context.Context, run export.Run, adapter adapters.
 	}
 	m.Tool.Adapters[adapters.Label(packs)] = packs.Version()
 	if m.Policy, err = e.policyIn(ctx, run.Tenant, payload); err != nil {
-		return bundle.Manifest{}, err
-	}
-	if err := e.mirrored(ctx, run, adapter, payload, &m); err != nil {
 		return bundle.Manifest{}, err
 	}
 	contents := make([]bundle.Content, len(payload))

@@ -15,7 +15,7 @@ import (
 )
 
 // mirrored fills in what the manifest of a mirror says beyond its contents.
-func (e *Export) mirrored(ctx context.Context, run export.Run, adapter adapters.Adapter, payload []storage.File, m *bundle.Manifest) error {
+func (e *Export) mirrored(ctx context.Context, run export.Run, generation int64, adapter adapters.Adapter, payload []storage.File, m *bundle.Manifest) error {
 	if _, mirrors := adapter.(adapters.Mirrors); !mirrors {
 		return nil
 	}
@@ -23,7 +23,7 @@ func (e *Export) mirrored(ctx context.Context, run export.Run, adapter adapters.
 	if err != nil {
 		return fmt.Errorf("list segments of originals: %w", err)
 	}
-	m.Mirror = &bundle.Mirror{Generation: run.Generation}
+	m.Mirror = &bundle.Mirror{Generation: generation}
 	for _, f := range files {
 		if f.Entries {
 			m.Mirror.Originals.Count += f.Records
@@ -59,6 +59,9 @@ func (e *Export) mirrorsIn(ctx context.Context, run export.Run, builder adapters
 		}
 		in.Target, err = e.mirroredRun(ctx, run, run.Options.TargetRunID)
 		return err
+	}
+	if run.RebuildOf != "" {
+		return nil // nothing of an earlier mirror is taken over
 	}
 	prior, files, err := e.Execution.PriorMirror(ctx, run)
 	if errors.Is(err, storage.ErrNotFound) {

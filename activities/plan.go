@@ -26,6 +26,16 @@ func (e *Export) plan(ctx context.Context, ref export.Ref) (PhaseResult, error) 
 	if err := refuseBuilding(run); err != nil {
 		return PhaseResult{}, err
 	}
+	if run.RebuildOf != "" {
+		of, err := e.original(ctx, run)
+		if err != nil {
+			return PhaseResult{}, err
+		}
+		if _, err := e.Execution.Start(ctx, claim, of.AsOf, e.Clock()); err != nil {
+			return PhaseResult{}, fmt.Errorf("start run: %w", err)
+		}
+		return PhaseResult{Rebuild: true}, nil
+	}
 	head, err := e.headOf(ctx, run)
 	if err != nil {
 		return PhaseResult{}, fmt.Errorf("read ledger head: %w", err)

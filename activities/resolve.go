@@ -29,6 +29,11 @@ func (e *Export) resolve(ctx context.Context, ref export.Ref) (PhaseResult, erro
 	if err := e.mayRead(ctx, run); err != nil {
 		return PhaseResult{}, err
 	}
+	if run.RebuildOf != "" {
+		if err := e.intact(ctx, run, beat); err != nil {
+			return PhaseResult{}, err
+		}
+	}
 	selection, err := selectionOf(run)
 	if err != nil {
 		return PhaseResult{}, err
@@ -159,6 +164,9 @@ const (
 
 // parts tells what of the last plan can stay, and what is to be listed.
 func (e *Export) parts(ctx context.Context, run export.Run, selection bundle.Digest) ([]stretch, error) {
+	if run.RebuildOf != "" {
+		return everything, nil
+	}
 	asOf, old, err := e.Execution.LastPlan(ctx, run, selection)
 	if errors.Is(err, storage.ErrNotFound) || err == nil && asOf > run.AsOf {
 		return everything, nil

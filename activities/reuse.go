@@ -35,6 +35,9 @@ const pinAtOnce = 512
 // reuse takes over the shards that were packed before, by the same recipe, and
 // gives those that are left to pack, in order.
 func (e *Export) reuse(ctx context.Context, claim storage.Claim, run export.Run) (left []storage.Shard, err error) {
+	if run.RebuildOf != "" {
+		return e.unpacked(ctx, claim.Ref)
+	}
 	adapter, err := e.Adapters.For(run.Kind, run.Variant)
 	if err != nil {
 		return nil, err
@@ -59,7 +62,12 @@ func (e *Export) reuse(ctx context.Context, claim storage.Claim, run export.Run)
 			return nil, fmt.Errorf("save %d shards that were packed before: %w", len(shards), err)
 		}
 	}
-	_, all, err := e.Execution.Plan(ctx, claim.Ref)
+	return e.unpacked(ctx, claim.Ref)
+}
+
+// unpacked gives the shards of a run that are left to pack, in order.
+func (e *Export) unpacked(ctx context.Context, ref export.Ref) ([]storage.Shard, error) {
+	_, all, err := e.Execution.Plan(ctx, ref)
 	if err != nil {
 		return nil, fmt.Errorf("load plan: %w", err)
 	}

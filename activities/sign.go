@@ -30,7 +30,7 @@ func (e *Export) sign(ctx context.Context, ref export.Ref) (PhaseResult, error) 
 	if err := s.collect(ctx); err != nil {
 		return PhaseResult{}, err
 	}
-	for _, step := range []func(context.Context) error{s.signManifest, s.signProvenance, s.listChecksums, s.close, s.attest} {
+	for _, step := range append(s.steps(), s.attest) {
 		if err := step(ctx); err != nil {
 			e.takeBack(ctx, ref.Tenant, digestsOf(s.added)...)
 			return PhaseResult{}, err
@@ -47,11 +47,17 @@ func (e *Export) sign(ctx context.Context, ref export.Ref) (PhaseResult, error) 
 	return PhaseResult{Bytes: s.result.ArchiveBytes, Digest: s.result.ArchiveDigest}, nil
 }
 
+// steps make the entries of this phase, one after the other.
+func (s *sealing) steps() []func(context.Context) error {
+	return []func(context.Context) error{s.signManifest, s.signProvenance, s.listChecksums, s.close}
+}
+
 // sealing is one attempt at signing a run's bundle.
 type sealing struct {
 	*Export
 	claim storage.Claim
 	run   export.Run
+	again bool // for a rebuild: to compare, and not to keep
 
 	manifest   []byte
 	parsed     bundle.Manifest
@@ -61,9 +67,23 @@ type sealing struct {
 	result     export.Result
 }
 
-// collect loads what an earlier phase wrote. Entries of an earlier attempt at
-// this phase are left out: they are made again, the same.
+// collect loads what an earlier phase wrote, and records that signing begins.
 func (s *sealing) collect(ctx context.Context) error {
+	if err := s.load(ctx); err != nil {
+		return err
+	}
+	if err := s.named(); err != nil {
+		return err
+	}
+	s.result = s.run.Result
+	s.result.Signatures = nil
+	event := export.Event{Type: export.EventSigningStarted, Message: "signing with " + s.Signer.KeyID(), At: s.Clock()}
+	return s.Execution.AddEvent(ctx, s.claim, "", event)
+}
+
+// load reads what an earlier phase wrote. Entries of an earlier attempt at this phase
+// are left out: they are made again, the same.
+func (s *sealing) load(ctx context.Context) error {
 	all, err := s.Execution.BundleFiles(ctx, s.claim.Ref)
 	if err != nil {
 		return fmt.Errorf("list bundle files: %w", err)
@@ -85,13 +105,7 @@ func (s *sealing) collect(ctx context.Context) error {
 	if s.parsed, err = bundle.ParseManifest(s.manifest); err != nil {
 		return fmt.Errorf("stored manifest: %w", err)
 	}
-	if err := s.named(); err != nil {
-		return err
-	}
-	s.result = s.run.Result
-	s.result.Signatures = nil
-	event := export.Event{Type: export.EventSigningStarted, Message: "signing with " + s.Signer.KeyID(), At: s.Clock()}
-	return s.Execution.AddEvent(ctx, s.claim, "", event)
+	return nil
 }
 
 // named refuses a key that the manifest does not name: no verifier would take
@@ -167,6 +181,13 @@ func (s *sealing) signEnvelope(ctx context.Context, path, at, payloadType string
 func (s *sealing) signOnce(ctx context.Context, artifact string, message, statement []byte) ([]byte, error) {
 	want := storage.StoredSignature{Artifact: artifact, KeyID: s.Signer.KeyID(), Algorithm: string(s.Signer.Algorithm()),
 		Message: bundle.DigestOf(message), Statement: statement}
+	if s.again {
+		sig, err := s.Signer.Sign(ctx, message)
+		if err != nil {
+			return nil, s.refused(err)
+		}
+		return sig, nil
+	}
 	before, err := s.Execution.FindSignature(ctx, s.claim, artifact, want.KeyID, want.Message)
 	if err != nil {
 		return nil, fmt.Errorf("look for the signature of %s: %w", artifact, err)

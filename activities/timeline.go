@@ -24,6 +24,8 @@ type EmitTimelineInput struct {
 type EmitTimelineResult struct {
 	State         export.State `json:"state"`
 	PayloadDigest string       `json:"payloadDigest,omitempty"`
+	// Rebuild: the run has no bundle, however it ended.
+	Rebuild bool `json:"rebuild,omitempty"`
 }
 
 // EmitTimeline ends the run: the terminal state, its journal event and its
@@ -34,7 +36,7 @@ func (e *Export) EmitTimeline(ctx context.Context, in EmitTimelineInput) (EmitTi
 	if err != nil {
 		return EmitTimelineResult{}, e.fail(ctx, in.Ref, export.PhaseEmitTimeline, err)
 	}
-	return EmitTimelineResult{State: run.State, PayloadDigest: run.Result.PayloadDigest}, nil
+	return EmitTimelineResult{State: run.State, PayloadDigest: run.Result.PayloadDigest, Rebuild: run.RebuildOf != ""}, nil
 }
 
 func (e *Export) emitTimeline(ctx context.Context, in EmitTimelineInput) (export.Run, error) {
@@ -66,7 +68,19 @@ func (e *Export) emitTimeline(ctx context.Context, in EmitTimelineInput) (export
 	return ended, nil
 }
 
+// outcome is how a run ends, and what the platform hears of it: of a rebuild nothing.
 func (e *Export) outcome(in EmitTimelineInput, run export.Run) storage.Outcome {
+	o := e.ending(in, run)
+	if run.RebuildOf != "" {
+		o.Timeline = nil
+		if o.State == export.StateSucceeded {
+			o.Message = "the same bytes came out as in run " + run.RebuildOf
+		}
+	}
+	return o
+}
+
+func (e *Export) ending(in EmitTimelineInput, run export.Run) storage.Outcome {
 	now := e.Clock()
 	switch {
 	case in.Cancelled, in.Failure != nil && run.Cancel != nil:

@@ -80,3 +80,6 @@ func CheckPath(path string) error {
 func isAlnum(c byte) bool {
 	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'
 }
+
+// IsSignature reports whether path is of a signature, of whatever the bundle says.
+func IsSignature(path string) bool { return strings.HasPrefix(path, "signatures/") }

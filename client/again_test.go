@@ -77,6 +77,8 @@ func repeatable() map[string]struct {
 		"CancelRun":         {true, func(ctx context.Context, c c) error { return err(c.CancelRun(ctx, someRun, "")) }},
 		"ApproveRun":        {true, func(ctx context.Context, c c) error { return err(c.ApproveRun(ctx, someRun, "so")) }},
 		"RejectRun":         {true, func(ctx context.Context, c c) error { return err(c.RejectRun(ctx, someRun, "so")) }},
+		"RebuildRun":        {false, func(ctx context.Context, c c) error { return err(c.RebuildRun(ctx, someRun, "")) }},
+		"RebuildRun key":    {true, func(ctx context.Context, c c) error { return err(c.RebuildRun(ctx, someRun, "key")) }},
 		"GuardReport":       {true, func(ctx context.Context, c c) error { return err(c.GuardReport(ctx, someRun)) }},
 		"LatestRun":         {true, func(ctx context.Context, c c) error { return err(c.LatestRun(ctx, "p")) }},
 		"PriceRun":          {true, func(ctx context.Context, c c) error { return err(c.PriceRun(ctx, client.RunRequest{})) }},

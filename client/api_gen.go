@@ -107,6 +107,54 @@ func (e PlannedShardState) Valid() bool {
 	}
 }
 
+// Defines values for RebuildDifferenceWhat.
+const (
+	RebuildDifferenceWhatAdditional RebuildDifferenceWhat = "additional"
+	RebuildDifferenceWhatBytes      RebuildDifferenceWhat = "bytes"
+	RebuildDifferenceWhatDigest     RebuildDifferenceWhat = "digest"
+	RebuildDifferenceWhatMissing    RebuildDifferenceWhat = "missing"
+)
+
+// Valid indicates whether the value is a known member of the RebuildDifferenceWhat enum.
+func (e RebuildDifferenceWhat) Valid() bool {
+	switch e {
+	case RebuildDifferenceWhatAdditional:
+		return true
+	case RebuildDifferenceWhatBytes:
+		return true
+	case RebuildDifferenceWhatDigest:
+		return true
+	case RebuildDifferenceWhatMissing:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for RebuiltVerdict.
+const (
+	RebuiltVerdictDifferent RebuiltVerdict = "different"
+	RebuiltVerdictEncoder   RebuiltVerdict = "encoder"
+	RebuiltVerdictIdentical RebuiltVerdict = "identical"
+	RebuiltVerdictVersion   RebuiltVerdict = "version"
+)
+
+// Valid indicates whether the value is a known member of the RebuiltVerdict enum.
+func (e RebuiltVerdict) Valid() bool {
+	switch e {
+	case RebuiltVerdictDifferent:
+		return true
+	case RebuiltVerdictEncoder:
+		return true
+	case RebuiltVerdictIdentical:
+		return true
+	case RebuiltVerdictVersion:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for RecordConflictKind.
 const (
 	RecordConflictKindDuplicate RecordConflictKind = "duplicate"
@@ -1032,6 +1080,61 @@ type Progress struct {
 	ShardsDone  int   `json:"shardsDone"`
 }
 
+// RebuildDifference Where two bundles part first: in the payload, in the order of the archive; then in what describes it, which follows from that.
+type RebuildDifference struct {
+	// Document What the recorded line is about.
+	Document string `json:"document,omitempty,omitzero"`
+
+	// Line First line that differs of a file of lines.
+	Line int64 `json:"line,omitempty,omitzero"`
+
+	// Member First member that differs of an entry that is a JSON object.
+	Member string `json:"member,omitempty,omitzero"`
+
+	// Offset First byte that differs, of the entry as it is stored.
+	Offset int64  `json:"offset"`
+	Path   string `json:"path"`
+
+	// SameContent The uncompressed content is the same.
+	SameContent bool                  `json:"sameContent,omitempty,omitzero"`
+	What        RebuildDifferenceWhat `json:"what"`
+}
+
+// RebuildDifferenceWhat defines model for RebuildDifference.What.
+type RebuildDifferenceWhat string
+
+// RebuildTool defines model for RebuildTool.
+type RebuildTool struct {
+	// Encoder Of payload files.
+	Encoder string `json:"encoder"`
+
+	// Version Of the program; empty where the manifest is gone.
+	Version string `json:"version"`
+}
+
+// Rebuilt What came of building a run again.
+type Rebuilt struct {
+	// Bytes What they have as they are stored.
+	Bytes int64 `json:"bytes"`
+
+	// Files Entries that were compared.
+	Files int64 `json:"files"`
+
+	// First Where two bundles part first: in the payload, in the order of the archive; then in what describes it, which follows from that.
+	First *RebuildDifference `json:"first,omitempty"`
+
+	// NotCompared What was not compared, and why.
+	NotCompared []string    `json:"notCompared"`
+	Now         RebuildTool `json:"now"`
+	Recorded    RebuildTool `json:"recorded"`
+
+	// Verdict identical: every byte that was compared. encoder: the same content, compressed by another encoder. version: the same payload, described by another version of the program. different: anything else.
+	Verdict RebuiltVerdict `json:"verdict"`
+}
+
+// RebuiltVerdict identical: every byte that was compared. encoder: the same content, compressed by another encoder. version: the same payload, described by another version of the program. different: anything else.
+type RebuiltVerdict string
+
 // RecordConflict A problem with the record that is stored.
 type RecordConflict struct {
 	Code    string             `json:"code"`
@@ -1114,10 +1217,16 @@ type Run struct {
 	Profile        ProfileRef `json:"profile"`
 	Progress       Progress   `json:"progress"`
 	Project        string     `json:"project,omitempty,omitzero"`
-	RequestedAt    time.Time  `json:"requestedAt"`
-	RequestedBy    string     `json:"requestedBy"`
-	RerunHash      Digest     `json:"rerunHash,omitempty,omitzero"`
-	RunID          string     `json:"runId"`
+
+	// RebuildOf The run that this one builds again.
+	RebuildOf string `json:"rebuildOf,omitempty,omitzero"`
+
+	// Rebuilt What came of building a run again.
+	Rebuilt     *Rebuilt  `json:"rebuilt,omitempty"`
+	RequestedAt time.Time `json:"requestedAt"`
+	RequestedBy string    `json:"requestedBy"`
+	RerunHash   Digest    `json:"rerunHash,omitempty,omitzero"`
+	RunID       string    `json:"runId"`
 
 	// Selectors What to take. Values of one member are alternatives, members narrow each other; nothing given takes all.
 	Selectors  Selectors   `json:"selectors"`
@@ -1151,7 +1260,7 @@ type RunError struct {
 type RunEvent struct {
 	At time.Time `json:"at"`
 
-	// EventType run.pending, run.started, run.planned, run.progress, run.cancel_requested, guard.passed, run.waiting, run.approved, run.rejected, run.resumed, adapter.start, adapter.chunk, adapter.complete, adapter.error, manifest.written, signing.started, signing.completed, distribution.started, distribution.completed, artifact_ready, run.succeeded, run.failed, run.aborted. Bear others.
+	// EventType run.pending, run.started, run.planned, run.progress, run.cancel_requested, guard.passed, run.waiting, run.approved, run.rejected, run.resumed, adapter.start, adapter.chunk, adapter.complete, adapter.error, manifest.written, rebuild.compared, signing.started, signing.completed, distribution.started, distribution.completed, artifact_ready, run.succeeded, run.failed, run.aborted. Bear others.
 	EventType string `json:"eventType"`
 
 	// Message For people.
@@ -1941,6 +2050,18 @@ type GetProvenanceParams struct {
 	XStellaOpsTenant *TenantHeaderAlias `json:"X-StellaOps-Tenant,omitempty"`
 }
 
+// RebuildRunParams defines parameters for RebuildRun.
+type RebuildRunParams struct {
+	// IdempotencyKey Chosen by the client, for example a UUID.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+
+	// XStellaTenant When present it must equal the token's tenant.
+	XStellaTenant *TenantHeader `json:"X-Stella-Tenant,omitempty"`
+
+	// XStellaOpsTenant Older name of X-Stella-Tenant.
+	XStellaOpsTenant *TenantHeaderAlias `json:"X-StellaOps-Tenant,omitempty"`
+}
+
 // RejectRunParams defines parameters for RejectRun.
 type RejectRunParams struct {
 	// XStellaReason Why, when the body gives no reason.
@@ -2590,6 +2711,20 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /api/export/runs/{id}/provenance (the `GetProvenance` operationId).
 	GetProvenance(ctx context.Context, id RunID, params *GetProvenanceParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RebuildRun Build a run again, and compare
+	//
+	// Records a run that builds run `id` again: from the evidence as of the same moment, without taking over anything that
+	// was packed or planned before, under the run's own id, stamp, profile revision and keys. What comes out is compared byte
+	// by byte with the bundle that is there, or with its recorded digests where the bundle is gone. Such a run has `rebuildOf`,
+	// and once it was compared `rebuilt`. It succeeds when everything is identical; else it fails with ERR_EXPORT_REBUILD, and
+	// `rebuilt.first` says where the two part. It waits for no approval, makes no bundle, tells nobody of its end and is never a profile's latest run.
+	//
+	// 409 ERR_EXPORT_009 for what cannot be compared: a run without a bundle, one that read the evidence of other tenants,
+	// a delta, and a rebuild.
+	//
+	// Corresponds with POST /api/export/runs/{id}/rebuild (the `RebuildRun` operationId).
+	RebuildRun(ctx context.Context, id RunID, params *RebuildRunParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// RejectRunWithBody End a run that waits
 	//
@@ -3535,6 +3670,30 @@ func (c *api) GetRunPlan(ctx context.Context, id RunID, params *GetRunPlanParams
 // Corresponds with GET /api/export/runs/{id}/provenance (the `GetProvenance` operationId).
 func (c *api) GetProvenance(ctx context.Context, id RunID, params *GetProvenanceParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetProvenanceRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RebuildRun Build a run again, and compare
+//
+// Records a run that builds run `id` again: from the evidence as of the same moment, without taking over anything that
+// was packed or planned before, under the run's own id, stamp, profile revision and keys. What comes out is compared byte
+// by byte with the bundle that is there, or with its recorded digests where the bundle is gone. Such a run has `rebuildOf`,
+// and once it was compared `rebuilt`. It succeeds when everything is identical; else it fails with ERR_EXPORT_REBUILD, and
+// `rebuilt.first` says where the two part. It waits for no approval, makes no bundle, tells nobody of its end and is never a profile's latest run.
+//
+// 409 ERR_EXPORT_009 for what cannot be compared: a run without a bundle, one that read the evidence of other tenants,
+// a delta, and a rebuild.
+//
+// Corresponds with POST /api/export/runs/{id}/rebuild (the `RebuildRun` operationId).
+func (c *api) RebuildRun(ctx context.Context, id RunID, params *RebuildRunParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRebuildRunRequest(c.Server, id, params)
 	if err != nil {
 		return nil, err
 	}
@@ -6483,6 +6642,77 @@ func NewGetProvenanceRequest(server string, id RunID, params *GetProvenanceParam
 	return req, nil
 }
 
+// NewRebuildRunRequest constructs an http.Request for the RebuildRun method
+func NewRebuildRunRequest(server string, id RunID, params *RebuildRunParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/export/runs/%s/rebuild", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+		if params.XStellaTenant != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "X-Stella-Tenant", *params.XStellaTenant, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("X-Stella-Tenant", headerParam1)
+		}
+
+		if params.XStellaOpsTenant != nil {
+			var headerParam2 string
+
+			headerParam2, err = runtime.StyleParamWithOptions("simple", false, "X-StellaOps-Tenant", *params.XStellaOpsTenant, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("X-StellaOps-Tenant", headerParam2)
+		}
+
+	}
+
+	return req, nil
+}
+
 // NewRejectRunRequest calls the generic RejectRun builder with application/json body
 func NewRejectRunRequest(server string, id RunID, params *RejectRunParams, body RejectRunJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
@@ -8580,6 +8810,22 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /api/export/runs/{id}/provenance (the `GetProvenance` operationId).
 	GetProvenanceWithResponse(ctx context.Context, id RunID, params *GetProvenanceParams, reqEditors ...RequestEditorFn) (*GetProvenanceResponse, error)
+
+	// RebuildRunWithResponse Build a run again, and compare
+	//
+	// Records a run that builds run `id` again: from the evidence as of the same moment, without taking over anything that
+	// was packed or planned before, under the run's own id, stamp, profile revision and keys. What comes out is compared byte
+	// by byte with the bundle that is there, or with its recorded digests where the bundle is gone. Such a run has `rebuildOf`,
+	// and once it was compared `rebuilt`. It succeeds when everything is identical; else it fails with ERR_EXPORT_REBUILD, and
+	// `rebuilt.first` says where the two part. It waits for no approval, makes no bundle, tells nobody of its end and is never a profile's latest run.
+	//
+	// 409 ERR_EXPORT_009 for what cannot be compared: a run without a bundle, one that read the evidence of other tenants,
+	// a delta, and a rebuild.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/export/runs/{id}/rebuild (the `RebuildRun` operationId).
+	RebuildRunWithResponse(ctx context.Context, id RunID, params *RebuildRunParams, reqEditors ...RequestEditorFn) (*RebuildRunResponse, error)
 
 	// RejectRunWithBodyWithResponse End a run that waits
 	//
@@ -12307,6 +12553,135 @@ func (r GetProvenanceResponse) ContentType() string {
 	return ""
 }
 
+// RebuildRunResponse202Headers the declared response headers of an HTTP 202 response for RebuildRun
+type RebuildRunResponse202Headers struct {
+	Location string
+}
+
+// RebuildRunResponse401Headers the declared response headers of an HTTP 401 response for RebuildRun
+type RebuildRunResponse401Headers struct {
+	DPoPNonce       string
+	WWWAuthenticate string
+}
+
+// RebuildRunResponse429Headers the declared response headers of an HTTP 429 response for RebuildRun
+type RebuildRunResponse429Headers struct {
+	RetryAfter            string
+	XStellaQuotaLimit     string
+	XStellaQuotaRemaining string
+	XStellaQuotaReset     string
+}
+
+type RebuildRunResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON202 the response for an HTTP 202 `application/json` response
+	JSON202 *Run
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *BadRequest
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *Unauthorized
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *Forbidden
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *NotFound
+	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationProblemJSON409 *Conflict
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *Unprocessable
+	// ApplicationProblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationProblemJSON429 *TooManyRequests
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *Internal
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *Unavailable
+	// Headers202 the parsed response headers for an HTTP 202 response
+	Headers202 *RebuildRunResponse202Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *RebuildRunResponse401Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *RebuildRunResponse429Headers
+}
+
+// GetJSON202 returns the response for an HTTP 202 `application/json` response
+func (r RebuildRunResponse) GetJSON202() *Run {
+	return r.JSON202
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r RebuildRunResponse) GetApplicationProblemJSON400() *BadRequest {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r RebuildRunResponse) GetApplicationProblemJSON401() *Unauthorized {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r RebuildRunResponse) GetApplicationProblemJSON403() *Forbidden {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r RebuildRunResponse) GetApplicationProblemJSON404() *NotFound {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r RebuildRunResponse) GetApplicationProblemJSON409() *Conflict {
+	return r.ApplicationProblemJSON409
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r RebuildRunResponse) GetApplicationProblemJSON422() *Unprocessable {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r RebuildRunResponse) GetApplicationProblemJSON429() *TooManyRequests {
+	return r.ApplicationProblemJSON429
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r RebuildRunResponse) GetApplicationProblemJSON500() *Internal {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r RebuildRunResponse) GetApplicationProblemJSON503() *Unavailable {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r RebuildRunResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RebuildRunResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RebuildRunResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RebuildRunResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // RejectRunResponse401Headers the declared response headers of an HTTP 401 response for RejectRun
 type RejectRunResponse401Headers struct {
 	DPoPNonce       string
@@ -15501,6 +15876,28 @@ func (c *ClientWithResponses) GetProvenanceWithResponse(ctx context.Context, id 
 		return nil, err
 	}
 	return ParseGetProvenanceResponse(rsp)
+}
+
+// RebuildRunWithResponse Build a run again, and compare
+//
+// Records a run that builds run `id` again: from the evidence as of the same moment, without taking over anything that
+// was packed or planned before, under the run's own id, stamp, profile revision and keys. What comes out is compared byte
+// by byte with the bundle that is there, or with its recorded digests where the bundle is gone. Such a run has `rebuildOf`,
+// and once it was compared `rebuilt`. It succeeds when everything is identical; else it fails with ERR_EXPORT_REBUILD, and
+// `rebuilt.first` says where the two part. It waits for no approval, makes no bundle, tells nobody of its end and is never a profile's latest run.
+//
+// 409 ERR_EXPORT_009 for what cannot be compared: a run without a bundle, one that read the evidence of other tenants,
+// a delta, and a rebuild.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/export/runs/{id}/rebuild (the `RebuildRun` operationId).
+func (c *ClientWithResponses) RebuildRunWithResponse(ctx context.Context, id RunID, params *RebuildRunParams, reqEditors ...RequestEditorFn) (*RebuildRunResponse, error) {
+	rsp, err := c.RebuildRun(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRebuildRunResponse(rsp)
 }
 
 // RejectRunWithBodyWithResponse End a run that waits
@@ -20094,6 +20491,156 @@ func ParseGetProvenanceResponse(rsp *http.Response) (*GetProvenanceResponse, err
 		response.Headers401 = &headers
 	case rsp.StatusCode == 429:
 		var headers GetProvenanceResponse429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("X-Stella-Quota-Limit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Stella-Quota-Limit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XStellaQuotaLimit = value
+		}
+		if values := rsp.Header.Values("X-Stella-Quota-Remaining"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Stella-Quota-Remaining", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XStellaQuotaRemaining = value
+		}
+		if values := rsp.Header.Values("X-Stella-Quota-Reset"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Stella-Quota-Reset", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XStellaQuotaReset = value
+		}
+		response.Headers429 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseRebuildRunResponse parses an HTTP response from a RebuildRunWithResponse call
+func ParseRebuildRunResponse(rsp *http.Response) (*RebuildRunResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RebuildRunResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 202:
+		var dest Run
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON202 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest BadRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthorized
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest NotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest Conflict
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest Unprocessable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest TooManyRequests
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Internal
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Unavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 202:
+		var headers RebuildRunResponse202Headers
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Location = value
+		}
+		response.Headers202 = &headers
+	case rsp.StatusCode == 401:
+		var headers RebuildRunResponse401Headers
+		if values := rsp.Header.Values("DPoP-Nonce"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "DPoP-Nonce", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.DPoPNonce = value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 429:
+		var headers RebuildRunResponse429Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {

@@ -53,7 +53,9 @@ const (
 	// decided about it in time (docs/guard.md).
 	CodeRejected  Code = "ERR_EXPORT_REJECTED"
 	CodeUndecided Code = "ERR_EXPORT_UNDECIDED"
-	CodeInternal  Code = "ERR_EXPORT_INTERNAL"
+	// CodeRebuild: a run was built again, and other bytes came out (docs/rebuild.md).
+	CodeRebuild  Code = "ERR_EXPORT_REBUILD"
+	CodeInternal Code = "ERR_EXPORT_INTERNAL"
 )
 
 // Class says what to do about a failure.

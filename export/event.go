@@ -38,6 +38,7 @@ const (
 	EventRejected        EventType = "run.rejected"
 	EventResumed         EventType = "run.resumed"
 	EventManifestWritten EventType = "manifest.written"
+	EventCompared        EventType = "rebuild.compared"
 	EventSigningStarted  EventType = "signing.started"
 	EventSigned          EventType = "signing.completed"
 	EventDistributing    EventType = "distribution.started"

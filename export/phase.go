@@ -12,6 +12,7 @@ const (
 	PhaseAdapt        Phase = "adapt"
 	PhaseGuard        Phase = "guard"
 	PhaseManifest     Phase = "manifest"
+	PhaseCompare      Phase = "compare" // of a rebuild, in place of the two that follow
 	PhaseSign         Phase = "sign"
 	PhaseDistribute   Phase = "distribute"
 	PhaseEmitTimeline Phase = "emitTimeline"
@@ -19,7 +20,7 @@ const (
 
 // Phases lists all phases in order.
 var Phases = []Phase{
-	PhasePlan, PhaseResolve, PhaseAdapt, PhaseGuard, PhaseManifest, PhaseSign, PhaseDistribute, PhaseEmitTimeline,
+	PhasePlan, PhaseResolve, PhaseAdapt, PhaseGuard, PhaseManifest, PhaseCompare, PhaseSign, PhaseDistribute, PhaseEmitTimeline,
 }
 
 // Words are the names a phase has outside the code (CONTRACT section 25).
@@ -36,6 +37,7 @@ var phaseWords = map[Phase]Words{
 	PhaseAdapt:        {Log: "adapter", Span: "export.write"},
 	PhaseGuard:        {Log: "guard", Span: "export.guard"},
 	PhaseManifest:     {Log: "manifest", Span: "export.write"},
+	PhaseCompare:      {Log: "compare", Span: "export.compare"},
 	PhaseSign:         {Log: "sign", Span: "export.sign"},
 	PhaseDistribute:   {Log: "distribute", Span: "export.distribute"},
 	PhaseEmitTimeline: {Log: "emitTimeline", Span: "export.run"},

@@ -47,6 +47,11 @@ type Run struct {
 	Guard *GuardConfig
 	// Wait is nil for a run that the guard never parked.
 	Wait *Wait
+	// RebuildOf is the run that this one builds again, to compare: such a run has no
+	// bundle of its own, and tells nobody of its end. "" for all others.
+	RebuildOf string
+	// Rebuilt is what came of that, nil until it is known.
+	Rebuilt *Rebuilt
 
 	Progress Progress
 	Result   Result

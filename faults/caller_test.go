@@ -79,7 +79,9 @@ func (s *scene) asks(ctx context.Context) error {
 }
 
 func (s *scene) request(id string) export.Run {
-	return s.scenario.request(export.Ref{Tenant: s.ref.Tenant, RunID: id})
+	run := s.scenario.request(export.Ref{Tenant: s.ref.Tenant, RunID: id})
+	run.RebuildOf = s.rebuildOf
+	return run
 }
 
 // request is a run of the scenario's kind.

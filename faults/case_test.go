@@ -55,10 +55,12 @@ func (c testCase) run(t *testing.T, w *world) (violations []string, hits map[fau
 // judge holds the run against its twin, and looks where secrets could be.
 func (s *scene) judge(t *testing.T) []string {
 	want := oracle.Expect{State: s.scenario.ends, Journal: abortedJournal}
-	switch s.scenario.ends {
-	case export.StateFailed:
+	switch {
+	case s.scenario.rebuild:
+		want.Journal, want.Rebuild = rebuiltJournal, true
+	case s.scenario.ends == export.StateFailed:
 		want.Journal, want.Waited = undecidedJournal, []export.Transition{export.TransitionWaiting}
-	case export.StateSucceeded:
+	case s.scenario.ends == export.StateSucceeded:
 		want = s.world.twin(t, s.scenario, s.ref)
 	}
 	found, err := oracle.World{DB: s.world.db.DB, Admin: s.world.db.Admin, Blobs: s.blobs, Trust: s.world.trust}.

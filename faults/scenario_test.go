@@ -21,6 +21,7 @@ type scenario struct {
 	limits      storage.Limits
 	kind        string // catalogue name of its profile; "" = json:raw
 	duringAdapt bool   // adapt waits until the story goes on
+	rebuild     bool   // the run builds another one again
 	parked      bool   // the result lacks a canary, and waits for an approval
 	// points are those whose faults belong to the scenario: an undisturbed run
 	// reaches each of them.
@@ -48,6 +49,8 @@ func scenarios() []scenario {
 			points: []fault.Point{fault.SaveGuard, fault.Decide, fault.ClaimTurn, fault.SignalCancel, fault.Settle}},
 		{name: "undecided", kind: "trivy:db", ends: export.StateFailed, play: succeeds, parked: true,
 			points: []fault.Point{fault.Settle}},
+		{name: "rebuilt", kind: "trivy:db", ends: export.StateSucceeded, play: isRebuilt, rebuild: true,
+			points: []fault.Point{fault.SaveRebuilt, fault.DropBlobs, fault.EraseBlobs}},
 		{name: "terminated", ends: export.StateAborted, play: losesItsWorkflow, duringAdapt: true,
 			points: []fault.Point{fault.SignalCancel, fault.SignalWithStart}},
 	}
@@ -92,6 +95,38 @@ func isCancelled(ctx context.Context, s *scene) error {
 		return err
 	}
 	return s.cancels(ctx)
+}
+
+// isRebuilt: a run that has a bundle is built again, and is identical.
+func isRebuilt(ctx context.Context, s *scene) error {
+	if err := s.imports(ctx); err != nil {
+		return err
+	}
+	runs := postgres.NewRuns(s.world.db.DB)
+	of, _, err := runs.CreateRun(ctx, s.request(clock.NewID()), storage.Idempotency{})
+	if err != nil {
+		return err
+	}
+	err = until(ctx, "the run that is to be built again does not end", func() (bool, error) {
+		run, err := runs.GetRun(ctx, of.Ref())
+		return err == nil && run.State == export.StateSucceeded, err
+	})
+	if err != nil {
+		return err
+	}
+	s.rebuildOf = of.ID
+	return s.asks(ctx)
+}
+
+// rebuiltJournal judges the journal of a rebuild that is identical.
+func rebuiltJournal(types []export.EventType) error {
+	types = slices.DeleteFunc(slices.Clone(types), func(t export.EventType) bool { return t == export.EventAdapterChunk || t == export.EventProgress })
+	want := []export.EventType{export.EventPending, export.EventStarted, export.EventPlanned, export.EventAdapterStart, export.EventAdapterComplete,
+		export.EventManifestWritten, export.EventCompared, export.EventSucceeded}
+	if !slices.Equal(types, want) {
+		return fmt.Errorf("want %v, with chunks and progress between", want)
+	}
+	return nil
 }
 
 // isApproved: the run waits until somebody approves it, and then goes on.

@@ -26,12 +26,14 @@ type scene struct {
 	world    *world
 	scenario scenario
 	ref      export.Ref // its run id is known once the API has acknowledged it
-	queue    string
-	blobs    string
-	rough    string
-	limits   storage.Limits
-	log      *slog.Logger
-	said     *testkit.Output
+	// rebuildOf is the run that it builds again.
+	rebuildOf string
+	queue     string
+	blobs     string
+	rough     string
+	limits    storage.Limits
+	log       *slog.Logger
+	said      *testkit.Output
 
 	began chan struct{}   // closed when both ranges of adapt have begun
 	parts map[string]bool // that have

@@ -106,6 +106,54 @@ func (e PlannedShardState) Valid() bool {
 	}
 }
 
+// Defines values for RebuildDifferenceWhat.
+const (
+	RebuildDifferenceWhatAdditional RebuildDifferenceWhat = "additional"
+	RebuildDifferenceWhatBytes      RebuildDifferenceWhat = "bytes"
+	RebuildDifferenceWhatDigest     RebuildDifferenceWhat = "digest"
+	RebuildDifferenceWhatMissing    RebuildDifferenceWhat = "missing"
+)
+
+// Valid indicates whether the value is a known member of the RebuildDifferenceWhat enum.
+func (e RebuildDifferenceWhat) Valid() bool {
+	switch e {
+	case RebuildDifferenceWhatAdditional:
+		return true
+	case RebuildDifferenceWhatBytes:
+		return true
+	case RebuildDifferenceWhatDigest:
+		return true
+	case RebuildDifferenceWhatMissing:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for RebuiltVerdict.
+const (
+	RebuiltVerdictDifferent RebuiltVerdict = "different"
+	RebuiltVerdictEncoder   RebuiltVerdict = "encoder"
+	RebuiltVerdictIdentical RebuiltVerdict = "identical"
+	RebuiltVerdictVersion   RebuiltVerdict = "version"
+)
+
+// Valid indicates whether the value is a known member of the RebuiltVerdict enum.
+func (e RebuiltVerdict) Valid() bool {
+	switch e {
+	case RebuiltVerdictDifferent:
+		return true
+	case RebuiltVerdictEncoder:
+		return true
+	case RebuiltVerdictIdentical:
+		return true
+	case RebuiltVerdictVersion:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for RecordConflictKind.
 const (
 	RecordConflictKindDuplicate RecordConflictKind = "duplicate"
@@ -1029,6 +1077,61 @@ type Progress struct {
 	ShardsDone  int   `json:"shardsDone"`
 }
 
+// RebuildDifference Where two bundles part first: in the payload, in the order of the archive; then in what describes it, which follows from that.
+type RebuildDifference struct {
+	// Document What the recorded line is about.
+	Document string `json:"document,omitempty,omitzero"`
+
+	// Line First line that differs of a file of lines.
+	Line int64 `json:"line,omitempty,omitzero"`
+
+	// Member First member that differs of an entry that is a JSON object.
+	Member string `json:"member,omitempty,omitzero"`
+
+	// Offset First byte that differs, of the entry as it is stored.
+	Offset int64  `json:"offset"`
+	Path   string `json:"path"`
+
+	// SameContent The uncompressed content is the same.
+	SameContent bool                  `json:"sameContent,omitempty,omitzero"`
+	What        RebuildDifferenceWhat `json:"what"`
+}
+
+// RebuildDifferenceWhat defines model for RebuildDifference.What.
+type RebuildDifferenceWhat string
+
+// RebuildTool defines model for RebuildTool.
+type RebuildTool struct {
+	// Encoder Of payload files.
+	Encoder string `json:"encoder"`
+
+	// Version Of the program; empty where the manifest is gone.
+	Version string `json:"version"`
+}
+
+// Rebuilt What came of building a run again.
+type Rebuilt struct {
+	// Bytes What they have as they are stored.
+	Bytes int64 `json:"bytes"`
+
+	// Files Entries that were compared.
+	Files int64 `json:"files"`
+
+	// First Where two bundles part first: in the payload, in the order of the archive; then in what describes it, which follows from that.
+	First *RebuildDifference `json:"first,omitempty"`
+
+	// NotCompared What was not compared, and why.
+	NotCompared []string    `json:"notCompared"`
+	Now         RebuildTool `json:"now"`
+	Recorded    RebuildTool `json:"recorded"`
+
+	// Verdict identical: every byte that was compared. encoder: the same content, compressed by another encoder. version: the same payload, described by another version of the program. different: anything else.
+	Verdict RebuiltVerdict `json:"verdict"`
+}
+
+// RebuiltVerdict identical: every byte that was compared. encoder: the same content, compressed by another encoder. version: the same payload, described by another version of the program. different: anything else.
+type RebuiltVerdict string
+
 // RecordConflict A problem with the record that is stored.
 type RecordConflict struct {
 	Code    string             `json:"code"`
@@ -1111,10 +1214,16 @@ type Run struct {
 	Profile        ProfileRef `json:"profile"`
 	Progress       Progress   `json:"progress"`
 	Project        string     `json:"project,omitempty,omitzero"`
-	RequestedAt    time.Time  `json:"requestedAt"`
-	RequestedBy    string     `json:"requestedBy"`
-	RerunHash      Digest     `json:"rerunHash,omitempty,omitzero"`
-	RunID          string     `json:"runId"`
+
+	// RebuildOf The run that this one builds again.
+	RebuildOf string `json:"rebuildOf,omitempty,omitzero"`
+
+	// Rebuilt What came of building a run again.
+	Rebuilt     *Rebuilt  `json:"rebuilt,omitempty"`
+	RequestedAt time.Time `json:"requestedAt"`
+	RequestedBy string    `json:"requestedBy"`
+	RerunHash   Digest    `json:"rerunHash,omitempty,omitzero"`
+	RunID       string    `json:"runId"`
 
 	// Selectors What to take. Values of one member are alternatives, members narrow each other; nothing given takes all.
 	Selectors  Selectors   `json:"selectors"`
@@ -1148,7 +1257,7 @@ type RunError struct {
 type RunEvent struct {
 	At time.Time `json:"at"`
 
-	// EventType run.pending, run.started, run.planned, run.progress, run.cancel_requested, guard.passed, run.waiting, run.approved, run.rejected, run.resumed, adapter.start, adapter.chunk, adapter.complete, adapter.error, manifest.written, signing.started, signing.completed, distribution.started, distribution.completed, artifact_ready, run.succeeded, run.failed, run.aborted. Bear others.
+	// EventType run.pending, run.started, run.planned, run.progress, run.cancel_requested, guard.passed, run.waiting, run.approved, run.rejected, run.resumed, adapter.start, adapter.chunk, adapter.complete, adapter.error, manifest.written, rebuild.compared, signing.started, signing.completed, distribution.started, distribution.completed, artifact_ready, run.succeeded, run.failed, run.aborted. Bear others.
 	EventType string `json:"eventType"`
 
 	// Message For people.
@@ -1938,6 +2047,18 @@ type GetProvenanceParams struct {
 	XStellaOpsTenant *TenantHeaderAlias `json:"X-StellaOps-Tenant,omitempty"`
 }
 
+// RebuildRunParams defines parameters for RebuildRun.
+type RebuildRunParams struct {
+	// IdempotencyKey Chosen by the client, for example a UUID.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+
+	// XStellaTenant When present it must equal the token's tenant.
+	XStellaTenant *TenantHeader `json:"X-Stella-Tenant,omitempty"`
+
+	// XStellaOpsTenant Older name of X-Stella-Tenant.
+	XStellaOpsTenant *TenantHeaderAlias `json:"X-StellaOps-Tenant,omitempty"`
+}
+
 // RejectRunParams defines parameters for RejectRun.
 type RejectRunParams struct {
 	// XStellaReason Why, when the body gives no reason.
@@ -2269,6 +2390,9 @@ type ServerInterface interface {
 	// GetProvenance The signed provenance, byte for byte as in the bundle
 	// (GET /api/export/runs/{id}/provenance)
 	GetProvenance(ctx echo.Context, id RunID, params GetProvenanceParams) error
+	// RebuildRun Build a run again, and compare
+	// (POST /api/export/runs/{id}/rebuild)
+	RebuildRun(ctx echo.Context, id RunID, params RebuildRunParams) error
 	// RejectRun End a run that waits
 	// (POST /api/export/runs/{id}/reject)
 	RejectRun(ctx echo.Context, id RunID, params RejectRunParams) error
@@ -4102,6 +4226,72 @@ func (w *ServerInterfaceWrapper) GetProvenance(ctx echo.Context) error {
 	return err
 }
 
+// RebuildRun converts echo context to params.
+func (w *ServerInterfaceWrapper) RebuildRun(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id RunID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params RebuildRunParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+	// ------------- Optional header parameter "X-Stella-Tenant" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("X-Stella-Tenant")]; found {
+		var XStellaTenant TenantHeader
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for X-Stella-Tenant, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "X-Stella-Tenant", valueList[0], &XStellaTenant, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter X-Stella-Tenant: %s", err))
+		}
+
+		params.XStellaTenant = &XStellaTenant
+	}
+	// ------------- Optional header parameter "X-StellaOps-Tenant" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("X-StellaOps-Tenant")]; found {
+		var XStellaOpsTenant TenantHeaderAlias
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for X-StellaOps-Tenant, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "X-StellaOps-Tenant", valueList[0], &XStellaOpsTenant, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter X-StellaOps-Tenant: %s", err))
+		}
+
+		params.XStellaOpsTenant = &XStellaOpsTenant
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RebuildRun(ctx, id, params)
+	return err
+}
+
 // RejectRun converts echo context to params.
 func (w *ServerInterfaceWrapper) RejectRun(ctx echo.Context) error {
 	var err error
@@ -5194,6 +5384,7 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/api/export/runs/:id/manifest", wrapper.GetManifest, options.OperationMiddlewares["GetManifest"]...)
 	router.GET(options.BaseURL+"/api/export/runs/:id/plan", wrapper.GetRunPlan, options.OperationMiddlewares["GetRunPlan"]...)
 	router.GET(options.BaseURL+"/api/export/runs/:id/provenance", wrapper.GetProvenance, options.OperationMiddlewares["GetProvenance"]...)
+	router.POST(options.BaseURL+"/api/export/runs/:id/rebuild", wrapper.RebuildRun, options.OperationMiddlewares["RebuildRun"]...)
 	router.POST(options.BaseURL+"/api/export/runs/:id/reject", wrapper.RejectRun, options.OperationMiddlewares["RejectRun"]...)
 	router.POST(options.BaseURL+"/api/export/runs/:id/verify", wrapper.VerifyRun, options.OperationMiddlewares["VerifyRun"]...)
 	router.GET(options.BaseURL+"/api/ledger/documents", wrapper.ListDocuments, options.OperationMiddlewares["ListDocuments"]...)
@@ -10178,6 +10369,187 @@ func (response GetProvenance503ApplicationProblemPlusJSONResponse) VisitGetProve
 	return err
 }
 
+type RebuildRunRequestObject struct {
+	ID     RunID `json:"id"`
+	Params RebuildRunParams
+}
+
+type RebuildRunResponseObject interface {
+	VisitRebuildRunResponse(w http.ResponseWriter) error
+}
+
+type RebuildRun202ResponseHeaders struct {
+	Location string
+}
+
+type RebuildRun202JSONResponse struct {
+	Body    Run
+	Headers RebuildRun202ResponseHeaders
+}
+
+func (response RebuildRun202JSONResponse) VisitRebuildRunResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Location", fmt.Sprint(response.Headers.Location))
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RebuildRun400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response RebuildRun400ApplicationProblemPlusJSONResponse) VisitRebuildRunResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RebuildRun401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response RebuildRun401ApplicationProblemPlusJSONResponse) VisitRebuildRunResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("DPoP-Nonce", fmt.Sprint(response.Headers.DPoPNonce))
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RebuildRun403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response RebuildRun403ApplicationProblemPlusJSONResponse) VisitRebuildRunResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RebuildRun404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response RebuildRun404ApplicationProblemPlusJSONResponse) VisitRebuildRunResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RebuildRun409ApplicationProblemPlusJSONResponse struct {
+	ConflictApplicationProblemPlusJSONResponse
+}
+
+func (response RebuildRun409ApplicationProblemPlusJSONResponse) VisitRebuildRunResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RebuildRun422ApplicationProblemPlusJSONResponse struct {
+	UnprocessableApplicationProblemPlusJSONResponse
+}
+
+func (response RebuildRun422ApplicationProblemPlusJSONResponse) VisitRebuildRunResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RebuildRun429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response RebuildRun429ApplicationProblemPlusJSONResponse) VisitRebuildRunResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Stella-Quota-Limit", fmt.Sprint(response.Headers.XStellaQuotaLimit))
+	w.Header().Set("X-Stella-Quota-Remaining", fmt.Sprint(response.Headers.XStellaQuotaRemaining))
+	w.Header().Set("X-Stella-Quota-Reset", fmt.Sprint(response.Headers.XStellaQuotaReset))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RebuildRun500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response RebuildRun500ApplicationProblemPlusJSONResponse) VisitRebuildRunResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RebuildRun503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response RebuildRun503ApplicationProblemPlusJSONResponse) VisitRebuildRunResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type RejectRunRequestObject struct {
 	ID     RunID `json:"id"`
 	Params RejectRunParams
@@ -13950,6 +14322,9 @@ type StrictServerInterface interface {
 	// GetProvenance The signed provenance, byte for byte as in the bundle
 	// (GET /api/export/runs/{id}/provenance)
 	GetProvenance(ctx context.Context, request GetProvenanceRequestObject) (GetProvenanceResponseObject, error)
+	// RebuildRun Build a run again, and compare
+	// (POST /api/export/runs/{id}/rebuild)
+	RebuildRun(ctx context.Context, request RebuildRunRequestObject) (RebuildRunResponseObject, error)
 	// RejectRun End a run that waits
 	// (POST /api/export/runs/{id}/reject)
 	RejectRun(ctx context.Context, request RejectRunRequestObject) (RejectRunResponseObject, error)
@@ -14902,6 +15277,32 @@ func (sh *strictHandler) GetProvenance(ctx echo.Context, id RunID, params GetPro
 		return err
 	} else if validResponse, ok := response.(GetProvenanceResponseObject); ok {
 		return validResponse.VisitGetProvenanceResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RebuildRun operation middleware
+func (sh *strictHandler) RebuildRun(ctx echo.Context, id RunID, params RebuildRunParams) error {
+	var request RebuildRunRequestObject
+
+	request.ID = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RebuildRun(ctx.Request().Context(), request.(RebuildRunRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RebuildRun")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RebuildRunResponseObject); ok {
+		return validResponse.VisitRebuildRunResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

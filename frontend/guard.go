@@ -97,7 +97,7 @@ func (h handlers) latestOf(ctx context.Context, who Principal, profile export.Pr
 			if err != nil {
 				return run, false, err
 			}
-			if run.Project == who.Project && !run.Past() && bytes.Equal(selectors, own) {
+			if run.RebuildOf == "" && run.Project == who.Project && !run.Past() && bytes.Equal(selectors, own) {
 				return run, true, nil
 			}
 		}

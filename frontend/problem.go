@@ -53,6 +53,7 @@ var meanings = map[export.Code]meaning{
 	export.CodeUnavailable:     {http.StatusServiceUnavailable, "Unavailable"},
 	export.CodeRejected:        {http.StatusConflict, "Result rejected"},
 	export.CodeUndecided:       {http.StatusConflict, "Nobody decided"},
+	export.CodeRebuild:         {http.StatusConflict, "Other bytes came out"},
 	export.CodeInternal:        {http.StatusInternalServerError, "Internal error"},
 }
 

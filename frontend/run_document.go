@@ -31,6 +31,7 @@ func runDocument(run export.Run) Run {
 	for _, signature := range run.Result.Signatures {
 		doc.Signatures = append(doc.Signatures, signatureDocument(signature))
 	}
+	doc.RebuildOf, doc.Rebuilt = run.RebuildOf, rebuildDocument(run.Rebuilt)
 	addEnd(&doc, run)
 	return doc
 }

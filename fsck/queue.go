@@ -26,7 +26,7 @@ func (l *look) outbox(_ context.Context, of Divergence, r storage.RunRecord) err
 	for _, o := range r.Outbox {
 		of.Subject = string(o.Event)
 		happened := mayTell[o.Event]
-		if waited := slices.Contains(toldOfWait(r.Wait), o.Event); !waited && (happened == nil || !happened(r.State)) {
+		if waited := slices.Contains(toldOfWait(r.Wait), o.Event); r.Rebuild || !waited && (happened == nil || !happened(r.State)) {
 			if err := l.tell(toldFalsely, of, "the run is %s", r.State); err != nil {
 				return err
 			}
@@ -65,7 +65,7 @@ func wrongIn(o storage.OutboxRecord, ref export.Ref, r storage.RunRecord) string
 // forgotten when its blobs are destroyed, and how far it was is left.
 func (l *look) progress(ctx context.Context, of Divergence, r storage.RunRecord) error {
 	says, are := r.Progress, r.Counted
-	if r.State.Terminal() && !r.State.Downloadable() && are.ShardsDone == 0 {
+	if r.State.Terminal() && !r.Keeps() && are.ShardsDone == 0 {
 		are.ShardsDone, are.RecordsDone, are.BytesDone = says.ShardsDone, says.RecordsDone, says.BytesDone
 	}
 	if says == are {

@@ -83,6 +83,9 @@ func (l *look) end(_ context.Context, of Divergence, r storage.RunRecord) error 
 
 // told: every transition is in the outbox, once (the table sees to "once").
 func (l *look) told(_ context.Context, of Divergence, r storage.RunRecord) error {
+	if r.Rebuild {
+		return nil
+	}
 	want := []export.Transition{export.TransitionRequested}
 	switch r.State {
 	case export.StateSucceeded, export.StatePartial, export.StateExpired:
@@ -105,7 +108,7 @@ func (l *look) told(_ context.Context, of Divergence, r storage.RunRecord) error
 
 // bundle: success means everything promised is there (ARCHITECTURE D13).
 func (l *look) bundle(_ context.Context, of Divergence, r storage.RunRecord) error {
-	if !r.State.Downloadable() {
+	if !r.Keeps() {
 		return nil
 	}
 	if r.ArchiveDigest == "" {
@@ -127,12 +130,12 @@ func (l *look) bundle(_ context.Context, of Divergence, r storage.RunRecord) err
 
 // onItsWay names what should have moved on by now.
 func (l *look) onItsWay(ctx context.Context, of Divergence, r storage.RunRecord) error {
-	switch r.State {
-	case export.StatePending, export.StateRunning:
+	switch {
+	case r.State == export.StatePending, r.State == export.StateRunning:
 		if l.longAgo(r.LastSign) {
 			return l.tell(runStuck, of, "the run is %s and has given no sign since %s", r.State, r.LastSign.Format(time.RFC3339))
 		}
-	case export.StateFailed, export.StateAborted:
+	case r.State == export.StateFailed, r.State == export.StateAborted, r.State.Terminal() && r.Rebuild:
 		if r.Pins > 0 && l.longAgo(r.CompletedAt) {
 			destroy := func() (bool, error) {
 				_, err := l.destroy(ctx, of.ref())

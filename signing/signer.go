@@ -41,6 +41,20 @@ func NewSigner(key crypto.Signer) (Signer, error) {
 	return s, nil
 }
 
+// Repeats implements Repeater.
+func (s keySigner) Repeats() bool { return true }
+
+// Repeater is a Signer that can tell that it gives the same message the same bytes.
+type Repeater interface{ Repeats() bool }
+
+// Repeats reports whether s gives the same message the same bytes, so that a signature
+// can be made again to compare it. A key service need not, and is not asked for more
+// signatures than a bundle needs.
+func Repeats(s Signer) bool {
+	r, tells := s.(Repeater)
+	return tells && r.Repeats()
+}
+
 // Sign implements Signer. The signature is verified before it is returned: a
 // deterministic signature computed wrongly once (a flipped bit in memory)
 // would not only be useless, it could reveal the key.

@@ -310,14 +310,20 @@ type Execution interface {
 	Begin(ctx context.Context, ref export.Ref, phase export.Phase, attempt int64) (Claim, export.Run, error)
 	// BeginPart claims a part of a phase.
 	BeginPart(ctx context.Context, ref export.Ref, phase export.Phase, part string, attempt int64) (Claim, export.Run, error)
+	// ReadRun gives a run of the tenant as it stands: the one that a rebuild is of.
+	ReadRun(ctx context.Context, ref export.Ref) (export.Run, error)
+	// SaveRebuilt records what came of a rebuild, once: what is there stays, and is in
+	// the run that is returned; event rebuild.compared. ErrConflict for a run that is none.
+	SaveRebuilt(ctx context.Context, c Claim, r export.Rebuilt, at time.Time) (export.Run, error)
 	// Start moves a pending run to running and fixes AsOf to seq, unless
 	// that was done before: the first fixing stays. A run of mirror:full gets its
 	// Generation with it, so that generations rise as moments do. A tenant that keeps as many bytes
-	// of bundles as it may starts none: the error is a *QuotaReached.
+	// of bundles as it may starts none but
+	// rebuilds: the error is a *QuotaReached.
 	Start(ctx context.Context, c Claim, seq int64, at time.Time) (export.Run, error)
 	// SavePlan records the plan blob and its shards, replacing the rows of an
 	// earlier attempt; event run.planned. It becomes the last plan of the
-	// selection, unless one of a later moment is there.
+	// selection, unless one of a later moment is there, or the run is a rebuild.
 	SavePlan(ctx context.Context, c Claim, plan, selection bundle.Digest, shards []Shard, at time.Time) error
 	// LastPlan gives the last plan of what run selects in its project, and the
 	// moment it is of; ErrNotFound without one.
@@ -345,7 +351,7 @@ type Execution interface {
 	// ForgetPacked keeps later runs from taking over what this one's shards are.
 	ForgetPacked(ctx context.Context, c Claim) error
 	// SaveShards records packed shards, for this run and, under recipe, for
-	// later ones; events adapter.chunk and run.progress, and adapter.complete
+	// later ones (not those of a rebuild); events adapter.chunk and run.progress, and adapter.complete
 	// with the last.
 	SaveShards(ctx context.Context, c Claim, recipe bundle.Digest, shards []Shard, at time.Time) error
 	// AddEvent records an event of the phase, once per (phase, type, subject).

@@ -38,7 +38,12 @@ type RunRecord struct {
 	// that there is a report of the guard.
 	Wait    *export.Wait
 	Guarded bool
+	// Rebuild: it builds another run again, and keeps and tells nothing.
+	Rebuild bool
 }
+
+// Keeps reports whether the run has a bundle.
+func (r RunRecord) Keeps() bool { return r.State.Downloadable() && !r.Rebuild }
 
 // OutboxRecord is an event for the timeline.
 type OutboxRecord struct {

@@ -93,16 +93,15 @@ func (r Runs) setupExportRun(ctx workflow.Context, ref export.Ref) (*exportRun, 
 
 // walk takes the phases in order until one fails or the run is cancelled.
 func (r *exportRun) walk() error {
-	var planned activities.PhaseResult
+	var begun, planned activities.PhaseResult
 	steps := []func() error{
-		func() error { return r.take(export.PhasePlan, exporting.Plan, nil) },
+		func() error { return r.take(export.PhasePlan, exporting.Plan, &begun) },
 		func() error { return r.take(export.PhaseResolve, exporting.Resolve, &planned) },
 		func() error { return r.adapt(planned.Ranges) },
 		func() error { return r.assemble(planned.Builds) },
 		func() error { return r.guard(planned.Guarded) },
 		func() error { return r.take(export.PhaseManifest, exporting.Manifest, nil) },
-		func() error { return r.take(export.PhaseSign, exporting.Sign, nil) },
-		func() error { return r.take(export.PhaseDistribute, exporting.Distribute, nil) },
+		func() error { return r.conclude(begun.Rebuild) },
 	}
 	for _, step := range steps {
 		if err := step(); err != nil {
@@ -110,6 +109,18 @@ func (r *exportRun) walk() error {
 		}
 	}
 	return nil
+}
+
+// conclude signs the bundle and distributes it; a rebuild's is compared instead. Runs
+// that began under a version without rebuilds are none: their plan does not say so.
+func (r *exportRun) conclude(rebuild bool) error {
+	if rebuild {
+		return r.take(export.PhaseCompare, exporting.Compare, nil)
+	}
+	if err := r.take(export.PhaseSign, exporting.Sign, nil); err != nil {
+		return err
+	}
+	return r.take(export.PhaseDistribute, exporting.Distribute, nil)
 }
 
 // take runs the activity of a phase.
@@ -190,7 +201,7 @@ func (r *exportRun) end(err error) (ExportRunResult, error) {
 	if emitErr := workflow.ExecuteActivity(ctx, exporting.EmitTimeline, in).Get(ctx, &ended); emitErr != nil {
 		return ExportRunResult{}, emitErr
 	}
-	if ended.State != export.StateSucceeded {
+	if ended.State != export.StateSucceeded || ended.Rebuild {
 		discarded := workflow.ExecuteActivity(ctx, exporting.Discard, activities.PhaseInput{Ref: r.ref}).Get(ctx, nil)
 		if discarded != nil {
 			return ExportRunResult{}, discarded

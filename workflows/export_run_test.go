@@ -37,6 +37,8 @@ type world struct {
 	elsewhere export.State
 	// guarded says that its kind builds, and is guarded.
 	guarded bool
+	// rebuild says that it builds another run again.
+	rebuild bool
 }
 
 const phaseTakes = time.Minute
@@ -57,6 +59,7 @@ func newWorld(t *testing.T, failing map[export.Phase]error) *world {
 				if p == export.PhaseResolve {
 					result.Ranges, result.Builds, result.Guarded = w.planned, w.guarded, w.guarded
 				}
+				result.Rebuild = p == export.PhasePlan && w.rebuild
 				return result, failing[p]
 			})
 	}
@@ -72,6 +75,7 @@ func newWorld(t *testing.T, failing map[export.Phase]error) *world {
 			return activities.PhaseResult{}, failing[export.PhaseAdapt]
 		})
 	phase(export.PhaseManifest, exporting.Manifest)
+	phase(export.PhaseCompare, exporting.Compare)
 	phase(export.PhaseSign, exporting.Sign)
 	phase(export.PhaseDistribute, exporting.Distribute)
 	w.env.OnActivity(exporting.EmitTimeline, mock.Anything, mock.Anything).After(phaseTakes).Return(w.emit)
@@ -94,7 +98,7 @@ func (w *world) emit(_ context.Context, in activities.EmitTimelineInput) (activi
 	case in.Failure != nil:
 		return activities.EmitTimelineResult{State: export.StateFailed}, nil
 	}
-	return activities.EmitTimelineResult{State: export.StateSucceeded, PayloadDigest: "sha256:feed"}, nil
+	return activities.EmitTimelineResult{State: export.StateSucceeded, PayloadDigest: "sha256:feed", Rebuild: w.rebuild}, nil
 }
 
 func (w *world) run(t *testing.T) error {
@@ -106,7 +110,44 @@ func (w *world) run(t *testing.T) error {
 }
 
 // working are the phases before the run is ended, of a kind that is not guarded.
-var working = slices.DeleteFunc(slices.Clone(export.Phases[:len(export.Phases)-1]), func(p export.Phase) bool { return p == export.PhaseGuard })
+var working = slices.DeleteFunc(slices.Clone(export.Phases[:len(export.Phases)-1]), func(p export.Phase) bool {
+	return p == export.PhaseGuard || p == export.PhaseCompare
+})
+
+// rebuilding are those of a rebuild.
+var rebuilding = []export.Phase{export.PhasePlan, export.PhaseResolve, export.PhaseAdapt, export.PhaseManifest, export.PhaseCompare}
+
+func TestRebuildIsComparedInPlaceOfSignedAndDistributed(t *testing.T) {
+	w := newWorld(t, nil)
+	w.rebuild = true
+	require.NoError(t, w.run(t))
+	require.Equal(t, rebuilding, w.walked)
+	require.Equal(t, 1, w.discards, "nothing of it is kept, also when it is identical")
+}
+
+func TestRebuildThatDiffersFails(t *testing.T) {
+	failure := export.Failure{Code: export.CodeRebuild, Message: "other bytes came out", Phase: export.PhaseCompare}
+	w := newWorld(t, map[export.Phase]error{export.PhaseCompare: temporal.NewApplicationErrorWithOptions(
+		"other bytes", string(export.ClassPermanent), temporal.ApplicationErrorOptions{NonRetryable: true, Details: []any{failure}})})
+	w.rebuild = true
+	require.Error(t, w.run(t))
+	require.Equal(t, rebuilding, w.walked, "it is not compared again")
+	require.Equal(t, &failure, w.ends[0].Failure)
+	require.Equal(t, 1, w.discards)
+}
+
+func TestRebuildCanBeCancelledInEveryPhase(t *testing.T) {
+	for i, phase := range rebuilding {
+		t.Run(string(phase), func(t *testing.T) {
+			w := newWorld(t, nil)
+			w.rebuild = true
+			w.env.RegisterDelayedCallback(func() { w.env.SignalWorkflow(CancelSignal, export.Cancellation{By: "kim", Reason: "enough"}) }, during(i))
+			require.True(t, temporal.IsCanceledError(w.run(t)))
+			require.True(t, w.ends[0].Cancelled)
+			require.Equal(t, 1, w.discards)
+		})
+	}
+}
 
 func TestRunWalksThroughAllPhasesInOrder(t *testing.T) {
 	w := newWorld(t, nil)

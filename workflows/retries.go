@@ -28,6 +28,7 @@ var patienceOf = map[export.Phase]Patience{
 	export.PhaseAdapt:        {StartToClose: 12 * time.Hour, Heartbeat: 10 * time.Second, Attempts: 60},
 	export.PhaseGuard:        {StartToClose: 12 * time.Hour, Heartbeat: 10 * time.Second, Attempts: 30},
 	export.PhaseManifest:     {StartToClose: 5 * time.Minute, Heartbeat: 10 * time.Second, Attempts: 30},
+	export.PhaseCompare:      {StartToClose: 12 * time.Hour, Heartbeat: 10 * time.Second, Attempts: 30},
 	export.PhaseSign:         {StartToClose: time.Hour, Heartbeat: 10 * time.Second, Attempts: 30},
 	export.PhaseDistribute:   {StartToClose: time.Hour, Heartbeat: 10 * time.Second, Attempts: 30},
 	export.PhaseEmitTimeline: {StartToClose: 10 * time.Second, Attempts: 0}, // a run must end: never give up

@@ -91,6 +91,14 @@ func (e *execution) AddEvent(ctx context.Context, c storage.Claim, subject strin
 	return e.injector.At(ctx, AddEvent, func(ctx context.Context) error { return e.inner.AddEvent(ctx, c, subject, event) })
 }
 
+func (e *execution) ReadRun(ctx context.Context, ref export.Ref) (export.Run, error) {
+	return read(e.injector, func() (export.Run, error) { return e.inner.ReadRun(ctx, ref) })
+}
+
+func (e *execution) SaveRebuilt(ctx context.Context, c storage.Claim, r export.Rebuilt, at time.Time) (export.Run, error) {
+	return answer(ctx, e.injector, SaveRebuilt, func(ctx context.Context) (export.Run, error) { return e.inner.SaveRebuilt(ctx, c, r, at) })
+}
+
 func (e *execution) SaveFiles(ctx context.Context, c storage.Claim, files []storage.File) error {
 	return e.injector.At(ctx, SaveFiles, func(ctx context.Context) error { return e.inner.SaveFiles(ctx, c, files) })
 }

@@ -30,6 +30,7 @@ const (
 	SaveSources      Point = "execution.SaveSources"
 	SaveGuard        Point = "execution.SaveGuard"
 	Settle           Point = "execution.Settle"
+	SaveRebuilt      Point = "execution.SaveRebuilt"
 	Finish           Point = "execution.Finish"
 	Pin              Point = "execution.Pin"
 	PinAll           Point = "execution.PinAll"
@@ -81,7 +82,7 @@ func Points() []Point {
 		Begin, BeginPart, Start,
 		SavePlaces, SavePlan, AddEvent, PinAll, SaveShards, ForgetPacked,
 		Stage, Write, Pin, Publish, Discard,
-		SaveSources, SaveGuard, Decide, Settle, SaveFiles, SaveManifest, Sign, KeepSignature, SaveSigned, SaveDistribution,
+		SaveSources, SaveGuard, Decide, Settle, SaveFiles, SaveManifest, Sign, KeepSignature, SaveSigned, SaveDistribution, SaveRebuilt,
 		Finish, DropBlobs, EraseBlobs, EraseUnrecorded, Delete)
 }
 

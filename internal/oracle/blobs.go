@@ -106,7 +106,7 @@ func (j *judgement) archive() error {
 	content, err := Archive(j.ctx, j.DB, j.files, j.ref)
 	switch {
 	case errors.Is(err, errNoBundle):
-		if j.want.State == export.StateSucceeded {
+		if j.want.State == export.StateSucceeded && !j.want.Rebuild {
 			j.say("the run succeeded and has no bundle entries")
 		}
 		return nil
@@ -115,7 +115,7 @@ func (j *judgement) archive() error {
 		return nil
 	case err != nil:
 		return err
-	case j.want.State != export.StateSucceeded:
+	case j.want.State != export.StateSucceeded, j.want.Rebuild:
 		j.say("the run is %s and has an archive of %d bytes", j.want.State, len(content))
 		return nil
 	}

@@ -31,6 +31,8 @@ type Expect struct {
 	Payload, Archive string
 	// Waited is what the timeline was told of its wait for an approval; nil without one.
 	Waited []export.Transition
+	// Rebuild: it builds another run again. Nobody is told of it, and it has no bundle.
+	Rebuild bool
 }
 
 // told are the transitions that the timeline hears of, by how a run ended.

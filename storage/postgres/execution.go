@@ -56,6 +56,11 @@ func (e *Execution) BeginPart(ctx context.Context, ref export.Ref, phase export.
 				return err
 			}
 		}
+		if run.RebuildOf != "" { // the same, of 00025
+			if _, err := tx.Exec(ctx, "select set_config('app.reads_rebuild', 'on', true)"); err != nil {
+				return err
+			}
+		}
 		tag, err := tx.Exec(ctx, `
 			insert into export_attempts as a (tenant, project, run_id, phase, attempt) values ($1, $2, $3, $4, $5)
 			on conflict (tenant, run_id, phase) do update set attempt = excluded.attempt where a.attempt <= excluded.attempt`,
@@ -145,8 +150,10 @@ func (e *Execution) Start(ctx context.Context, c storage.Claim, seq int64, at ti
 		if run = found; run.State == export.StateRunning || run.State == export.StateWaiting {
 			return nil
 		}
-		if err := mayKeepMore(ctx, tx, run.Tenant, e.limits); err != nil {
-			return err
+		if run.RebuildOf == "" { // else nothing of it is kept
+			if err := mayKeepMore(ctx, tx, run.Tenant, e.limits); err != nil {
+				return err
+			}
 		}
 		generation, err := nextGeneration(ctx, tx, run)
 		if err != nil {

@@ -214,7 +214,7 @@ func (e *Execution) afterEnd(ctx context.Context, ref export.Ref, fn func(tx pgx
 		if err != nil {
 			return err
 		}
-		if !run.State.Terminal() || run.State.Downloadable() {
+		if !run.State.Terminal() || run.State.Downloadable() && run.RebuildOf == "" {
 			return fmt.Errorf("run %s is %s: %w", run.ID, run.State, storage.ErrConflict)
 		}
 		return fn(tx)

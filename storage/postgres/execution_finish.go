@@ -49,6 +49,9 @@ func (e *Execution) Finish(ctx context.Context, c storage.Claim, o storage.Outco
 		if run, err = endRun(ctx, tx, run, o); err != nil {
 			return err
 		}
+		if run.RebuildOf != "" {
+			return nil // it made nothing that anybody else could have
+		}
 		return reportEnd(ctx, tx, run)
 	})
 	return run, err
@@ -60,6 +63,12 @@ func complete(ctx context.Context, tx pgx.Tx, run export.Run) error {
 	incomplete := func(what string) error {
 		return &export.Error{Code: export.CodeDistribution, Class: export.ClassPermanent, Err: storage.ErrConflict,
 			Message: "the run cannot succeed: " + what}
+	}
+	if run.RebuildOf != "" {
+		if run.Rebuilt == nil || run.Rebuilt.Verdict != export.RebuildIdentical {
+			return incomplete("it was not found to be identical with the bundle that it builds again")
+		}
+		return nil
 	}
 	if run.Wait != nil && !run.Wait.Approved() {
 		return incomplete("the guard parked it, and nobody has approved it")
@@ -101,7 +110,7 @@ func checkOutcome(o storage.Outcome) (export.EventType, error) {
 // be had, and a failure of the adapter is told with its code.
 func beforeEnd(run export.Run, o storage.Outcome, phase export.Phase) []entry {
 	switch {
-	case o.State == export.StateSucceeded:
+	case o.State == export.StateSucceeded && run.RebuildOf == "":
 		return []entry{{kind: export.EventArtifactReady, phase: phase, at: o.At,
 			message: fmt.Sprintf("%s at /api/export/runs/%s/download", run.Result.ArchiveDigest, run.ID),
 			metrics: map[string]int64{"bytes": run.Result.ArchiveBytes}}}

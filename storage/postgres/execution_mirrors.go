@@ -15,7 +15,7 @@ import (
 // its moment is fixed with it, so a later generation never reads an earlier moment. A run
 // that fails leaves its number out.
 func nextGeneration(ctx context.Context, tx pgx.Tx, run export.Run) (generation int64, err error) {
-	if !export.IsFullMirror(run.Kind, run.Variant) || run.Generation > 0 {
+	if !export.IsFullMirror(run.Kind, run.Variant) || run.Generation > 0 || run.RebuildOf != "" {
 		return run.Generation, nil
 	}
 	err = tx.QueryRow(ctx, `
@@ -54,7 +54,7 @@ func (e *Execution) published(ctx context.Context, run export.Run, which string,
 		}
 		return err
 	}, `select `+runColumns+` from export_runs
-		where tenant = $1 and project = $2 and status = 'succeeded' and `+which, run.Tenant, projectColumn(run.Project), arg)
+		where tenant = $1 and project = $2 and status = 'succeeded' and rebuild_of is null and `+which, run.Tenant, projectColumn(run.Project), arg)
 	if err != nil {
 		return export.Run{}, nil, err
 	}

@@ -30,8 +30,10 @@ func (e *Execution) SavePlan(ctx context.Context, c storage.Claim, plan, selecti
 		if err != nil || tag.RowsAffected() == 0 {
 			return err
 		}
-		if err := notePlan(ctx, tx, run, selection); err != nil {
-			return err
+		if run.RebuildOf == "" { // else later runs follow the plan that is being checked
+			if err := notePlan(ctx, tx, run, selection); err != nil {
+				return err
+			}
 		}
 		if err := replaceShards(ctx, tx, run, shards); err != nil {
 			return err

@@ -32,8 +32,10 @@ func (e *Execution) SaveShards(ctx context.Context, c storage.Claim, recipe bund
 		if err != nil {
 			return err
 		}
-		if err := keepPacked(ctx, tx, run, recipe, shards); err != nil {
-			return err
+		if run.RebuildOf == "" { // else later runs take over what is being checked
+			if err := keepPacked(ctx, tx, run, recipe, shards); err != nil {
+				return err
+			}
 		}
 		events := []entry{{kind: export.EventAdapterChunk, phase: c.Phase, subject: fresh.first, at: at,
 			message: fmt.Sprintf("%d of %d shards packed", done, all),

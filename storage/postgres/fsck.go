@@ -77,7 +77,7 @@ select r.id, r.status, greatest(r.requested_at, r.dispatched_at, r.started_at, e
   exists (select from export_files f where f.tenant = r.tenant and f.run_id = r.id and f.path = $4),
   (select count(*) from blob_pins p where p.tenant = r.tenant and p.run_id = r.id),
   r.waiting_since, r.waiting_until, r.decision, r.decided_at, r.resumed_at,
-  exists (select from export_guards g where g.tenant = r.tenant and g.run_id = r.id and g.parked)
+  exists (select from export_guards g where g.tenant = r.tenant and g.run_id = r.id and g.parked), r.rebuild_of is not null
 from export_runs r cross join lateral (
   select count(*) as events, coalesce(min(e.seq), 0) as first, coalesce(max(e.seq), 0) as last, max(e.at) as at,
     coalesce(array_agg(e.event_type order by e.seq)
@@ -106,7 +106,7 @@ func scanRunRecord(row pgx.CollectableRow) (r storage.RunRecord, err error) {
 		&p.Shards, &p.Records, &p.Bytes, &p.ShardsDone, &p.RecordsDone, &p.BytesDone,
 		&c.Shards, &c.Records, &c.Bytes, &c.ShardsDone, &c.RecordsDone, &c.BytesDone,
 		&r.ArchiveDigest, &r.Delivered, &r.Sealed, &r.Pins,
-		&wait.waitingSince, &wait.waitingUntil, &wait.decision, &wait.decidedAt, &wait.resumedAt, &r.Guarded)
+		&wait.waitingSince, &wait.waitingUntil, &wait.decision, &wait.decidedAt, &wait.resumedAt, &r.Guarded, &r.Rebuild)
 	for i := range events {
 		r.Outbox = append(r.Outbox, storage.OutboxRecord{Event: events[i], ID: ids[i], Seq: seqs[i], Payload: payloads[i]})
 	}

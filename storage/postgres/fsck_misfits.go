@@ -40,7 +40,7 @@ var misfits = []struct {
 		where p.tenant = $1 and (p.as_of <> r.as_of or p.project <> r.project) order by p.run_id`},
 	{storage.MisfitReportMissing, `
 		select r.id, r.status, 'the run is ' || r.status || ' since ' || r.completed_at
-		from export_runs r where r.tenant = $1 and r.completed_at >= (
+		from export_runs r where r.tenant = $1 and r.rebuild_of is null and r.completed_at >= (
 			select min(recorded_at) from orchestrator_exports where tenant = $1 and recorded_by = 'exportcenter')
 			and not exists (select from orchestrator_exports o where o.tenant = r.tenant and o.run_id = r.id and o.recorded_by = 'exportcenter')
 		order by r.id`},
@@ -54,7 +54,7 @@ var misfits = []struct {
 		order by o.run_id`},
 	{storage.MisfitAttestationMissing, `
 		select r.id, r.archive_digest, 'the run succeeded at ' || r.completed_at || ', and none of its signatures has a statement'
-		from export_runs r where r.tenant = $1 and r.status in ('succeeded', 'partial') and r.completed_at >= (
+		from export_runs r where r.tenant = $1 and r.rebuild_of is null and r.status in ('succeeded', 'partial') and r.completed_at >= (
 			select min(a.completed_at) from export_signatures s join export_runs a on a.tenant = s.tenant and a.id = s.run_id
 			where s.tenant = $1 and s.statement is not null)
 			and not exists (select from export_signatures s where s.tenant = r.tenant and s.run_id = r.id and s.statement is not null)

@@ -131,7 +131,7 @@ func (r *Repair) Recount(ctx context.Context, ref export.Ref) (bool, error) {
 			shards_done = case when kept then r.shards_done else i.shards_done end,
 			records_done = case when kept then r.records_done else i.records_done end,
 			bytes_done = case when kept then r.bytes_done else i.bytes_done end
-		from (`+countShards+`, (select status in ('failed', 'aborted', 'expired') from export_runs where tenant = $1 and id = $2)
+		from (`+countShards+`, (select status in ('failed', 'aborted', 'expired') or rebuild_of is not null from export_runs where tenant = $1 and id = $2)
 				and count(i.result_digest) = 0 as kept
 			from export_inputs i where i.tenant = $1 and i.run_id = $2) i
 		where r.tenant = $1 and r.id = $2`)

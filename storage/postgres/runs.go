@@ -45,11 +45,13 @@ func (r *Runs) CreateRun(ctx context.Context, run export.Run, idem storage.Idemp
 			stored, err = readRun(ctx, tx, export.Ref{Tenant: run.Tenant, RunID: first})
 			return err
 		}
-		if err := profileMakesRuns(ctx, tx, run); err != nil {
-			return err
-		}
-		if err := snapshotMakesRuns(ctx, tx, run); err != nil {
-			return err
+		if run.RebuildOf == "" { // else it makes nothing new: what it is made by may be archived
+			if err := profileMakesRuns(ctx, tx, run); err != nil {
+				return err
+			}
+			if err := snapshotMakesRuns(ctx, tx, run); err != nil {
+				return err
+			}
 		}
 		place, err := takePlace(ctx, tx, run, r.limits)
 		if err != nil {
@@ -128,7 +130,8 @@ func createRun(ctx context.Context, tx pgx.Tx, run export.Run, p place) (export.
 	if err != nil {
 		return stored, err
 	}
-	if err := addEvents(ctx, tx, stored, entry{kind: export.EventPending, message: "the run waits to be started", at: at}); err != nil {
+	err = addEvents(ctx, tx, stored, entry{kind: export.EventPending, message: "the run waits to be started", at: at})
+	if err != nil || stored.RebuildOf != "" {
 		return stored, err
 	}
 	return stored, addTimeline(ctx, tx, stored, at, export.TimelineEvent{
@@ -167,11 +170,11 @@ func insertRun(ctx context.Context, tx pgx.Tx, run export.Run, p place, at time.
 	return scanRun(tx.QueryRow(ctx, `
 		insert into export_runs (tenant, project, id, profile_id, profile_revision, profile_name, kind, variant,
 			selectors, options, labels, requested_by, requested_at, status, queue_seq, dispatched_at, policy_snapshot_id,
-			quota_active, quota_daily, quota_bytes, counted_on, reach, guard)
-		values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23)
+			quota_active, quota_daily, quota_bytes, counted_on, reach, guard, rebuild_of)
+		values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, nullif($24, ''))
 		returning `+runColumns,
 		run.Tenant, projectColumn(run.Project), run.ID,
 		run.ProfileID, run.ProfileRevision, run.ProfileName, run.Kind, run.Variant,
 		selectors, options, labels, run.RequestedBy, at, string(export.StatePending), p.number, dispatchedAt, run.Options.PolicySnapshotID,
-		run.Quotas.MaxConcurrentRuns, run.Quotas.MaxRunsPerDay, run.Quotas.MaxBytes, p.day, reach, guard))
+		run.Quotas.MaxConcurrentRuns, run.Quotas.MaxRunsPerDay, run.Quotas.MaxBytes, p.day, reach, guard, run.RebuildOf))
 }

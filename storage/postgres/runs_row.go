@@ -33,7 +33,8 @@ const runColumns = `tenant, project, id, profile_id, profile_revision, profile_n
 	shards, shards_done, records, records_done, bytes, bytes_done,
 	manifest_digest, payload_digest, rerun_hash, archive_digest, archive_bytes, signatures,
 	quota_active, quota_daily, quota_bytes,
-	guard, waiting_since, waiting_until, waiting_why, decision, decided_at, decided_by, decision_reason, resumed_at, generation, reach`
+	guard, waiting_since, waiting_until, waiting_why, decision, decided_at, decided_by, decision_reason, resumed_at, generation,
+	rebuild_of, rebuilt, reach`
 
 // listedRunColumns are runColumns without what may be long and lists do not tell.
 var listedRunColumns = strings.TrimSuffix(runColumns, "reach") + "null::jsonb"
@@ -52,6 +53,7 @@ type runRow struct {
 	decision                   *string
 	decidedAt, resumedAt       *time.Time
 	decidedBy, decisionReason  *string
+	rebuildOf                  *string
 }
 
 // targets are where the runColumns are scanned to.
@@ -69,7 +71,8 @@ func (r *runRow) targets() []any {
 		&run.Result.ArchiveDigest, &run.Result.ArchiveBytes, &run.Result.Signatures,
 		&run.Quotas.MaxConcurrentRuns, &run.Quotas.MaxRunsPerDay, &run.Quotas.MaxBytes,
 		&run.Guard, &r.waitingSince, &r.waitingUntil, &r.waitingWhy,
-		&r.decision, &r.decidedAt, &r.decidedBy, &r.decisionReason, &r.resumedAt, &run.Generation, &run.Reach,
+		&r.decision, &r.decidedAt, &r.decidedBy, &r.decisionReason, &r.resumedAt, &run.Generation,
+		&r.rebuildOf, &run.Rebuilt, &run.Reach,
 	}
 }
 
@@ -96,6 +99,7 @@ func (r *runRow) finish() export.Run {
 		run.Cancel = &export.Cancellation{By: textOf(r.cancelBy), Reason: textOf(r.cancelReason), At: r.cancelAt.UTC()}
 	}
 	run.Wait = r.wait()
+	run.RebuildOf = textOf(r.rebuildOf)
 	return run
 }
 
