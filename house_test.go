@@ -60,6 +60,7 @@ var house = map[string]room{
 	"adapters/mirrordelta":    {3, "profile mirror:delta"},
 	"adapters/jsonraw":        {3, "profile json:raw"},
 	"adapters/jsonpolicy":     {3, "profile json:policy"},
+	"adapters/mirrorfull":     {3, "profile mirror:full"},
 	"adapters/trivydb":        {3, "profile trivy:db"},
 	"adapters/trivyjavadb":    {3, "profile trivy:java-db"},
 	"signing/keyfile":         {3, "encrypted private keys in files"},

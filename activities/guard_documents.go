@@ -2,6 +2,7 @@ package activities
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -144,7 +145,17 @@ func (g *goneList) add(doc adapters.Document, there bool) {
 	}
 }
 
-// documents gives the document lines of shards, in order. A shard that has not as many
+// documentOf reads the document of a line: of evidence, or a document line of a
+// builder's own.
+func documentOf(line []byte) (adapters.Document, bool, error) {
+	if !bytes.HasPrefix(line, []byte(adapters.RawStart)) {
+		return adapters.DocumentOf(line)
+	}
+	l, err := adapters.ReadRawLine(line)
+	return adapters.Document{Key: l.Key(), ID: l.UpstreamID, Aliases: l.Linkset.Aliases, Records: 1, Source: l.Source}, true, err
+}
+
+// documents gives the documents of shards, in order. A shard that has not as many
 // as documents were planned, or has them in another order, was packed wrongly, and is
 // an error: nothing can be said about it.
 func (e *Export) documents(ctx context.Context, tenant string, shards []storage.Shard) iter.Seq2[adapters.Document, error] {
@@ -154,7 +165,7 @@ func (e *Export) documents(ctx context.Context, tenant string, shards []storage.
 			n := int64(0)
 			goOn := true
 			err := e.lines(ctx, tenant, shard, func(line []byte) (bool, error) {
-				doc, there, err := adapters.DocumentOf(line)
+				doc, there, err := documentOf(line)
 				if err != nil || !there {
 					return err == nil, err
 				}
@@ -179,8 +190,9 @@ func (e *Export) documents(ctx context.Context, tenant string, shards []storage.
 	}
 }
 
-// maxLine bounds a line of a packed shard, in bytes: no document is larger.
-const maxLine = 64 << 20
+// maxLine bounds a line of a packed shard, in bytes: a document of the greatest size,
+// whose canonical form may be longer, and what an export tells about it.
+const maxLine = 512 << 20
 
 // lines calls fn with the lines of a packed shard until it says false.
 func (e *Export) lines(ctx context.Context, tenant string, shard storage.Shard, fn func(line []byte) (bool, error)) error {

@@ -197,18 +197,12 @@ func (e *Export) originalsOf(ctx context.Context, run export.Run, s storage.Shar
 		wanted[i] = of.places[line]
 	}
 	next := 0
-	for part := range slices.Chunk(wanted, originalsAtOnce) {
-		err := e.Ledger.Originals(ctx, of.from.Tenant, part, func(_ ledger.Place, original []byte) error {
-			next++
-			return yield(lines[next-1], original)
-		})
-		if err != nil {
-			return fmt.Errorf("originals of %s: %w", s.Name, err)
-		}
+	err = e.Ledger.Originals(ctx, of.from.Tenant, wanted, func(_ ledger.Place, original []byte) error {
+		next++
+		return yield(lines[next-1], original)
+	})
+	if err != nil {
+		return fmt.Errorf("originals of %s: %w", s.Name, err)
 	}
 	return nil
 }
-
-// originalsAtOnce bounds the originals that are held together, in documents. Large
-// ones are stored alone, so it is their number that counts.
-const originalsAtOnce = 64

@@ -76,8 +76,8 @@ type Shard struct {
 	// rather than give other bytes than were packed.
 	Open func(ctx context.Context) (io.ReadCloser, error)
 	// Originals calls yield with the originals of documents of the shard, by the numbers
-	// of their lines from 0, rising: the bytes that were imported, checked against their
-	// digest, and valid until yield returns.
+	// of their lines from 0, rising: the bytes that were imported, valid until yield
+	// returns. They are held together: ask for as many as may be in memory.
 	Originals func(ctx context.Context, lines []int32, yield func(line int32, original []byte) error) error
 }
 

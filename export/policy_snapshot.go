@@ -50,6 +50,12 @@ func (s PolicySnapshot) BuiltIn() bool { return s.ID == BaselineSnapshot }
 // Decides reports whether runs of a kind decide by a policy snapshot.
 func Decides(kind, variant string) bool { return kind == "json" && variant == "policy" }
 
+// HoldsPolicy reports whether runs of a kind have a policy snapshot of the tenant's: they
+// decide by it, or carry its pack.
+func HoldsPolicy(kind, variant string) bool {
+	return Decides(kind, variant) || IsFullMirror(kind, variant)
+}
+
 // CheckSnapshotName says why a new policy snapshot cannot have that name. One that
 // reads like an id is refused, and so is the built-in one's.
 func CheckSnapshotName(name string) error {

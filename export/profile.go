@@ -61,6 +61,8 @@ func BuiltinProfiles() []Profile {
 		{ID: "prof-trivy-java-db", Revision: 1, Name: "trivy-java-db", Kind: "trivy", Variant: "java-db", CreatedBy: "exportcenter",
 			Description: "An index of Java archives by their SHA-1, for Trivy",
 			Config:      ProfileConfig{Distribution: []string{"http"}, Include: []string{"artifacts", "sboms"}}},
+		{ID: "prof-mirror-full", Revision: 1, Name: "mirror-full", Kind: "mirror", Variant: "full", CreatedBy: "exportcenter",
+			Description: "All evidence with its originals, for a site without a network", Config: ProfileConfig{Distribution: []string{"http"}}},
 	}
 }
 
@@ -68,7 +70,7 @@ func BuiltinProfiles() []Profile {
 // a database, or decisions. Their adapter is done when those are.
 func Assembled(kind, variant string) bool {
 	switch kind + ":" + variant {
-	case "json:policy", "trivy:db", "trivy:java-db":
+	case "json:policy", "trivy:db", "trivy:java-db", "mirror:full":
 		return true
 	}
 	return false

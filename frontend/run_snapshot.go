@@ -26,11 +26,11 @@ func checkEngine(profile export.Profile, engine string, kinds []string) error {
 	return nil
 }
 
-// resolveSnapshot writes into a run that decides by which policy snapshot it does:
-// the one it names, or the built-in one. What other kinds name is a word of whoever asks,
+// resolveSnapshot writes into a run that decides by which policy snapshot it does, or
+// carries its pack: the one it names, or the built-in one. What other kinds name is a word of whoever asks,
 // and is recorded as it is.
 func (s *Server) resolveSnapshot(ctx context.Context, run *export.Run) error {
-	if !export.Decides(run.Kind, run.Variant) {
+	if !export.HoldsPolicy(run.Kind, run.Variant) {
 		return nil
 	}
 	if run.Options.PolicySnapshotID == "" {

@@ -72,9 +72,9 @@ func TestWhatIsNotCarriedOutIsSaid(t *testing.T) {
 }
 
 func TestKindsAreRefusedByName(t *testing.T) {
-	require.Equal(t, []string{"json/raw", "json/policy", "trivy/db", "trivy/java-db"}, profiles.Served())
-	_, err := profiles.Check("mirror", "full", []byte(`{}`))
-	require.ErrorContains(t, err, "kind mirror/full is not served by this version")
+	require.Equal(t, []string{"json/raw", "json/policy", "trivy/db", "trivy/java-db", "mirror/full"}, profiles.Served())
+	_, err := profiles.Check("risk", "bundle", []byte(`{}`))
+	require.ErrorContains(t, err, "kind risk/bundle is not served by this version")
 	_, err = profiles.Check("json", "cooked", []byte(`{}`))
 	require.ErrorContains(t, err, `"json/cooked" is not a kind`)
 	for _, p := range export.BuiltinProfiles() {

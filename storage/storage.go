@@ -340,8 +340,8 @@ type Execution interface {
 	// and see that it is there.
 	Packed(ctx context.Context, ref export.Ref, recipe bundle.Digest) ([]Shard, error)
 	// PriorMirror gives the run of the tenant's and project's mirror:full with the greatest
-	// generation below the run's own (any, when it has none) that succeeded, and the files
-	// of its bundle; ErrNotFound without one.
+	// generation below the run's own (any, when it has none), and the files of its bundle;
+	// ErrNotFound without one, and when that run failed.
 	PriorMirror(ctx context.Context, run export.Run) (export.Run, []File, error)
 	// Published gives another run of the same tenant and project that succeeded, and the
 	// files of its bundle; ErrNotFound when there is none.

@@ -42,9 +42,11 @@ type Result struct {
 
 // Contents are the payload files as a manifest lists them.
 func (r Result) Contents() []bundle.Content {
-	contents := make([]bundle.Content, len(r.Payload))
-	for i, f := range r.Payload {
-		contents[i] = bundle.NewContent(f.Path, f.Info)
+	contents := make([]bundle.Content, 0, len(r.Payload))
+	for _, f := range r.Payload {
+		if !bundle.IsOriginal(f.Path) { // lists name those
+			contents = append(contents, bundle.NewContent(f.Path, f.Info))
+		}
 	}
 	return contents
 }

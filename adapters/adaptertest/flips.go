@@ -119,7 +119,7 @@ func partsOf(t *testing.T, archive []byte) (structure, pages, payload []int) {
 		body := at + bundle.BlockSize
 		add(&structure, at, body)
 		switch {
-		case bundle.IsPayload(path):
+		case bundle.IsPayload(path), bundle.IsOriginal(path):
 			add(&payload, body, body+int(size))
 		case strings.HasPrefix(path, "manifests/"), strings.HasPrefix(path, "signatures/"):
 			add(&structure, body, body+int(size))

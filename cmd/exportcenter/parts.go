@@ -12,6 +12,7 @@ import (
 	"github.com/stella-ops/exportcenter/adapters"
 	"github.com/stella-ops/exportcenter/adapters/jsonpolicy"
 	"github.com/stella-ops/exportcenter/adapters/jsonraw"
+	"github.com/stella-ops/exportcenter/adapters/mirrorfull"
 	"github.com/stella-ops/exportcenter/adapters/trivydb"
 	"github.com/stella-ops/exportcenter/adapters/trivyjavadb"
 	"github.com/stella-ops/exportcenter/bundle/verify"
@@ -110,6 +111,7 @@ func profileKinds() (*adapters.Registry, error) {
 	return adapters.NewRegistry(
 		jsonraw.Adapter{},
 		jsonpolicy.Adapter{},
+		mirrorfull.Adapter{},
 		trivydb.Adapter{},
 		trivyjavadb.Adapter{},
 	)

@@ -24,10 +24,13 @@ func nextGeneration(ctx context.Context, tx pgx.Tx, run export.Run) (generation 
 	return generation, err
 }
 
-// PriorMirror finds the last full mirror before a run.
+// PriorMirror finds the last full mirror before a run. After one that failed there is
+// none: what it had taken over may be why.
 func (e *Execution) PriorMirror(ctx context.Context, run export.Run) (export.Run, []storage.File, error) {
-	prior, files, err := e.published(ctx, run, `kind = 'mirror' and variant = 'full'
-		and ($3 = 0 or generation < $3) order by generation desc limit 1`, run.Generation)
+	prior, files, err := e.published(ctx, run, `id = (select id from export_runs
+		where tenant = $1 and project = $2 and kind = 'mirror' and variant = 'full' and status in ('succeeded', 'failed')
+			and generation > 0 and ($3 = 0 or generation < $3)
+		order by generation desc limit 1)`, run.Generation)
 	if err != nil {
 		return prior, nil, fmt.Errorf("find the mirror before: %w", err)
 	}

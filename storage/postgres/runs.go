@@ -84,12 +84,12 @@ func profileMakesRuns(ctx context.Context, tx pgx.Tx, run export.Run) error {
 	return nil
 }
 
-// snapshotMakesRuns fails when the policy snapshot that the run will decide by was
-// archived since it was read. Whoever archives it waits until the run is recorded. The
+// snapshotMakesRuns fails when the policy snapshot that the run will decide by, or
+// carry, was archived since it was read. Whoever archives it waits until the run is recorded. The
 // built-in one has no row.
 func snapshotMakesRuns(ctx context.Context, tx pgx.Tx, run export.Run) error {
 	id := run.Options.PolicySnapshotID
-	if !export.Decides(run.Kind, run.Variant) || id == export.BaselineSnapshot {
+	if !export.HoldsPolicy(run.Kind, run.Variant) || id == export.BaselineSnapshot {
 		return nil
 	}
 	var archived bool

@@ -242,7 +242,7 @@ func profilePages(t *testing.T, s storage.Profiles) {
 		}
 		create(t, s, NewProfile("acme", fmt.Sprintf("0-before-%d", len(names)), 20+len(names))) // before what was listed
 	}
-	require.Equal(t, []string{"a-first", "json-policy", "json-raw", "k0-profile", "k1-profile", "k2-profile", "k4-profile", "k6-profile", "trivy-db", "trivy-java-db"}, names)
+	require.Equal(t, []string{"a-first", "json-policy", "json-raw", "k0-profile", "k1-profile", "k2-profile", "k4-profile", "k6-profile", "mirror-full", "trivy-db", "trivy-java-db"}, names)
 	count := func(f storage.ProfileFilter) int {
 		f.Limit = 200
 		page, next, err := s.ListProfiles(t.Context(), "acme", f)
@@ -258,7 +258,7 @@ func profilePages(t *testing.T, s storage.Profiles) {
 	builtin := len(export.BuiltinProfiles())
 	require.Equal(t, all-1-(builtin-1), count(storage.ProfileFilter{Kind: "json", Variant: "raw", Project: "core"}))
 	require.Equal(t, builtin, count(storage.ProfileFilter{Project: "web"}), "the built-in ones are everybody's")
-	require.Zero(t, count(storage.ProfileFilter{Kind: "mirror"}))
+	require.Zero(t, count(storage.ProfileFilter{Kind: "risk"}))
 	for _, cursor := range []string{"x", "cDEu", "cDEuQQ", "cDEuYWJj=", "cDEuYWJjJw"} {
 		_, _, err := s.ListProfiles(t.Context(), "acme", storage.ProfileFilter{Limit: 1, Cursor: cursor})
 		require.Equal(t, export.CodeValidation, export.CodeOf(err), cursor)
