@@ -88,7 +88,13 @@ func (a *ArchiveHash) Prefix() (Digest, int64) { return Digest(a.hash.Sum(nil)),
 // Complete gives digest and length of the whole archive whose seal entry is
 // envelope. It may be called again with another.
 func (a *ArchiveHash) Complete(envelope []byte) (Digest, int64, error) {
-	tail, err := SealEntry(envelope)
+	return a.CompleteAt(SealPath, envelope)
+}
+
+// CompleteAt is Complete for a last entry at path: OuterSealPath around an encrypted
+// bundle.
+func (a *ArchiveHash) CompleteAt(path string, envelope []byte) (Digest, int64, error) {
+	tail, err := lastEntry(path, envelope)
 	if err != nil {
 		return Digest{}, 0, err
 	}
@@ -106,9 +112,11 @@ func (a *ArchiveHash) Complete(envelope []byte) (Digest, int64, error) {
 
 // SealEntry gives the last bytes of an archive: the seal's header, its
 // envelope, padding and the two zero blocks.
-func SealEntry(envelope []byte) ([]byte, error) {
+func SealEntry(envelope []byte) ([]byte, error) { return lastEntry(SealPath, envelope) }
+
+func lastEntry(path string, envelope []byte) ([]byte, error) {
 	size := int64(len(envelope))
-	header, err := Header(SealPath, size)
+	header, err := Header(path, size)
 	if err != nil {
 		return nil, err
 	}

@@ -46,12 +46,23 @@ func FixedPaths() []string {
 }
 
 // PathBefore reports whether the entry at a comes before the one at b:
-// bytewise, the seal after everything.
+// bytewise, the seal after everything, and the seal around an encrypted bundle
+// after that.
 func PathBefore(a, b string) bool {
-	if a == SealPath || b == SealPath {
-		return b == SealPath && a != SealPath
+	if x, y := pathRank(a), pathRank(b); x != y {
+		return x < y
 	}
 	return a < b
+}
+
+func pathRank(path string) int {
+	switch path {
+	case OuterSealPath:
+		return 2
+	case SealPath:
+		return 1
+	}
+	return 0
 }
 
 // ErrPath is wrapped by what CheckPath returns.

@@ -45,6 +45,8 @@ type Manifest struct {
 	Mirror    *Mirror    `json:"mirror,omitempty"`    // nil: it is no mirror
 	Delta     *Delta     `json:"delta,omitempty"`     // nil: it stands for itself
 
+	Encryption *EncryptionTerms `json:"encryption,omitempty"` // nil: the bundle leaves as it is
+
 	Keys []Key `json:"keys"` // that sign this bundle, ordered by id
 	Tool Tool  `json:"tool"`
 }

@@ -29,7 +29,7 @@ const maxKeys = 16
 func (m Manifest) check() error {
 	for _, step := range []func(Manifest) error{
 		checkIdentity, checkProfile, checkSelectors, checkCompression,
-		checkContents, checkPolicy, checkMirror, checkTenancy, checkRedaction, checkKeys, checkTool,
+		checkContents, checkPolicy, checkMirror, checkTenancy, checkRedaction, checkEncryptionTerms, checkKeys, checkTool,
 	} {
 		if err := step(m); err != nil {
 			return err

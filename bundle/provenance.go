@@ -61,6 +61,8 @@ type ExternalParameters struct {
 	Profile   Profile         `json:"profile"`
 	Selectors json.RawMessage `json:"selectors"`
 	Options   json.RawMessage `json:"options"`
+	// Encryption is the manifest's: the mode and the recipients that were asked for.
+	Encryption *EncryptionTerms `json:"encryption,omitempty"`
 }
 
 // RunDetails says who built it.
@@ -118,7 +120,7 @@ func NewProvenance(m Manifest, manifest Digest, options json.RawMessage, inputs 
 				BuildType: BuildType,
 				ExternalParameters: ExternalParameters{
 					Tenant: m.Tenant, Project: m.Project, Tenancy: m.Tenancy, Profile: m.Profile,
-					Selectors: m.Selectors, Options: options,
+					Selectors: m.Selectors, Options: options, Encryption: m.Encryption,
 				},
 				ResolvedDependencies: dependencies,
 			},

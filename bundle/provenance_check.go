@@ -34,6 +34,11 @@ func (p Provenance) check() error {
 	if err := checkObject("externalParameters.options", build.ExternalParameters.Options); err != nil {
 		return err
 	}
+	if terms := build.ExternalParameters.Encryption; terms != nil {
+		if err := terms.check("externalParameters.encryption"); err != nil {
+			return err
+		}
+	}
 	if !runIDForm.MatchString(run.Metadata.InvocationID) {
 		return fmt.Errorf("metadata.invocationId: %.100q is not a run id", run.Metadata.InvocationID)
 	}
@@ -106,6 +111,8 @@ func (p Provenance) Describes(m Manifest, manifest Digest) error {
 		return fmt.Errorf("externalParameters.tenancy: differs from the manifest")
 	case have.Profile != ask.Profile:
 		return fmt.Errorf("externalParameters.profile: differs from the manifest")
+	case !sameTerms(have.Encryption, ask.Encryption):
+		return fmt.Errorf("externalParameters.encryption: differs from the manifest")
 	case !sameJSON(have.Selectors, ask.Selectors):
 		return fmt.Errorf("externalParameters.selectors: differ from the manifest")
 	case redactionOf(have.Options) != redactionIn(m):

@@ -35,7 +35,7 @@ func (s Seal) Encode() ([]byte, error) {
 
 func (s Seal) check() error {
 	switch {
-	case s.Schema != SealSchema:
+	case s.Schema != SealSchema && s.Schema != OuterSealSchema:
 		return fmt.Errorf("schema: %.100q is not %s", s.Schema, SealSchema)
 	case !runIDForm.MatchString(s.RunID):
 		return fmt.Errorf("runId: %.100q is not a run id", s.RunID)
@@ -49,11 +49,28 @@ func (s Seal) check() error {
 	return nil
 }
 
-// ParseSeal reads what Encode writes, and nothing else.
-func ParseSeal(payload []byte) (Seal, error) {
+// NewOuterSeal makes the seal around an encrypted bundle, whose first bytes have
+// digest.
+func NewOuterSeal(e Encryption, digest Digest, bytes int64) Seal {
+	return Seal{Schema: OuterSealSchema, RunID: e.RunID, Tenant: e.Tenant, Digest: digest, Bytes: bytes}
+}
+
+// ParseSeal reads what Encode writes of a plain archive's seal, and nothing else.
+func ParseSeal(payload []byte) (Seal, error) { return parseSeal(SealPath, SealSchema, payload) }
+
+// ParseOuterSeal reads the seal around an encrypted bundle.
+func ParseOuterSeal(payload []byte) (Seal, error) {
+	return parseSeal(OuterSealPath, OuterSealSchema, payload)
+}
+
+// parseSeal reads a seal of one of the two schemas.
+func parseSeal(path, schema string, payload []byte) (Seal, error) {
 	var s Seal
-	if err := parseExact(SealPath, payload, &s, Seal.Encode); err != nil {
+	if err := parseExact(path, payload, &s, Seal.Encode); err != nil {
 		return Seal{}, err
+	}
+	if s.Schema != schema {
+		return Seal{}, fmt.Errorf("%s: schema: %.100q is not %s", path, s.Schema, schema)
 	}
 	return s, nil
 }

@@ -27,14 +27,6 @@ const (
 // Valid reports whether m is a mode.
 func (m Mode) Valid() bool { return m == ModeAge || m == ModeGCM }
 
-// Suffix is what an encrypted file's path has behind the path of its plaintext.
-func (m Mode) Suffix() string {
-	if m == ModeAge {
-		return ".age"
-	}
-	return ".enc"
-}
-
 // overhead is what stands before the chunks of a file for so many recipients.
 func (m Mode) overhead(recipients int) int64 {
 	if m == ModeAge {

@@ -20,7 +20,7 @@ const (
 const MaxRecipients = 64
 
 // kmsForm is a key service's name of a key. It is never resolved here.
-var kmsForm = regexp.MustCompile(`^kms://[A-Za-z0-9](?:[A-Za-z0-9._:/@-]{0,253}[A-Za-z0-9])?$`)
+var kmsForm = regexp.MustCompile(`^kms://[A-Za-z0-9](?:[A-Za-z0-9._:/@-]{0,240}[A-Za-z0-9])?$`)
 
 // IsKMS reports whether a recipient is a key of a key service.
 func IsKMS(recipient string) bool { return strings.HasPrefix(recipient, kmsPrefix) }
