@@ -22,12 +22,15 @@ func (e *Export) distribute(ctx context.Context, ref export.Ref) (PhaseResult, e
 	if err != nil {
 		return PhaseResult{}, err
 	}
+	if err := offered(run); err != nil {
+		return PhaseResult{}, err
+	}
 	begins := export.Event{Type: export.EventDistributing, Message: "offering the bundle for download", At: e.Clock(),
 		Metrics: map[string]int64{"bytes": run.Result.ArchiveBytes}}
 	if err := e.Execution.AddEvent(ctx, claim, "", begins); err != nil {
 		return PhaseResult{}, fmt.Errorf("record that distribution begins: %w", err)
 	}
-	files, err := e.Execution.BundleFiles(ctx, ref)
+	files, err := e.Execution.OfferedFiles(ctx, ref)
 	if err != nil {
 		return PhaseResult{}, fmt.Errorf("list bundle files: %w", err)
 	}

@@ -3,6 +3,7 @@ package activities
 import (
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
 
 	"go.temporal.io/sdk/activity"
@@ -11,6 +12,7 @@ import (
 	"github.com/stella-ops/exportcenter/export"
 	"github.com/stella-ops/exportcenter/internal/clock"
 	"github.com/stella-ops/exportcenter/ledger"
+	"github.com/stella-ops/exportcenter/sealed"
 	"github.com/stella-ops/exportcenter/signing"
 	"github.com/stella-ops/exportcenter/storage"
 )
@@ -27,8 +29,13 @@ type Export struct {
 	// Scratch and Policies are for kinds that build; nil where there are none.
 	Scratch  Scratch
 	Policies Policies
-	Clock    clock.Clock
-	Log      *slog.Logger
+	// KeyWrapper wraps data keys of encrypted bundles by keys of kms://; nil where no
+	// key service is configured, and then no such recipient can be used. Random is
+	// what their keys and nonces are made of; nil is the system's.
+	KeyWrapper sealed.KeyWrapper
+	Random     io.Reader
+	Clock      clock.Clock
+	Log        *slog.Logger
 	// Version of this program, for manifest and provenance.
 	Version string
 }
@@ -51,6 +58,8 @@ type PhaseResult struct {
 	Rebuild bool `json:"rebuild,omitempty"`
 	// Guarded says, after resolve, that Guard follows that.
 	Guarded bool `json:"guarded,omitempty"`
+	// Encrypted says, after resolve, that Encrypt follows Sign.
+	Encrypted bool `json:"encrypted,omitempty"`
 	// Ranges are what is left to pack, after resolve: at most maxRanges.
 	Ranges []OrdinalRange `json:"ranges,omitempty"`
 }

@@ -132,6 +132,7 @@ func (e *Export) describe(ctx context.Context, run export.Run, adapter adapters.
 		GeneratedAt: bundle.Stamp(run.RequestedAt),
 		Compression: bundle.EncoderCompression(),
 		Redaction:   counted.redaction,
+		Encryption:  termsOf(run),
 		Keys:        keys,
 		Tool: bundle.Tool{Name: "exportcenter", Version: e.Version,
 			Adapters: map[string]string{adapters.Label(adapter): adapter.Version()}},

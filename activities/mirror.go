@@ -103,7 +103,8 @@ func (e *Export) mirroredRun(ctx context.Context, run export.Run, id string) (*a
 	if err != nil {
 		return nil, err
 	}
-	archive, err := bundle.ParseDigest(found.Result.ArchiveDigest)
+	digest, size := found.Result.Plain() // a delta is between what is opened
+	archive, err := bundle.ParseDigest(digest)
 	if err != nil {
 		return nil, fmt.Errorf("archive digest of run %s: %w", id, err)
 	}
@@ -114,7 +115,7 @@ func (e *Export) mirroredRun(ctx context.Context, run export.Run, id string) (*a
 	m := &adapters.Mirrored{
 		End: bundle.DeltaEnd{ExportID: found.ID, Generation: found.Generation, ManifestDigest: digest,
 			PayloadDigest: manifest.PayloadDigest, ContentRoot: bundle.ContentRoot(manifest.Contents),
-			ArchiveDigest: archive, ArchiveBytes: found.Result.ArchiveBytes},
+			ArchiveDigest: archive, ArchiveBytes: size},
 		Payload: e.payloadFiles(run.Tenant, manifest, files),
 	}
 	for _, f := range files {

@@ -81,7 +81,8 @@ func (e *Export) intact(ctx context.Context, run export.Run, beat *heartbeat) er
 	if err != nil {
 		return fmt.Errorf("read the bundle that is built again: %w", err)
 	}
-	if digest, _, err := archive.Complete(seal); err != nil || digest.String() != of.Result.ArchiveDigest {
+	signed, _ := of.Result.Plain()
+	if digest, _, err := archive.Complete(seal); err != nil || digest.String() != signed {
 		return errors.Join(err, &export.Error{Code: export.CodeRebuild, Class: export.ClassPermanent,
 			Message: "the entries that are recorded of the bundle are not those that were sealed; have the operator look with exportcenter fsck"})
 	}

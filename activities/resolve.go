@@ -71,6 +71,7 @@ func (e *Export) resolve(ctx context.Context, ref export.Ref) (PhaseResult, erro
 		return PhaseResult{}, err
 	}
 	result.Ranges, result.Builds = rangesOf(left), export.Assembled(run.Kind, run.Variant)
+	result.Encrypted = run.Encryption != nil
 	if result.Guarded, err = e.guards(run); err != nil {
 		return PhaseResult{}, err
 	}

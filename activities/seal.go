@@ -12,8 +12,17 @@ import (
 	"github.com/stella-ops/exportcenter/storage"
 )
 
-// close hashes the archive once, seals it, and notes the digest of the whole.
+// close seals the plain archive.
 func (s *sealing) close(ctx context.Context) error {
+	return s.closeAt(ctx, bundle.SealPath, "seal", func(digest bundle.Digest, size int64) (string, []byte, error) {
+		text, err := bundle.NewSeal(s.parsed, digest, size).Encode()
+		return bundle.SealPayloadType, text, err
+	})
+}
+
+// closeAt hashes the archive once, adds the seal that of makes as its last entry, and
+// notes the digest of the whole.
+func (s *sealing) closeAt(ctx context.Context, path, artifact string, of func(digest bundle.Digest, size int64) (payloadType string, seal []byte, err error)) error {
 	beat := newHeartbeat(ctx)
 	opened := int64(0)
 	archive, err := bundle.HashArchive(ctx, membersOf(s.files), func(m bundle.Member) (bundle.Source, error) {
@@ -28,22 +37,22 @@ func (s *sealing) close(ctx context.Context) error {
 		return fmt.Errorf("hash archive: %w", err)
 	}
 	digest, size := archive.Prefix()
-	seal, err := bundle.NewSeal(s.parsed, digest, size).Encode()
+	payloadType, seal, err := of(digest, size)
 	if err != nil {
 		return err
 	}
-	sig, err := s.signOnce(ctx, "seal", signing.PAE(bundle.SealPayloadType, seal), nil)
+	sig, err := s.signOnce(ctx, artifact, signing.PAE(payloadType, seal), nil)
 	if err != nil {
 		return err
 	}
-	envelope, err := signing.EncodeEnvelope(bundle.SealPayloadType, seal, s.Signer.KeyID(), sig)
+	envelope, err := signing.EncodeEnvelope(payloadType, seal, s.Signer.KeyID(), sig)
 	if err != nil {
 		return s.refused(err)
 	}
-	if err := s.addSignature(ctx, "seal", bundle.SealPath, envelope, sig, verifyBundle); err != nil {
+	if err := s.addSignature(ctx, artifact, path, envelope, sig, verifyBundle); err != nil {
 		return err
 	}
-	whole, bytes, err := archive.Complete(envelope)
+	whole, bytes, err := archive.CompleteAt(path, envelope)
 	if err != nil {
 		return err
 	}

@@ -30,7 +30,11 @@ func (e *Export) sign(ctx context.Context, ref export.Ref) (PhaseResult, error) 
 	if err := s.collect(ctx); err != nil {
 		return PhaseResult{}, err
 	}
-	for _, step := range append(s.steps(), s.attest) {
+	steps := s.steps()
+	if run.Encryption == nil { // else Encrypt does it, of the archive that leaves
+		steps = append(steps, s.attest)
+	}
+	for _, step := range steps {
 		if err := step(ctx); err != nil {
 			e.takeBack(ctx, ref.Tenant, digestsOf(s.added)...)
 			return PhaseResult{}, err

@@ -164,7 +164,7 @@ func (e Encryption) Describes(m Manifest, manifest Digest) error {
 
 // IsSecret reports whether an encrypted bundle has the ciphertext of the entry at
 // path; every other entry is there as it is.
-func IsSecret(path string) bool { return IsPayload(path) }
+func IsSecret(path string) bool { return IsPayload(path) || IsOriginal(path) }
 
 // CipherPath is where an encrypted bundle has the entry at path.
 func CipherPath(mode, path string) string {

@@ -41,6 +41,8 @@ const (
 	EventCompared        EventType = "rebuild.compared"
 	EventSigningStarted  EventType = "signing.started"
 	EventSigned          EventType = "signing.completed"
+	EventLeftOut         EventType = "recipient.omitted"
+	EventEncrypted       EventType = "bundle.encrypted"
 	EventDistributing    EventType = "distribution.started"
 	EventDistributed     EventType = "distribution.completed"
 	EventArtifactReady   EventType = "artifact_ready"

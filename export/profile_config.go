@@ -97,6 +97,7 @@ func (c ProfileConfig) Normal() ProfileConfig {
 	c.Distribution = slices.Sorted(slices.Values(c.Distribution))
 	c.Redaction = c.Redaction.Normal()
 	c.Guard = c.Guard.Normal()
+	c.Encryption = c.Encryption.Normal()
 	c.Approvals = slices.Clone(c.Approvals)
 	for i := range c.Approvals {
 		c.Approvals[i].ExpiresAt = c.Approvals[i].ExpiresAt.UTC()

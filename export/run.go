@@ -45,6 +45,9 @@ type Run struct {
 	Cancel       *Cancellation
 	// Guard is what the profile's revision says of the guard, nil where it says nothing.
 	Guard *GuardConfig
+	// Encryption is what the profile's revision says of it, nil for a run whose bundle
+	// leaves as it is.
+	Encryption *Encryption
 	// Wait is nil for a run that the guard never parked.
 	Wait *Wait
 	// RebuildOf is the run that this one builds again, to compare: such a run has no
@@ -189,6 +192,9 @@ type Result struct {
 	ArchiveDigest  string
 	ArchiveBytes   int64
 	Signatures     []SignatureRef
+	// Encrypted is nil until the bundle is encrypted: ArchiveDigest is the plain
+	// archive's before, and that of the encrypted one from then on.
+	Encrypted *Encrypted
 }
 
 // SignatureRef names one signature of a run and how a stranger checks it.

@@ -88,7 +88,7 @@ func (s *Server) runOf(who Principal, profile export.Profile, asked askedRun) (e
 		Tenant: who.Tenant, Project: project, ID: s.ids(),
 		ProfileID: profile.ID, ProfileRevision: profile.Revision, ProfileName: profile.Name,
 		Kind: profile.Kind, Variant: profile.Variant,
-		Selectors: selectors, Options: options, Quotas: quotasOf(profile), Guard: profile.Config.Guard, Labels: asked.labels, RequestedBy: who.Subject,
+		Selectors: selectors, Options: options, Quotas: quotasOf(profile), Guard: profile.Config.Guard, Encryption: profile.Config.Encryption.Terms(), Labels: asked.labels, RequestedBy: who.Subject,
 		RequestedAt: s.clock().UTC().Truncate(time.Second), State: export.StatePending,
 	}, nil
 }

@@ -146,7 +146,8 @@ type Runs interface {
 	GuardReport(ctx context.Context, ref export.Ref) (Guarded, error)
 	// Events lists a run's journal after seq, oldest first.
 	Events(ctx context.Context, ref export.Ref, after int64, limit int) ([]export.Event, error)
-	// Files lists the entries of a run's bundle in archive order.
+	// Files lists the entries of a run's bundle in archive order, as it leaves: of a
+	// run that is encrypted none of the plain ones.
 	Files(ctx context.Context, ref export.Ref) ([]File, error)
 	// Attestations lists the signatures of a run that were kept with their statement.
 	Attestations(ctx context.Context, ref export.Ref) ([]StoredSignature, error)
@@ -364,6 +365,19 @@ type Execution interface {
 	// BundleFiles lists what SaveFiles recorded, in archive order (bytewise by
 	// path, the seal last).
 	BundleFiles(ctx context.Context, ref export.Ref) ([]File, error)
+	// OfferedFiles lists the entries of the archive that leaves, in archive order: of a
+	// run that is encrypted the encrypted one's, else what BundleFiles does.
+	OfferedFiles(ctx context.Context, ref export.Ref) ([]File, error)
+	// SaveEncrypted puts the encrypted archive in the place of the plain one: files are
+	// its entries that the plain one does not have, and secret the paths of those that
+	// it does not have itself. The result's archive, signatures and Encrypted become
+	// the run's; events recipient.omitted and bundle.encrypted. A run is encrypted
+	// once: ErrConflict when it is, with another archive. SaveFiles takes it back.
+	SaveEncrypted(ctx context.Context, c Claim, secret []string, files []File, r export.Result, at time.Time) error
+	// EraseCiphers calls erase for blobs that an earlier attempt at the claim's part
+	// pinned and that are in no bundle, and forgets them: at most limit, and gives how
+	// many. erase is as of EraseUnrecorded.
+	EraseCiphers(ctx context.Context, c Claim, limit int, erase func(bundle.Digest, Still) error) (int, error)
 	// SaveManifest records the digests the manifest fixes; event manifest.written.
 	SaveManifest(ctx context.Context, c Claim, r export.Result, at time.Time) error
 	// FindSignature gives the signature that is stored for (run, artifact, key,

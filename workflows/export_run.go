@@ -101,7 +101,7 @@ func (r *exportRun) walk() error {
 		func() error { return r.assemble(planned.Builds) },
 		func() error { return r.guard(planned.Guarded) },
 		func() error { return r.take(export.PhaseManifest, exporting.Manifest, nil) },
-		func() error { return r.conclude(begun.Rebuild) },
+		func() error { return r.conclude(begun.Rebuild, planned.Encrypted) },
 	}
 	for _, step := range steps {
 		if err := step(); err != nil {
@@ -113,11 +113,14 @@ func (r *exportRun) walk() error {
 
 // conclude signs the bundle and distributes it; a rebuild's is compared instead. Runs
 // that began under a version without rebuilds are none: their plan does not say so.
-func (r *exportRun) conclude(rebuild bool) error {
+func (r *exportRun) conclude(rebuild, encrypted bool) error {
 	if rebuild {
 		return r.take(export.PhaseCompare, exporting.Compare, nil)
 	}
 	if err := r.take(export.PhaseSign, exporting.Sign, nil); err != nil {
+		return err
+	}
+	if err := r.encrypt(encrypted); err != nil {
 		return err
 	}
 	return r.take(export.PhaseDistribute, exporting.Distribute, nil)
@@ -178,6 +181,15 @@ func (r *exportRun) assemble(builds bool) error {
 		return nil
 	}
 	return r.take(export.PhaseAdapt, exporting.Assemble, nil)
+}
+
+// encrypt puts the layer of encryption around a bundle that is signed. Runs that began
+// under a version without it are not encrypted: their plan does not say so.
+func (r *exportRun) encrypt(encrypted bool) error {
+	if !encrypted {
+		return nil
+	}
+	return r.take(export.PhaseSign, exporting.Encrypt, nil)
 }
 
 // end records how the run ended, in a context that no cancel reaches, and

@@ -107,6 +107,23 @@ func (e *execution) BundleFiles(ctx context.Context, ref export.Ref) ([]storage.
 	return read(e.injector, func() ([]storage.File, error) { return e.inner.BundleFiles(ctx, ref) })
 }
 
+func (e *execution) OfferedFiles(ctx context.Context, ref export.Ref) ([]storage.File, error) {
+	return read(e.injector, func() ([]storage.File, error) { return e.inner.OfferedFiles(ctx, ref) })
+}
+
+func (e *execution) SaveEncrypted(ctx context.Context, c storage.Claim, secret []string, files []storage.File, r export.Result, at time.Time) error {
+	return e.injector.At(ctx, SaveEncrypted, func(ctx context.Context) error {
+		return e.inner.SaveEncrypted(ctx, c, secret, files, r, at)
+	})
+}
+
+// EraseCiphers is a point, and what erase does is one of its own.
+func (e *execution) EraseCiphers(ctx context.Context, c storage.Claim, limit int, erase func(bundle.Digest, storage.Still) error) (int, error) {
+	return answer(ctx, e.injector, EraseCiphers, func(ctx context.Context) (int, error) {
+		return e.inner.EraseCiphers(ctx, c, limit, erase)
+	})
+}
+
 func (e *execution) SaveManifest(ctx context.Context, c storage.Claim, r export.Result, at time.Time) error {
 	return e.injector.At(ctx, SaveManifest, func(ctx context.Context) error { return e.inner.SaveManifest(ctx, c, r, at) })
 }

@@ -26,6 +26,8 @@ const (
 	SaveManifest     Point = "execution.SaveManifest"
 	KeepSignature    Point = "execution.KeepSignature"
 	SaveSigned       Point = "execution.SaveSigned"
+	SaveEncrypted    Point = "execution.SaveEncrypted"
+	EraseCiphers     Point = "execution.EraseCiphers"
 	SaveDistribution Point = "execution.SaveDistribution"
 	SaveSources      Point = "execution.SaveSources"
 	SaveGuard        Point = "execution.SaveGuard"
@@ -82,7 +84,7 @@ func Points() []Point {
 		Begin, BeginPart, Start,
 		SavePlaces, SavePlan, AddEvent, PinAll, SaveShards, ForgetPacked,
 		Stage, Write, Pin, Publish, Discard,
-		SaveSources, SaveGuard, Decide, Settle, SaveFiles, SaveManifest, Sign, KeepSignature, SaveSigned, SaveDistribution, SaveRebuilt,
+		SaveSources, SaveGuard, Decide, Settle, SaveFiles, SaveManifest, Sign, KeepSignature, SaveSigned, EraseCiphers, SaveEncrypted, SaveDistribution, SaveRebuilt,
 		Finish, DropBlobs, EraseBlobs, EraseUnrecorded, Delete)
 }
 

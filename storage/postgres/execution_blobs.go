@@ -72,10 +72,10 @@ func (e *Execution) tryPin(ctx context.Context, c storage.Claim, blobs []storage
 				select sha256, state = 'live' as live from blobs where tenant = $1 and sha256 = any ($2)
 				order by sha256 for share
 			), pinned as (
-				insert into blob_pins (tenant, project, sha256, run_id)
-				select $1, $3, h.sha256, $4 from held h where h.live on conflict do nothing
+				insert into blob_pins (tenant, project, sha256, run_id, part)
+				select $1, $3, h.sha256, $4, $5 from held h where h.live on conflict do nothing
 			)
-			select count(*) from held where live`, run.Tenant, digests, project, run.ID)
+			select count(*) from held where live`, run.Tenant, digests, project, run.ID, madeAnew(c))
 		results := tx.SendBatch(ctx, batch)
 		if _, err := results.Exec(); err != nil {
 			return errors.Join(err, results.Close())

@@ -34,6 +34,9 @@ func (e *Execution) SaveFiles(ctx context.Context, c storage.Claim, files []stor
 		contentDigests[i], contentSizes[i] = files[i].ContentDigest[:], f.ContentSize
 	}
 	return e.claimed(ctx, c, "save files", func(tx pgx.Tx, run export.Run) error {
+		if err := plainAgain(ctx, tx, run); err != nil {
+			return err
+		}
 		_, err := tx.Exec(ctx, `
 			insert into export_files as f
 				(tenant, project, run_id, path, digest, size, records, content_digest, content_size, payload, ordinal, entries)
@@ -63,12 +66,24 @@ func (e *Execution) SaveFiles(ctx context.Context, c storage.Claim, files []stor
 
 // BundleFiles lists what SaveFiles recorded.
 func (e *Execution) BundleFiles(ctx context.Context, ref export.Ref) ([]storage.File, error) {
-	return bundleFiles(ctx, e.db, ref)
+	return bundleFiles(ctx, e.db, ref, layerEncrypted)
 }
 
-// bundleFiles lists a run's entries in archive order: bytewise by path, the
-// seal after everything (bundle.PathBefore).
-func bundleFiles(ctx context.Context, db *DB, ref export.Ref) ([]storage.File, error) {
+// OfferedFiles lists the entries of the archive that leaves.
+func (e *Execution) OfferedFiles(ctx context.Context, ref export.Ref) ([]storage.File, error) {
+	return bundleFiles(ctx, e.db, ref, layerPlain)
+}
+
+// Layers of entries (00024): of the plain archive alone, and of the encrypted one alone;
+// 0 is of both.
+const (
+	layerPlain     = 1
+	layerEncrypted = 2
+)
+
+// bundleFiles lists a run's entries but those of a layer, in archive order: bytewise by
+// path, the seals after everything (bundle.PathBefore).
+func bundleFiles(ctx context.Context, db *DB, ref export.Ref, without int) ([]storage.File, error) {
 	if !export.ValidRunID(ref.RunID) {
 		return nil, absentRun(ref)
 	}
@@ -79,8 +94,9 @@ func bundleFiles(ctx context.Context, db *DB, ref export.Ref) ([]storage.File, e
 		return err
 	}, `
 		select f.path, f.digest, f.size, f.records, f.content_digest, f.content_size, f.payload, f.ordinal, f.entries
-		from export_runs r left join export_files f on f.tenant = r.tenant and f.run_id = r.id
-		where r.tenant = $1 and r.id = $2 order by f.path = $3, f.path`, ref.Tenant, ref.RunID, bundle.SealPath)
+		from export_runs r left join export_files f on f.tenant = r.tenant and f.run_id = r.id and f.layer <> $5
+		where r.tenant = $1 and r.id = $2 order by f.path = $4, f.path = $3, f.path`,
+		ref.Tenant, ref.RunID, bundle.SealPath, bundle.OuterSealPath, without)
 	if err != nil {
 		return nil, fmt.Errorf("list files: %w", err)
 	}

@@ -152,7 +152,7 @@ func insertRun(ctx context.Context, tx pgx.Tx, run export.Run, p place, at time.
 	options, err2 := jsonColumn(run.Options, "{}")
 	labels, err3 := jsonColumn(run.Labels, "{}")
 	var reach []byte // null without one
-	var err4, err5 error
+	var err4, err5, err6 error
 	if run.Reach != nil {
 		reach, err4 = jsonColumn(run.Reach, "{}")
 	}
@@ -160,7 +160,11 @@ func insertRun(ctx context.Context, tx pgx.Tx, run export.Run, p place, at time.
 	if run.Guard != nil {
 		guard, err5 = jsonColumn(run.Guard, "{}")
 	}
-	if err := errors.Join(err1, err2, err3, err4, err5); err != nil {
+	var encryption []byte // null without it
+	if run.Encryption != nil {
+		encryption, err6 = jsonColumn(run.Encryption, "{}")
+	}
+	if err := errors.Join(err1, err2, err3, err4, err5, err6); err != nil {
 		return export.Run{}, err
 	}
 	var dispatchedAt *time.Time
@@ -170,11 +174,11 @@ func insertRun(ctx context.Context, tx pgx.Tx, run export.Run, p place, at time.
 	return scanRun(tx.QueryRow(ctx, `
 		insert into export_runs (tenant, project, id, profile_id, profile_revision, profile_name, kind, variant,
 			selectors, options, labels, requested_by, requested_at, status, queue_seq, dispatched_at, policy_snapshot_id,
-			quota_active, quota_daily, quota_bytes, counted_on, reach, guard, rebuild_of)
-		values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, nullif($24, ''))
+			quota_active, quota_daily, quota_bytes, counted_on, reach, guard, rebuild_of, encryption)
+		values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, nullif($24, ''), $25)
 		returning `+runColumns,
 		run.Tenant, projectColumn(run.Project), run.ID,
 		run.ProfileID, run.ProfileRevision, run.ProfileName, run.Kind, run.Variant,
 		selectors, options, labels, run.RequestedBy, at, string(export.StatePending), p.number, dispatchedAt, run.Options.PolicySnapshotID,
-		run.Quotas.MaxConcurrentRuns, run.Quotas.MaxRunsPerDay, run.Quotas.MaxBytes, p.day, reach, guard, run.RebuildOf))
+		run.Quotas.MaxConcurrentRuns, run.Quotas.MaxRunsPerDay, run.Quotas.MaxBytes, p.day, reach, guard, run.RebuildOf, encryption))
 }

@@ -177,5 +177,5 @@ func collectEvents(ref export.Ref, rows pgx.Rows) ([]export.Event, error) {
 
 // Files lists the entries of a run's bundle in archive order.
 func (r *Runs) Files(ctx context.Context, ref export.Ref) ([]storage.File, error) {
-	return bundleFiles(ctx, r.db, ref)
+	return bundleFiles(ctx, r.db, ref, layerPlain)
 }

@@ -34,7 +34,7 @@ const runColumns = `tenant, project, id, profile_id, profile_revision, profile_n
 	manifest_digest, payload_digest, rerun_hash, archive_digest, archive_bytes, signatures,
 	quota_active, quota_daily, quota_bytes,
 	guard, waiting_since, waiting_until, waiting_why, decision, decided_at, decided_by, decision_reason, resumed_at, generation,
-	rebuild_of, rebuilt, reach`
+	rebuild_of, rebuilt, encryption, encrypted, reach`
 
 // listedRunColumns are runColumns without what may be long and lists do not tell.
 var listedRunColumns = strings.TrimSuffix(runColumns, "reach") + "null::jsonb"
@@ -72,7 +72,7 @@ func (r *runRow) targets() []any {
 		&run.Quotas.MaxConcurrentRuns, &run.Quotas.MaxRunsPerDay, &run.Quotas.MaxBytes,
 		&run.Guard, &r.waitingSince, &r.waitingUntil, &r.waitingWhy,
 		&r.decision, &r.decidedAt, &r.decidedBy, &r.decisionReason, &r.resumedAt, &run.Generation,
-		&r.rebuildOf, &run.Rebuilt, &run.Reach,
+		&r.rebuildOf, &run.Rebuilt, &run.Encryption, &run.Result.Encrypted, &run.Reach,
 	}
 }
 
