@@ -36,7 +36,7 @@ func checkRecipientList(field string, recipients []string) error {
 	}
 	for i, r := range recipients {
 		if !recipientForm.MatchString(r) {
-			return fmt.Errorf("%s[%d]: %.100q is neither age1... nor kms://...", field, i, r)
+			return fmt.Errorf("%s[%d]: %.100q is neither an age1 recipient nor a kms:// key", field, i, r)
 		}
 		if i > 0 && recipients[i-1] >= r {
 			return fmt.Errorf("%s[%d]: does not come after the one before", field, i)
@@ -94,7 +94,7 @@ func (e Encryption) checkOmitted() error {
 	for i, o := range e.Omitted {
 		switch {
 		case !recipientForm.MatchString(o.Recipient):
-			return fmt.Errorf("omitted[%d].recipient: %.100q is neither age1... nor kms://...", i, o.Recipient)
+			return fmt.Errorf("omitted[%d].recipient: %.100q is neither an age1 recipient nor a kms:// key", i, o.Recipient)
 		case i > 0 && e.Omitted[i-1].Recipient >= o.Recipient:
 			return fmt.Errorf("omitted[%d]: does not come after the one before", i)
 		case slices.Contains(e.Recipients, o.Recipient):

@@ -15,6 +15,12 @@ func FuzzParseSeal(f *testing.F) {
 	f.Add([]byte(`{}`))
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		s, err := bundle.ParseSeal(raw)
+		if outer, outerErr := bundle.ParseOuterSeal(raw); outerErr == nil {
+			if err == nil {
+				t.Fatal("one seal is of both kinds")
+			}
+			s, err = outer, nil
+		}
 		if err != nil {
 			return
 		}
