@@ -103,8 +103,8 @@ func (e *Export) mirroredRun(ctx context.Context, run export.Run, id string) (*a
 	if err != nil {
 		return nil, err
 	}
-	digest, size := found.Result.Plain() // a delta is between what is opened
-	archive, err := bundle.ParseDigest(digest)
+	plain, size := found.Result.Plain() // a delta is between what is opened
+	archive, err := bundle.ParseDigest(plain)
 	if err != nil {
 		return nil, fmt.Errorf("archive digest of run %s: %w", id, err)
 	}

@@ -15,9 +15,6 @@ func notCarriedOut(c export.ProfileConfig) error {
 			return refused(fmt.Sprintf("config.distribution[%d]", i), "%s is not served by this version; http is", place)
 		}
 	}
-	if e := c.Encryption; e != nil && (e.Enabled || e.Mode != "" || len(e.RecipientKeys) > 0 || e.Strict) {
-		return refused("config.encryption", "bundles are not encrypted by this version; leave it out, or set enabled to false and nothing else")
-	}
 	if r := c.Retention; r != nil && slices.Contains([]string{"days", "count"}, r.Mode) {
 		return refused("config.retention", "mode %s is not carried out by this version, which keeps bundles; leave it out, or set mode to none", r.Mode)
 	}

@@ -121,6 +121,9 @@ func Check(kind, variant string, config []byte) (export.ProfileConfig, error) {
 	if err := read.Redaction.Validate(); err != nil {
 		return read, asConfig(err)
 	}
+	if err := checkEncryption(read.Encryption); err != nil {
+		return read, err
+	}
 	for i, a := range read.Approvals {
 		if year := a.ExpiresAt.UTC().Year(); year < 1 || year > 9999 {
 			return read, refused(fmt.Sprintf("config.approvals[%d].expiresAt", i), "is outside the years 1 to 9999")
