@@ -87,7 +87,7 @@ func (s *sealing) attest(ctx context.Context) error {
 func membersOf(files []storage.File) []bundle.Member {
 	members := make([]bundle.Member, len(files))
 	for i, f := range files {
-		members[i] = bundle.Member{Path: f.Path, Size: f.Size, Digest: f.Digest, Entries: f.Entries}
+		members[i] = f.Member()
 	}
 	sort.Slice(members, func(i, j int) bool { return bundle.PathBefore(members[i].Path, members[j].Path) })
 	return members

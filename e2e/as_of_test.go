@@ -49,7 +49,7 @@ func (w *workshop) record(t *testing.T, profile export.Profile, asOf int64) expo
 	w.made++
 	ref := export.Ref{Tenant: twinRef.Tenant, RunID: fmt.Sprintf("0190c0de-0000-7000-8000-%012d", w.made)}
 	options := export.Options{AsOf: asOf}
-	if export.Decides(profile.Kind, profile.Variant) {
+	if export.HoldsPolicy(profile.Kind, profile.Variant) {
 		options.PolicySnapshotID = export.BaselineSnapshot
 	}
 	_, _, err := w.runs.CreateRun(t.Context(), export.Run{Tenant: ref.Tenant, ID: ref.RunID, Options: options,

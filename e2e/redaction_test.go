@@ -86,7 +86,7 @@ func (r *redactor) export(t *testing.T, id string, options export.Options) ([]by
 	require.NoError(t, err)
 	members := make([]bundle.Member, len(entries))
 	for i, e := range entries {
-		members[i] = bundle.Member{Path: e.Path, Size: e.Size, Digest: e.Digest}
+		members[i] = e.Member()
 	}
 	view, err := bundle.NewView(members, func(m bundle.Member) (bundle.Source, error) {
 		return r.objects.Open(t.Context(), ref.Tenant, m.Digest)

@@ -166,7 +166,7 @@ func (s *street) archive(t *testing.T, ref export.Ref) []byte {
 	require.NoError(t, err)
 	members := make([]bundle.Member, len(entries))
 	for i, e := range entries {
-		members[i] = bundle.Member{Path: e.Path, Size: e.Size, Digest: e.Digest}
+		members[i] = e.Member()
 	}
 	view, err := bundle.NewView(members, func(m bundle.Member) (bundle.Source, error) { return s.objects.Open(t.Context(), ref.Tenant, m.Digest) })
 	require.NoError(t, err)

@@ -151,7 +151,7 @@ func runTwin(t *testing.T, documents []ledger.Observation, importers int) map[st
 	for i, profile := range export.BuiltinProfiles() {
 		ref := export.Ref{Tenant: twinRef.Tenant, RunID: fmt.Sprintf("0190c0de-0000-7000-8000-%012d", i+1)}
 		var options export.Options
-		if export.Decides(profile.Kind, profile.Variant) {
+		if export.HoldsPolicy(profile.Kind, profile.Variant) {
 			options.PolicySnapshotID = export.BaselineSnapshot // as the frontend fills it in
 		}
 		_, _, err = runs.CreateRun(t.Context(), export.Run{Tenant: ref.Tenant, ID: ref.RunID, Options: options,
@@ -209,7 +209,7 @@ func hashArchive(t *testing.T, runs *postgres.Runs, objects *files.Store, ref ex
 	require.NoError(t, err)
 	members := make([]bundle.Member, len(entries))
 	for i, e := range entries {
-		members[i] = bundle.Member{Path: e.Path, Size: e.Size, Digest: e.Digest}
+		members[i] = e.Member()
 	}
 	view, err := bundle.NewView(members, func(m bundle.Member) (bundle.Source, error) {
 		return objects.Open(context.Background(), ref.Tenant, m.Digest)

@@ -106,7 +106,7 @@ func (o *outlines) read(ctx context.Context, key outlineKey) (*bundle.Table, err
 	}
 	members := make([]bundle.Member, 0, len(files))
 	for _, f := range files {
-		members = append(members, bundle.Member{Path: f.Path, Size: f.Size, Digest: f.Digest, Entries: f.Entries})
+		members = append(members, f.Member())
 	}
 	table, err := bundle.NewTable(members)
 	if err != nil {

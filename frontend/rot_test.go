@@ -82,7 +82,7 @@ func (s *shelf) finish(t testing.TB, store *files.Store) {
 	var members []bundle.Member
 	at := 0
 	for _, f := range s.files {
-		members = append(members, bundle.Member{Path: f.Path, Digest: f.Digest, Size: f.Size})
+		members = append(members, f.Member())
 		s.starts[f.Path] = at + bundle.BlockSize
 		at += int(bundle.EntrySize(f.Size))
 	}

@@ -230,6 +230,11 @@ type File struct {
 	Tally string
 }
 
+// Member is the file as a member of its archive.
+func (f File) Member() bundle.Member {
+	return bundle.Member{Path: f.Path, Size: f.Size, Digest: f.Digest, Entries: f.Entries}
+}
+
 // Sized is a blob by digest and size.
 type Sized struct {
 	Digest bundle.Digest

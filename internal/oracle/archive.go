@@ -26,7 +26,7 @@ func Archive(ctx context.Context, db *postgres.DB, from *files.Survey, ref expor
 	}
 	members := make([]bundle.Member, len(entries))
 	for i, e := range entries {
-		members[i] = bundle.Member{Path: e.Path, Size: e.Size, Digest: e.Digest, Entries: e.Entries}
+		members[i] = e.Member()
 	}
 	namespace := storage.Namespace(ref.Tenant)
 	view, err := bundle.NewView(members, func(m bundle.Member) (bundle.Source, error) { return from.Open(ctx, namespace, m.Digest) })
