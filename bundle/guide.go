@@ -52,6 +52,9 @@ func guidePayloadOf(m Manifest) string {
 	if has(func(c Content) bool { return c.Form() == FormLines && strings.HasPrefix(c.Path, policyDir) }) && m.Tenancy == nil {
 		commands = append(commands, "    zstd -t data/policy/*.zst")
 	}
+	if m.Mirror != nil && m.Mirror.Originals.Count > 0 {
+		commands = append(commands, "    find data/original -type f -printf '%f  %p\\n' | sha256sum -c --quiet")
+	}
 	for _, c := range m.Contents {
 		if c.Form() == FormLayer {
 			commands = append(commands, "    gzip -t "+c.Path)

@@ -60,6 +60,7 @@ func readmePayloadOf(m Manifest) string {
 	}
 	for _, of := range []struct{ path, says string }{
 		{PolicySnapshotPath, readmePolicy}, {TrivyDBPath, readmeTrivyDB}, {TrivyJavaPath, readmeTrivyJava},
+		{PolicyDocumentPath, readmeMirror},
 	} {
 		if slices.ContainsFunc(m.Contents, func(c Content) bool { return c.Path == of.path }) {
 			text += of.says
@@ -172,6 +173,12 @@ const (
   vulnerabilities, those are in the other database.
 `
 )
+
+const readmeMirror = "- `" + OriginalsDir + "`" + `: every document as its publisher wrote it; a file's name is the
+  SHA-256 of its content, and the lists in ` + "`" + IndexesDir + "`" + ` name them all.
+- ` + "`" + IndexesDir + "`" + `: which file of a type a document is in, and the lists of originals.
+- ` + "`data/policy/`" + `: the policy pack, as it was imported, and which one it is.
+`
 
 const readmeRest = "- `" + ManifestPath + "`" + `: every payload file with its digests; the field ` + "`order`" + ` gives the
   order in which the files are read when the order of the documents matters.
