@@ -159,7 +159,7 @@ func TestDryRun(t *testing.T) {
 	require.JSONEq(t, `{"asOf":13,"records":0,"bytes":0,"shards":0,"shardsToPack":0,"shardsToReuse":0,"bytesToPack":0,"kinds":[],
 		"excluded":[{"member":"kinds","documents":12,"bytes":684}]}`, nothing.Body)
 	for body, code := range map[string]string{
-		`{"profileId":"mirror:full","options":{"dryRun":true}}`:                                     "ERR_EXPORT_002",
+		`{"profileId":"risk:bundle","options":{"dryRun":true}}`:                                     "ERR_EXPORT_002",
 		`{"profileId":"json:raw","selectors":{"products":["lodash"]},"options":{"dryRun":true}}`:    "ERR_EXPORT_004",
 		`{"profileId":"json:raw","options":{"dryRun":"yes"}}`:                                       "ERR_EXPORT_001",
 		`{"profileId":"json:raw","options":{"dryRun":true,"allowEmpty":true},"labels":{"a b":"c"}}`: "ERR_EXPORT_001",

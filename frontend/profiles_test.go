@@ -73,7 +73,7 @@ func TestCreateProfileRefusesBadRequests(t *testing.T) {
 		"name as a path":    {`{"name":"../etc","kind":"json","variant":"raw"}`, "name", "3 to 64"},
 		"name of a builtin": {`{"name":"json-raw","kind":"json","variant":"raw"}`, "name", "built-in"},
 		"name as an id":     {`{"name":"0192f3c4-5d6e-7f80-9a1b-2c3d4e5f6071","kind":"json","variant":"raw"}`, "name", "reads like the id"},
-		"kind of later":     {`{"name":"nightly","kind":"mirror","variant":"full"}`, "kind", "kind mirror/full is not served by this version"},
+		"kind of later":     {`{"name":"nightly","kind":"risk","variant":"bundle"}`, "kind", "kind risk/bundle is not served by this version"},
 		"kind of nobody":    {`{"name":"nightly","kind":"json","variant":"cooked"}`, "kind", "is not a kind"},
 		"config":            {with(`"config":{"include":["advisory"]}`), "config.include[0]", "must be one of"},
 		"config of later":   {with(`"config":{"distribution":["http","oci"]}`), "config.distribution[1]", "oci is not served by this version"},
@@ -258,7 +258,7 @@ func TestProfileSchemaIsPublished(t *testing.T) {
 	require.Equal(t, `"`+bundle.DigestOf(text).String()+`"`, a.Header.Get("ETag"))
 	require.Empty(t, a.Header.Get("X-Stella-Immutability"))
 	require.Equal(t, 304, c.send("GET", link, "", "If-None-Match", a.Header.Get("ETag")).Status)
-	for _, name := range []string{"mirror-full.json", "..%2fprofiles.go", "%00", "json-raw"} {
+	for _, name := range []string{"risk-bundle.json", "..%2fprofiles.go", "%00", "json-raw"} {
 		require.Equal(t, 404, c.send("GET", "/schemas/export-profile/"+name, "").Status, name)
 	}
 	require.Equal(t, export.CodeProfileNotFound, export.Code(c.send("GET", "/schemas/export-profile/x.json", "").problem(t).Code))

@@ -83,7 +83,7 @@ func TestCreateRunRefusesBadRequests(t *testing.T) {
 		"not UTF-8":                {"{\"profileId\":\"\xff\"}", 400, "ERR_EXPORT_001", ""},
 		"deep":                     {`{"profileId":` + strings.Repeat("[", 100000) + `}`, 400, "ERR_EXPORT_001", ""},
 		"no profile":               {`{}`, 404, "ERR_EXPORT_002", ""},
-		"unknown profile":          {`{"profileId":"mirror:full"}`, 404, "ERR_EXPORT_002", ""},
+		"unknown profile":          {`{"profileId":"risk:bundle"}`, 404, "ERR_EXPORT_002", ""},
 		"unknown kind":             {`{"profileId":"json:raw","selectors":{"kinds":["advisory","virus"]}}`, 400, "ERR_EXPORT_004", "selectors.kinds[1]"},
 		"empty ecosystem":          {`{"profileId":"json:raw","selectors":{"ecosystems":[""]}}`, 400, "ERR_EXPORT_004", "selectors.ecosystems[0]"},
 		"NUL in source":            {`{"profileId":"json:raw","selectors":{"sources":["a\u0000b"]}}`, 400, "ERR_EXPORT_004", "selectors.sources[0]"},

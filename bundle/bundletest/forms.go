@@ -20,8 +20,8 @@ func Forms(t testing.TB) []File {
 	require.NoError(t, err)
 	return []File{
 		stored(bundle.PolicySnapshotPath, string(snapshot), 1), pack,
-		lines(t, bundle.PolicyShardPath("findings", "", true), `{"action":"block"}`, `{"action":"warn"}`),
-		lines(t, bundle.PolicyShardPath("decision-traces", "", true), `{"rules":["a"]}`),
+		LinesFile(t, bundle.PolicyShardPath("findings", "", true), `{"action":"block"}`, `{"action":"warn"}`),
+		LinesFile(t, bundle.PolicyShardPath("decision-traces", "", true), `{"rules":["a"]}`),
 		layer(t, bundle.TrivyDBPath, "trivy.db", strings.Repeat("page of a database ", 400)),
 		layer(t, bundle.TrivyJavaPath, "trivy-java.db", "another"),
 		stored(bundle.TrivySummaryPath, `{"packages":{}}`, 0),
@@ -33,7 +33,8 @@ func stored(path, text string, records int64) File {
 		Info: bundle.PayloadInfo{Records: records, ContentDigest: bundle.DigestOf([]byte(text)), ContentSize: int64(len(text))}}
 }
 
-func lines(t testing.TB, path string, texts ...string) File {
+// LinesFile is a payload file of lines.
+func LinesFile(t testing.TB, path string, texts ...string) File {
 	t.Helper()
 	var out bytes.Buffer
 	w, err := bundle.NewPayloadWriter(&out)
