@@ -68,6 +68,7 @@ var house = map[string]room{
 	"signing/sigstore":        {3, "our signers behind sigstore's interface and theirs behind ours"},
 	"storage":                 {2, "what a store must do"},
 	"adapters":                {2, "what a profile kind must do"},
+	"comparison":              {2, "what changed between the documents of two runs, in the words of advisories"},
 	"policy":                  {2, "matches, applies VEX, decides by a policy pack, and decides again"},
 	"bundle/delta":            {1, "what the two ends of a mirror's delta share: lines by key, and merges"},
 	"advisory":                {1, "what an advisory says is affected"},

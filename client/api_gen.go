@@ -44,6 +44,63 @@ func (e AuditEntryEvent) Valid() bool {
 	}
 }
 
+// Defines values for DocumentChangeChange.
+const (
+	DocumentChangeChangeAdded   DocumentChangeChange = "added"
+	DocumentChangeChangeChanged DocumentChangeChange = "changed"
+	DocumentChangeChangeRemoved DocumentChangeChange = "removed"
+)
+
+// Valid indicates whether the value is a known member of the DocumentChangeChange enum.
+func (e DocumentChangeChange) Valid() bool {
+	switch e {
+	case DocumentChangeChangeAdded:
+		return true
+	case DocumentChangeChangeChanged:
+		return true
+	case DocumentChangeChangeRemoved:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for DocumentChangeWhat.
+const (
+	DocumentChangeWhatAliases    DocumentChangeWhat = "aliases"
+	DocumentChangeWhatComponents DocumentChangeWhat = "components"
+	DocumentChangeWhatFixed      DocumentChangeWhat = "fixed"
+	DocumentChangeWhatOther      DocumentChangeWhat = "other"
+	DocumentChangeWhatRange      DocumentChangeWhat = "range"
+	DocumentChangeWhatSeverity   DocumentChangeWhat = "severity"
+	DocumentChangeWhatStatus     DocumentChangeWhat = "status"
+	DocumentChangeWhatWithdrawn  DocumentChangeWhat = "withdrawn"
+)
+
+// Valid indicates whether the value is a known member of the DocumentChangeWhat enum.
+func (e DocumentChangeWhat) Valid() bool {
+	switch e {
+	case DocumentChangeWhatAliases:
+		return true
+	case DocumentChangeWhatComponents:
+		return true
+	case DocumentChangeWhatFixed:
+		return true
+	case DocumentChangeWhatOther:
+		return true
+	case DocumentChangeWhatRange:
+		return true
+	case DocumentChangeWhatSeverity:
+		return true
+	case DocumentChangeWhatStatus:
+		return true
+	case DocumentChangeWhatWithdrawn:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for HealthStatus.
 const (
 	HealthStatusFailing  HealthStatus = "failing"
@@ -80,6 +137,27 @@ func (e MeRoles) Valid() bool {
 	case MeRolesExportOperator:
 		return true
 	case MeRolesExportViewer:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for PackageChangeChange.
+const (
+	PackageChangeChangeAdded   PackageChangeChange = "added"
+	PackageChangeChangeChanged PackageChangeChange = "changed"
+	PackageChangeChangeRemoved PackageChangeChange = "removed"
+)
+
+// Valid indicates whether the value is a known member of the PackageChangeChange enum.
+func (e PackageChangeChange) Valid() bool {
+	switch e {
+	case PackageChangeChangeAdded:
+		return true
+	case PackageChangeChangeChanged:
+		return true
+	case PackageChangeChangeRemoved:
 		return true
 	default:
 		return false
@@ -377,6 +455,51 @@ func (e ListProfilesParamsArchived) Valid() bool {
 	}
 }
 
+// Defines values for GetRunDiffParamsOnly.
+const (
+	GetRunDiffParamsOnlyAdded      GetRunDiffParamsOnly = "added"
+	GetRunDiffParamsOnlyAliases    GetRunDiffParamsOnly = "aliases"
+	GetRunDiffParamsOnlyChanged    GetRunDiffParamsOnly = "changed"
+	GetRunDiffParamsOnlyComponents GetRunDiffParamsOnly = "components"
+	GetRunDiffParamsOnlyFixed      GetRunDiffParamsOnly = "fixed"
+	GetRunDiffParamsOnlyOther      GetRunDiffParamsOnly = "other"
+	GetRunDiffParamsOnlyRange      GetRunDiffParamsOnly = "range"
+	GetRunDiffParamsOnlyRemoved    GetRunDiffParamsOnly = "removed"
+	GetRunDiffParamsOnlySeverity   GetRunDiffParamsOnly = "severity"
+	GetRunDiffParamsOnlyStatus     GetRunDiffParamsOnly = "status"
+	GetRunDiffParamsOnlyWithdrawn  GetRunDiffParamsOnly = "withdrawn"
+)
+
+// Valid indicates whether the value is a known member of the GetRunDiffParamsOnly enum.
+func (e GetRunDiffParamsOnly) Valid() bool {
+	switch e {
+	case GetRunDiffParamsOnlyAdded:
+		return true
+	case GetRunDiffParamsOnlyAliases:
+		return true
+	case GetRunDiffParamsOnlyChanged:
+		return true
+	case GetRunDiffParamsOnlyComponents:
+		return true
+	case GetRunDiffParamsOnlyFixed:
+		return true
+	case GetRunDiffParamsOnlyOther:
+		return true
+	case GetRunDiffParamsOnlyRange:
+		return true
+	case GetRunDiffParamsOnlyRemoved:
+		return true
+	case GetRunDiffParamsOnlySeverity:
+		return true
+	case GetRunDiffParamsOnlyStatus:
+		return true
+	case GetRunDiffParamsOnlyWithdrawn:
+		return true
+	default:
+		return false
+	}
+}
+
 // Attestation defines model for Attestation.
 type Attestation struct {
 	Algorithm string `json:"algorithm"`
@@ -498,6 +621,21 @@ type Cancellation struct {
 	Reason string    `json:"reason"`
 }
 
+// ComparedRun defines model for ComparedRun.
+type ComparedRun struct {
+	// AsOf The ledger sequence that the run read at.
+	AsOf    int64      `json:"asOf"`
+	Profile ProfileRef `json:"profile"`
+	RunID   string     `json:"runId"`
+	Shards  int        `json:"shards"`
+}
+
+// ComponentsChange defines model for ComponentsChange.
+type ComponentsChange struct {
+	Added   int `json:"added"`
+	Removed int `json:"removed"`
+}
+
 // DecisionRequest defines model for DecisionRequest.
 type DecisionRequest struct {
 	// Reason Why; required unless X-Stella-Reason says it.
@@ -518,6 +656,43 @@ type DiscoveryIndex struct {
 	ProfilesSupported []string `json:"profiles_supported"`
 	Version           string   `json:"version"`
 }
+
+// DocumentChange What became of one document, which source, stream, kind and id name. Its lists have at most 500 members in all; `more` counts the rest.
+type DocumentChange struct {
+	// Aliases Its other ids in the newer of its revisions that are there.
+	Aliases        []string             `json:"aliases"`
+	AliasesAdded   []string             `json:"aliasesAdded,omitempty,omitzero"`
+	AliasesRemoved []string             `json:"aliasesRemoved,omitempty,omitzero"`
+	Change         DocumentChangeChange `json:"change"`
+	Components     *ComponentsChange    `json:"components,omitempty"`
+	ID             string               `json:"id"`
+	Kind           string               `json:"kind"`
+
+	// More Members of the lists that are left out.
+	More int `json:"more,omitempty,omitzero"`
+
+	// Note Why a revision of it was not understood.
+	Note     string          `json:"note,omitempty,omitzero"`
+	Packages []PackageChange `json:"packages,omitempty,omitzero"`
+
+	// Severity Of a document that was added or removed what it says as a whole.
+	Severity   []SeverityChange  `json:"severity,omitempty,omitzero"`
+	Source     string            `json:"source"`
+	Statements []StatementChange `json:"statements,omitempty,omitzero"`
+	Stream     string            `json:"stream"`
+
+	// What What changed of it; other is none of these but its text, references or times. Only of a document that changed.
+	What []DocumentChangeWhat `json:"what,omitempty,omitzero"`
+
+	// Withdrawn When the document was withdrawn; absent when it was not.
+	Withdrawn *WithdrawnChange `json:"withdrawn,omitempty"`
+}
+
+// DocumentChangeChange defines model for DocumentChange.Change.
+type DocumentChangeChange string
+
+// DocumentChangeWhat defines model for DocumentChange.What.
+type DocumentChangeWhat string
 
 // DocumentPage defines model for DocumentPage.
 type DocumentPage struct {
@@ -859,6 +1034,30 @@ type MeRoles string
 
 // OffboardingLine A line of an offboarding record: a run that the tenant had, or the record itself. See docs/offboarding.md.
 type OffboardingLine map[string]interface{}
+
+// PackageChange defines model for PackageChange.
+type PackageChange struct {
+	Change       PackageChangeChange `json:"change"`
+	Ecosystem    string              `json:"ecosystem"`
+	FixedAdded   []string            `json:"fixedAdded,omitempty,omitzero"`
+	FixedRemoved []string            `json:"fixedRemoved,omitempty,omitzero"`
+
+	// Module The stream of a modular RPM.
+	Module        string   `json:"module,omitempty,omitzero"`
+	Name          string   `json:"name"`
+	RangesAdded   []string `json:"rangesAdded,omitempty,omitzero"`
+	RangesRemoved []string `json:"rangesRemoved,omitempty,omitzero"`
+
+	// VersionsAdded How many of the versions that are listed one by one.
+	VersionsAdded   int `json:"versionsAdded,omitempty,omitzero"`
+	VersionsRemoved int `json:"versionsRemoved,omitempty,omitzero"`
+
+	// Vulnerability Which of several that the document speaks of.
+	Vulnerability string `json:"vulnerability,omitempty,omitzero"`
+}
+
+// PackageChangeChange defines model for PackageChange.Change.
+type PackageChangeChange string
 
 // PlannedShard defines model for PlannedShard.
 type PlannedShard struct {
@@ -1249,6 +1448,17 @@ type RunDecision struct {
 // RunDecisionVerdict defines model for RunDecision.Verdict.
 type RunDecisionVerdict string
 
+// RunDiff defines model for RunDiff.
+type RunDiff struct {
+	Changes    []DocumentChange `json:"changes"`
+	From       ComparedRun      `json:"from"`
+	NextCursor string           `json:"nextCursor,omitempty,omitzero"`
+
+	// ShardsSame Shards that both runs have; nothing of them was read.
+	ShardsSame int         `json:"shardsSame"`
+	To         ComparedRun `json:"to"`
+}
+
 // RunError defines model for RunError.
 type RunError struct {
 	Code    string `json:"code"`
@@ -1411,6 +1621,25 @@ type Selectors struct {
 	TimeWindow *TimeWindow `json:"timeWindow,omitempty"`
 }
 
+// SeverityChange Of the package or the vulnerability that is named, else of the document. What it did not say is absent.
+type SeverityChange struct {
+	Ecosystem     string        `json:"ecosystem,omitempty,omitzero"`
+	From          *SeveritySaid `json:"from,omitempty"`
+	Module        string        `json:"module,omitempty,omitzero"`
+	Name          string        `json:"name,omitempty,omitzero"`
+	To            *SeveritySaid `json:"to,omitempty"`
+	Vulnerability string        `json:"vulnerability,omitempty,omitzero"`
+}
+
+// SeveritySaid defines model for SeveritySaid.
+type SeveritySaid struct {
+	// Said CVSS vectors, and words without one.
+	Said []string `json:"said"`
+
+	// Word The gravest: critical, high, medium, low or none.
+	Word string `json:"word,omitempty,omitzero"`
+}
+
 // Signature defines model for Signature.
 type Signature struct {
 	Algorithm string `json:"algorithm"`
@@ -1427,6 +1656,17 @@ type Signature struct {
 
 	// Verify Command to run beside the unpacked bundle.
 	Verify string `json:"verify"`
+}
+
+// StatementChange What a VEX document says of a vulnerability in a product. A status is absent where it says nothing.
+type StatementChange struct {
+	From          string `json:"from,omitempty,omitzero"`
+	Product       string `json:"product"`
+	To            string `json:"to,omitempty,omitzero"`
+	Vulnerability string `json:"vulnerability"`
+
+	// Within The parts of the product that it is narrowed to.
+	Within string `json:"within,omitempty,omitzero"`
 }
 
 // TenantChangeRequest defines model for TenantChangeRequest.
@@ -1586,6 +1826,12 @@ type VerifySignature struct {
 
 	// Path Where the signature is.
 	Path string `json:"path"`
+}
+
+// WithdrawnChange When the document was withdrawn; absent when it was not.
+type WithdrawnChange struct {
+	From string `json:"from,omitempty,omitzero"`
+	To   string `json:"to,omitempty,omitzero"`
 }
 
 // AsOf defines model for AsOf.
@@ -1973,6 +2219,30 @@ type CancelRunParams struct {
 	// XStellaOpsTenant Older name of X-Stella-Tenant.
 	XStellaOpsTenant *TenantHeaderAlias `json:"X-StellaOps-Tenant,omitempty"`
 }
+
+// GetRunDiffParams defines parameters for GetRunDiff.
+type GetRunDiffParams struct {
+	// Kind Only this kind of evidence.
+	Kind *string `form:"kind,omitempty" json:"kind,omitempty"`
+
+	// Only Only documents that changed this way, or of which this changed.
+	Only *GetRunDiffParamsOnly `form:"only,omitempty" json:"only,omitempty"`
+
+	// Limit At most this many changes.
+	Limit *int `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `nextCursor` of the page before.
+	Cursor *string `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// XStellaTenant When present it must equal the token's tenant.
+	XStellaTenant *TenantHeader `json:"X-Stella-Tenant,omitempty"`
+
+	// XStellaOpsTenant Older name of X-Stella-Tenant.
+	XStellaOpsTenant *TenantHeaderAlias `json:"X-StellaOps-Tenant,omitempty"`
+}
+
+// GetRunDiffParamsOnly defines parameters for GetRunDiff.
+type GetRunDiffParamsOnly string
 
 // DownloadRunParams defines parameters for DownloadRun.
 type DownloadRunParams struct {
@@ -2654,6 +2924,18 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /api/export/runs/{id}/cancel (the `CancelRun` operationId).
 	CancelRun(ctx context.Context, id RunID, params *CancelRunParams, body CancelRunJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetRunDiff What changed between the documents of two runs
+	//
+	// From the first run to the other, in the words of advisories: which documents were added,
+	// removed or changed, and what of them changed. A page at a time, in the order of an export; a
+	// page may hold fewer changes than were asked for, and none, and still have a `nextCursor`.
+	// Both runs have ended with a bundle (else 409 ERR_EXPORT_014, or 410 ERR_EXPORT_015), of
+	// whatever kinds. It is 400 ERR_EXPORT_001 when they take different kinds of evidence and `kind`
+	// names none that both take, when one leaves fields out or reads other tenants' evidence.
+	//
+	// Corresponds with GET /api/export/runs/{id}/diff/{other} (the `GetRunDiff` operationId).
+	GetRunDiff(ctx context.Context, id RunID, other string, params *GetRunDiffParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// DownloadRun The bundle, as a tar archive
 	//
@@ -3553,6 +3835,28 @@ func (c *api) CancelRunWithBody(ctx context.Context, id RunID, params *CancelRun
 // Corresponds with POST /api/export/runs/{id}/cancel (the `CancelRun` operationId).
 func (c *api) CancelRun(ctx context.Context, id RunID, params *CancelRunParams, body CancelRunJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewCancelRunRequest(c.Server, id, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetRunDiff What changed between the documents of two runs
+//
+// From the first run to the other, in the words of advisories: which documents were added,
+// removed or changed, and what of them changed. A page at a time, in the order of an export; a
+// page may hold fewer changes than were asked for, and none, and still have a `nextCursor`.
+// Both runs have ended with a bundle (else 409 ERR_EXPORT_014, or 410 ERR_EXPORT_015), of
+// whatever kinds. It is 400 ERR_EXPORT_001 when they take different kinds of evidence and `kind`
+// names none that both take, when one leaves fields out or reads other tenants' evidence.
+//
+// Corresponds with GET /api/export/runs/{id}/diff/{other} (the `GetRunDiff` operationId).
+func (c *api) GetRunDiff(ctx context.Context, id RunID, other string, params *GetRunDiffParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetRunDiffRequest(c.Server, id, other, params)
 	if err != nil {
 		return nil, err
 	}
@@ -6141,6 +6445,136 @@ func NewCancelRunRequestWithBody(server string, id RunID, params *CancelRunParam
 			}
 
 			req.Header.Set("X-StellaOps-Tenant", headerParam2)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewGetRunDiffRequest constructs an http.Request for the GetRunDiff method
+func NewGetRunDiffRequest(server string, id RunID, other string, params *GetRunDiffParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "other", other, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/export/runs/%s/diff/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Kind != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "kind", *params.Kind, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Only != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "only", *params.Only, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.XStellaTenant != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "X-Stella-Tenant", *params.XStellaTenant, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("X-Stella-Tenant", headerParam0)
+		}
+
+		if params.XStellaOpsTenant != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "X-StellaOps-Tenant", *params.XStellaOpsTenant, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("X-StellaOps-Tenant", headerParam1)
 		}
 
 	}
@@ -8741,6 +9175,20 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with POST /api/export/runs/{id}/cancel (the `CancelRun` operationId).
 	CancelRunWithResponse(ctx context.Context, id RunID, params *CancelRunParams, body CancelRunJSONRequestBody, reqEditors ...RequestEditorFn) (*CancelRunResponse, error)
+
+	// GetRunDiffWithResponse What changed between the documents of two runs
+	//
+	// From the first run to the other, in the words of advisories: which documents were added,
+	// removed or changed, and what of them changed. A page at a time, in the order of an export; a
+	// page may hold fewer changes than were asked for, and none, and still have a `nextCursor`.
+	// Both runs have ended with a bundle (else 409 ERR_EXPORT_014, or 410 ERR_EXPORT_015), of
+	// whatever kinds. It is 400 ERR_EXPORT_001 when they take different kinds of evidence and `kind`
+	// names none that both take, when one leaves fields out or reads other tenants' evidence.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/export/runs/{id}/diff/{other} (the `GetRunDiff` operationId).
+	GetRunDiffWithResponse(ctx context.Context, id RunID, other string, params *GetRunDiffParams, reqEditors ...RequestEditorFn) (*GetRunDiffResponse, error)
 
 	// DownloadRunWithResponse The bundle, as a tar archive
 	//
@@ -11772,6 +12220,128 @@ func (r CancelRunResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r CancelRunResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetRunDiffResponse401Headers the declared response headers of an HTTP 401 response for GetRunDiff
+type GetRunDiffResponse401Headers struct {
+	DPoPNonce       string
+	WWWAuthenticate string
+}
+
+// GetRunDiffResponse429Headers the declared response headers of an HTTP 429 response for GetRunDiff
+type GetRunDiffResponse429Headers struct {
+	RetryAfter            string
+	XStellaQuotaLimit     string
+	XStellaQuotaRemaining string
+	XStellaQuotaReset     string
+}
+
+type GetRunDiffResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *RunDiff
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *BadRequest
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *Unauthorized
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *Forbidden
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *NotFound
+	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationProblemJSON409 *Conflict
+	// ApplicationProblemJSON410 the response for an HTTP 410 `application/problem+json` response
+	ApplicationProblemJSON410 *Gone
+	// ApplicationProblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationProblemJSON429 *TooManyRequests
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *Internal
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *Unavailable
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *GetRunDiffResponse401Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *GetRunDiffResponse429Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetRunDiffResponse) GetJSON200() *RunDiff {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r GetRunDiffResponse) GetApplicationProblemJSON400() *BadRequest {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r GetRunDiffResponse) GetApplicationProblemJSON401() *Unauthorized {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r GetRunDiffResponse) GetApplicationProblemJSON403() *Forbidden {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r GetRunDiffResponse) GetApplicationProblemJSON404() *NotFound {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r GetRunDiffResponse) GetApplicationProblemJSON409() *Conflict {
+	return r.ApplicationProblemJSON409
+}
+
+// GetApplicationProblemJSON410 returns the response for an HTTP 410 `application/problem+json` response
+func (r GetRunDiffResponse) GetApplicationProblemJSON410() *Gone {
+	return r.ApplicationProblemJSON410
+}
+
+// GetApplicationProblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r GetRunDiffResponse) GetApplicationProblemJSON429() *TooManyRequests {
+	return r.ApplicationProblemJSON429
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r GetRunDiffResponse) GetApplicationProblemJSON500() *Internal {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r GetRunDiffResponse) GetApplicationProblemJSON503() *Unavailable {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r GetRunDiffResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetRunDiffResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetRunDiffResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetRunDiffResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -15773,6 +16343,26 @@ func (c *ClientWithResponses) CancelRunWithResponse(ctx context.Context, id RunI
 	return ParseCancelRunResponse(rsp)
 }
 
+// GetRunDiffWithResponse What changed between the documents of two runs
+//
+// From the first run to the other, in the words of advisories: which documents were added,
+// removed or changed, and what of them changed. A page at a time, in the order of an export; a
+// page may hold fewer changes than were asked for, and none, and still have a `nextCursor`.
+// Both runs have ended with a bundle (else 409 ERR_EXPORT_014, or 410 ERR_EXPORT_015), of
+// whatever kinds. It is 400 ERR_EXPORT_001 when they take different kinds of evidence and `kind`
+// names none that both take, when one leaves fields out or reads other tenants' evidence.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/export/runs/{id}/diff/{other} (the `GetRunDiff` operationId).
+func (c *ClientWithResponses) GetRunDiffWithResponse(ctx context.Context, id RunID, other string, params *GetRunDiffParams, reqEditors ...RequestEditorFn) (*GetRunDiffResponse, error) {
+	rsp, err := c.GetRunDiff(ctx, id, other, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetRunDiffResponse(rsp)
+}
+
 // DownloadRunWithResponse The bundle, as a tar archive
 //
 // Ranges, If-Range, If-None-Match and If-Modified-Since work as in RFC 9110; a request for
@@ -19452,6 +20042,146 @@ func ParseCancelRunResponse(rsp *http.Response) (*CancelRunResponse, error) {
 		response.Headers401 = &headers
 	case rsp.StatusCode == 429:
 		var headers CancelRunResponse429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("X-Stella-Quota-Limit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Stella-Quota-Limit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XStellaQuotaLimit = value
+		}
+		if values := rsp.Header.Values("X-Stella-Quota-Remaining"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Stella-Quota-Remaining", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XStellaQuotaRemaining = value
+		}
+		if values := rsp.Header.Values("X-Stella-Quota-Reset"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Stella-Quota-Reset", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XStellaQuotaReset = value
+		}
+		response.Headers429 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetRunDiffResponse parses an HTTP response from a GetRunDiffWithResponse call
+func ParseGetRunDiffResponse(rsp *http.Response) (*GetRunDiffResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetRunDiffResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest RunDiff
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest BadRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthorized
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest NotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest Conflict
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 410:
+		var dest Gone
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON410 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest TooManyRequests
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Internal
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Unavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers GetRunDiffResponse401Headers
+		if values := rsp.Header.Values("DPoP-Nonce"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "DPoP-Nonce", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.DPoPNonce = value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 429:
+		var headers GetRunDiffResponse429Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {

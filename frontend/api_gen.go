@@ -43,6 +43,63 @@ func (e AuditEntryEvent) Valid() bool {
 	}
 }
 
+// Defines values for DocumentChangeChange.
+const (
+	DocumentChangeChangeAdded   DocumentChangeChange = "added"
+	DocumentChangeChangeChanged DocumentChangeChange = "changed"
+	DocumentChangeChangeRemoved DocumentChangeChange = "removed"
+)
+
+// Valid indicates whether the value is a known member of the DocumentChangeChange enum.
+func (e DocumentChangeChange) Valid() bool {
+	switch e {
+	case DocumentChangeChangeAdded:
+		return true
+	case DocumentChangeChangeChanged:
+		return true
+	case DocumentChangeChangeRemoved:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for DocumentChangeWhat.
+const (
+	DocumentChangeWhatAliases    DocumentChangeWhat = "aliases"
+	DocumentChangeWhatComponents DocumentChangeWhat = "components"
+	DocumentChangeWhatFixed      DocumentChangeWhat = "fixed"
+	DocumentChangeWhatOther      DocumentChangeWhat = "other"
+	DocumentChangeWhatRange      DocumentChangeWhat = "range"
+	DocumentChangeWhatSeverity   DocumentChangeWhat = "severity"
+	DocumentChangeWhatStatus     DocumentChangeWhat = "status"
+	DocumentChangeWhatWithdrawn  DocumentChangeWhat = "withdrawn"
+)
+
+// Valid indicates whether the value is a known member of the DocumentChangeWhat enum.
+func (e DocumentChangeWhat) Valid() bool {
+	switch e {
+	case DocumentChangeWhatAliases:
+		return true
+	case DocumentChangeWhatComponents:
+		return true
+	case DocumentChangeWhatFixed:
+		return true
+	case DocumentChangeWhatOther:
+		return true
+	case DocumentChangeWhatRange:
+		return true
+	case DocumentChangeWhatSeverity:
+		return true
+	case DocumentChangeWhatStatus:
+		return true
+	case DocumentChangeWhatWithdrawn:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for HealthStatus.
 const (
 	HealthStatusFailing  HealthStatus = "failing"
@@ -79,6 +136,27 @@ func (e MeRoles) Valid() bool {
 	case MeRolesExportOperator:
 		return true
 	case MeRolesExportViewer:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for PackageChangeChange.
+const (
+	PackageChangeChangeAdded   PackageChangeChange = "added"
+	PackageChangeChangeChanged PackageChangeChange = "changed"
+	PackageChangeChangeRemoved PackageChangeChange = "removed"
+)
+
+// Valid indicates whether the value is a known member of the PackageChangeChange enum.
+func (e PackageChangeChange) Valid() bool {
+	switch e {
+	case PackageChangeChangeAdded:
+		return true
+	case PackageChangeChangeChanged:
+		return true
+	case PackageChangeChangeRemoved:
 		return true
 	default:
 		return false
@@ -376,6 +454,51 @@ func (e ListProfilesParamsArchived) Valid() bool {
 	}
 }
 
+// Defines values for GetRunDiffParamsOnly.
+const (
+	GetRunDiffParamsOnlyAdded      GetRunDiffParamsOnly = "added"
+	GetRunDiffParamsOnlyAliases    GetRunDiffParamsOnly = "aliases"
+	GetRunDiffParamsOnlyChanged    GetRunDiffParamsOnly = "changed"
+	GetRunDiffParamsOnlyComponents GetRunDiffParamsOnly = "components"
+	GetRunDiffParamsOnlyFixed      GetRunDiffParamsOnly = "fixed"
+	GetRunDiffParamsOnlyOther      GetRunDiffParamsOnly = "other"
+	GetRunDiffParamsOnlyRange      GetRunDiffParamsOnly = "range"
+	GetRunDiffParamsOnlyRemoved    GetRunDiffParamsOnly = "removed"
+	GetRunDiffParamsOnlySeverity   GetRunDiffParamsOnly = "severity"
+	GetRunDiffParamsOnlyStatus     GetRunDiffParamsOnly = "status"
+	GetRunDiffParamsOnlyWithdrawn  GetRunDiffParamsOnly = "withdrawn"
+)
+
+// Valid indicates whether the value is a known member of the GetRunDiffParamsOnly enum.
+func (e GetRunDiffParamsOnly) Valid() bool {
+	switch e {
+	case GetRunDiffParamsOnlyAdded:
+		return true
+	case GetRunDiffParamsOnlyAliases:
+		return true
+	case GetRunDiffParamsOnlyChanged:
+		return true
+	case GetRunDiffParamsOnlyComponents:
+		return true
+	case GetRunDiffParamsOnlyFixed:
+		return true
+	case GetRunDiffParamsOnlyOther:
+		return true
+	case GetRunDiffParamsOnlyRange:
+		return true
+	case GetRunDiffParamsOnlyRemoved:
+		return true
+	case GetRunDiffParamsOnlySeverity:
+		return true
+	case GetRunDiffParamsOnlyStatus:
+		return true
+	case GetRunDiffParamsOnlyWithdrawn:
+		return true
+	default:
+		return false
+	}
+}
+
 // Attestation defines model for Attestation.
 type Attestation struct {
 	Algorithm string `json:"algorithm"`
@@ -497,6 +620,21 @@ type Cancellation struct {
 	Reason string    `json:"reason"`
 }
 
+// ComparedRun defines model for ComparedRun.
+type ComparedRun struct {
+	// AsOf The ledger sequence that the run read at.
+	AsOf    int64      `json:"asOf"`
+	Profile ProfileRef `json:"profile"`
+	RunID   string     `json:"runId"`
+	Shards  int        `json:"shards"`
+}
+
+// ComponentsChange defines model for ComponentsChange.
+type ComponentsChange struct {
+	Added   int `json:"added"`
+	Removed int `json:"removed"`
+}
+
 // DecisionRequest defines model for DecisionRequest.
 type DecisionRequest struct {
 	// Reason Why; required unless X-Stella-Reason says it.
@@ -517,6 +655,43 @@ type DiscoveryIndex struct {
 	ProfilesSupported []string `json:"profiles_supported"`
 	Version           string   `json:"version"`
 }
+
+// DocumentChange What became of one document, which source, stream, kind and id name. Its lists have at most 500 members in all; `more` counts the rest.
+type DocumentChange struct {
+	// Aliases Its other ids in the newer of its revisions that are there.
+	Aliases        []string             `json:"aliases"`
+	AliasesAdded   []string             `json:"aliasesAdded,omitempty,omitzero"`
+	AliasesRemoved []string             `json:"aliasesRemoved,omitempty,omitzero"`
+	Change         DocumentChangeChange `json:"change"`
+	Components     *ComponentsChange    `json:"components,omitempty"`
+	ID             string               `json:"id"`
+	Kind           string               `json:"kind"`
+
+	// More Members of the lists that are left out.
+	More int `json:"more,omitempty,omitzero"`
+
+	// Note Why a revision of it was not understood.
+	Note     string          `json:"note,omitempty,omitzero"`
+	Packages []PackageChange `json:"packages,omitempty,omitzero"`
+
+	// Severity Of a document that was added or removed what it says as a whole.
+	Severity   []SeverityChange  `json:"severity,omitempty,omitzero"`
+	Source     string            `json:"source"`
+	Statements []StatementChange `json:"statements,omitempty,omitzero"`
+	Stream     string            `json:"stream"`
+
+	// What What changed of it; other is none of these but its text, references or times. Only of a document that changed.
+	What []DocumentChangeWhat `json:"what,omitempty,omitzero"`
+
+	// Withdrawn When the document was withdrawn; absent when it was not.
+	Withdrawn *WithdrawnChange `json:"withdrawn,omitempty"`
+}
+
+// DocumentChangeChange defines model for DocumentChange.Change.
+type DocumentChangeChange string
+
+// DocumentChangeWhat defines model for DocumentChange.What.
+type DocumentChangeWhat string
 
 // DocumentPage defines model for DocumentPage.
 type DocumentPage struct {
@@ -858,6 +1033,30 @@ type MeRoles string
 
 // OffboardingLine A line of an offboarding record: a run that the tenant had, or the record itself. See docs/offboarding.md.
 type OffboardingLine map[string]interface{}
+
+// PackageChange defines model for PackageChange.
+type PackageChange struct {
+	Change       PackageChangeChange `json:"change"`
+	Ecosystem    string              `json:"ecosystem"`
+	FixedAdded   []string            `json:"fixedAdded,omitempty,omitzero"`
+	FixedRemoved []string            `json:"fixedRemoved,omitempty,omitzero"`
+
+	// Module The stream of a modular RPM.
+	Module        string   `json:"module,omitempty,omitzero"`
+	Name          string   `json:"name"`
+	RangesAdded   []string `json:"rangesAdded,omitempty,omitzero"`
+	RangesRemoved []string `json:"rangesRemoved,omitempty,omitzero"`
+
+	// VersionsAdded How many of the versions that are listed one by one.
+	VersionsAdded   int `json:"versionsAdded,omitempty,omitzero"`
+	VersionsRemoved int `json:"versionsRemoved,omitempty,omitzero"`
+
+	// Vulnerability Which of several that the document speaks of.
+	Vulnerability string `json:"vulnerability,omitempty,omitzero"`
+}
+
+// PackageChangeChange defines model for PackageChange.Change.
+type PackageChangeChange string
 
 // PlannedShard defines model for PlannedShard.
 type PlannedShard struct {
@@ -1246,6 +1445,17 @@ type RunDecision struct {
 // RunDecisionVerdict defines model for RunDecision.Verdict.
 type RunDecisionVerdict string
 
+// RunDiff defines model for RunDiff.
+type RunDiff struct {
+	Changes    []DocumentChange `json:"changes"`
+	From       ComparedRun      `json:"from"`
+	NextCursor string           `json:"nextCursor,omitempty,omitzero"`
+
+	// ShardsSame Shards that both runs have; nothing of them was read.
+	ShardsSame int         `json:"shardsSame"`
+	To         ComparedRun `json:"to"`
+}
+
 // RunError defines model for RunError.
 type RunError struct {
 	Code    string `json:"code"`
@@ -1408,6 +1618,25 @@ type Selectors struct {
 	TimeWindow *TimeWindow `json:"timeWindow,omitempty"`
 }
 
+// SeverityChange Of the package or the vulnerability that is named, else of the document. What it did not say is absent.
+type SeverityChange struct {
+	Ecosystem     string        `json:"ecosystem,omitempty,omitzero"`
+	From          *SeveritySaid `json:"from,omitempty"`
+	Module        string        `json:"module,omitempty,omitzero"`
+	Name          string        `json:"name,omitempty,omitzero"`
+	To            *SeveritySaid `json:"to,omitempty"`
+	Vulnerability string        `json:"vulnerability,omitempty,omitzero"`
+}
+
+// SeveritySaid defines model for SeveritySaid.
+type SeveritySaid struct {
+	// Said CVSS vectors, and words without one.
+	Said []string `json:"said"`
+
+	// Word The gravest: critical, high, medium, low or none.
+	Word string `json:"word,omitempty,omitzero"`
+}
+
 // Signature defines model for Signature.
 type Signature struct {
 	Algorithm string `json:"algorithm"`
@@ -1424,6 +1653,17 @@ type Signature struct {
 
 	// Verify Command to run beside the unpacked bundle.
 	Verify string `json:"verify"`
+}
+
+// StatementChange What a VEX document says of a vulnerability in a product. A status is absent where it says nothing.
+type StatementChange struct {
+	From          string `json:"from,omitempty,omitzero"`
+	Product       string `json:"product"`
+	To            string `json:"to,omitempty,omitzero"`
+	Vulnerability string `json:"vulnerability"`
+
+	// Within The parts of the product that it is narrowed to.
+	Within string `json:"within,omitempty,omitzero"`
 }
 
 // TenantChangeRequest defines model for TenantChangeRequest.
@@ -1583,6 +1823,12 @@ type VerifySignature struct {
 
 	// Path Where the signature is.
 	Path string `json:"path"`
+}
+
+// WithdrawnChange When the document was withdrawn; absent when it was not.
+type WithdrawnChange struct {
+	From string `json:"from,omitempty,omitzero"`
+	To   string `json:"to,omitempty,omitzero"`
 }
 
 // AsOf defines model for AsOf.
@@ -1970,6 +2216,30 @@ type CancelRunParams struct {
 	// XStellaOpsTenant Older name of X-Stella-Tenant.
 	XStellaOpsTenant *TenantHeaderAlias `json:"X-StellaOps-Tenant,omitempty"`
 }
+
+// GetRunDiffParams defines parameters for GetRunDiff.
+type GetRunDiffParams struct {
+	// Kind Only this kind of evidence.
+	Kind *string `form:"kind,omitempty" json:"kind,omitempty"`
+
+	// Only Only documents that changed this way, or of which this changed.
+	Only *GetRunDiffParamsOnly `form:"only,omitempty" json:"only,omitempty"`
+
+	// Limit At most this many changes.
+	Limit *int `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `nextCursor` of the page before.
+	Cursor *string `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// XStellaTenant When present it must equal the token's tenant.
+	XStellaTenant *TenantHeader `json:"X-Stella-Tenant,omitempty"`
+
+	// XStellaOpsTenant Older name of X-Stella-Tenant.
+	XStellaOpsTenant *TenantHeaderAlias `json:"X-StellaOps-Tenant,omitempty"`
+}
+
+// GetRunDiffParamsOnly defines parameters for GetRunDiff.
+type GetRunDiffParamsOnly string
 
 // DownloadRunParams defines parameters for DownloadRun.
 type DownloadRunParams struct {
@@ -2372,6 +2642,9 @@ type ServerInterface interface {
 	// CancelRun Ask a run to end
 	// (POST /api/export/runs/{id}/cancel)
 	CancelRun(ctx echo.Context, id RunID, params CancelRunParams) error
+	// GetRunDiff What changed between the documents of two runs
+	// (GET /api/export/runs/{id}/diff/{other})
+	GetRunDiff(ctx echo.Context, id RunID, other string, params GetRunDiffParams) error
 	// DownloadRun The bundle, as a tar archive
 	// (GET /api/export/runs/{id}/download)
 	DownloadRun(ctx echo.Context, id RunID, params DownloadRunParams) error
@@ -3824,6 +4097,92 @@ func (w *ServerInterfaceWrapper) CancelRun(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.CancelRun(ctx, id, params)
+	return err
+}
+
+// GetRunDiff converts echo context to params.
+func (w *ServerInterfaceWrapper) GetRunDiff(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id RunID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// ------------- Path parameter "other" -------------
+	var other string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "other", ctx.Param("other"), &other, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter other: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetRunDiffParams
+	// ------------- Optional query parameter "kind" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "kind", ctx.QueryParams(), &params.Kind, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter kind: %s", err))
+	}
+
+	// ------------- Optional query parameter "only" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "only", ctx.QueryParams(), &params.Only, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter only: %s", err))
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "X-Stella-Tenant" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("X-Stella-Tenant")]; found {
+		var XStellaTenant TenantHeader
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for X-Stella-Tenant, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "X-Stella-Tenant", valueList[0], &XStellaTenant, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter X-Stella-Tenant: %s", err))
+		}
+
+		params.XStellaTenant = &XStellaTenant
+	}
+	// ------------- Optional header parameter "X-StellaOps-Tenant" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("X-StellaOps-Tenant")]; found {
+		var XStellaOpsTenant TenantHeaderAlias
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for X-StellaOps-Tenant, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "X-StellaOps-Tenant", valueList[0], &XStellaOpsTenant, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter X-StellaOps-Tenant: %s", err))
+		}
+
+		params.XStellaOpsTenant = &XStellaOpsTenant
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetRunDiff(ctx, id, other, params)
 	return err
 }
 
@@ -5378,6 +5737,7 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.POST(options.BaseURL+"/api/export/runs/:id/approve", wrapper.ApproveRun, options.OperationMiddlewares["ApproveRun"]...)
 	router.GET(options.BaseURL+"/api/export/runs/:id/attestation", wrapper.GetAttestation, options.OperationMiddlewares["GetAttestation"]...)
 	router.POST(options.BaseURL+"/api/export/runs/:id/cancel", wrapper.CancelRun, options.OperationMiddlewares["CancelRun"]...)
+	router.GET(options.BaseURL+"/api/export/runs/:id/diff/:other", wrapper.GetRunDiff, options.OperationMiddlewares["GetRunDiff"]...)
 	router.GET(options.BaseURL+"/api/export/runs/:id/download", wrapper.DownloadRun, options.OperationMiddlewares["DownloadRun"]...)
 	router.GET(options.BaseURL+"/api/export/runs/:id/events", wrapper.StreamEvents, options.OperationMiddlewares["StreamEvents"]...)
 	router.GET(options.BaseURL+"/api/export/runs/:id/guard", wrapper.GetGuardReport, options.OperationMiddlewares["GetGuardReport"]...)
@@ -9121,6 +9481,180 @@ type CancelRun503ApplicationProblemPlusJSONResponse struct {
 }
 
 func (response CancelRun503ApplicationProblemPlusJSONResponse) VisitCancelRunResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetRunDiffRequestObject struct {
+	ID     RunID  `json:"id"`
+	Other  string `json:"other"`
+	Params GetRunDiffParams
+}
+
+type GetRunDiffResponseObject interface {
+	VisitGetRunDiffResponse(w http.ResponseWriter) error
+}
+
+type GetRunDiff200JSONResponse RunDiff
+
+func (response GetRunDiff200JSONResponse) VisitGetRunDiffResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetRunDiff400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response GetRunDiff400ApplicationProblemPlusJSONResponse) VisitGetRunDiffResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetRunDiff401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response GetRunDiff401ApplicationProblemPlusJSONResponse) VisitGetRunDiffResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("DPoP-Nonce", fmt.Sprint(response.Headers.DPoPNonce))
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetRunDiff403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response GetRunDiff403ApplicationProblemPlusJSONResponse) VisitGetRunDiffResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetRunDiff404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response GetRunDiff404ApplicationProblemPlusJSONResponse) VisitGetRunDiffResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetRunDiff409ApplicationProblemPlusJSONResponse struct {
+	ConflictApplicationProblemPlusJSONResponse
+}
+
+func (response GetRunDiff409ApplicationProblemPlusJSONResponse) VisitGetRunDiffResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetRunDiff410ApplicationProblemPlusJSONResponse struct {
+	GoneApplicationProblemPlusJSONResponse
+}
+
+func (response GetRunDiff410ApplicationProblemPlusJSONResponse) VisitGetRunDiffResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(410)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetRunDiff429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response GetRunDiff429ApplicationProblemPlusJSONResponse) VisitGetRunDiffResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Stella-Quota-Limit", fmt.Sprint(response.Headers.XStellaQuotaLimit))
+	w.Header().Set("X-Stella-Quota-Remaining", fmt.Sprint(response.Headers.XStellaQuotaRemaining))
+	w.Header().Set("X-Stella-Quota-Reset", fmt.Sprint(response.Headers.XStellaQuotaReset))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetRunDiff500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response GetRunDiff500ApplicationProblemPlusJSONResponse) VisitGetRunDiffResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetRunDiff503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response GetRunDiff503ApplicationProblemPlusJSONResponse) VisitGetRunDiffResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
@@ -14304,6 +14838,9 @@ type StrictServerInterface interface {
 	// CancelRun Ask a run to end
 	// (POST /api/export/runs/{id}/cancel)
 	CancelRun(ctx context.Context, request CancelRunRequestObject) (CancelRunResponseObject, error)
+	// GetRunDiff What changed between the documents of two runs
+	// (GET /api/export/runs/{id}/diff/{other})
+	GetRunDiff(ctx context.Context, request GetRunDiffRequestObject) (GetRunDiffResponseObject, error)
 	// DownloadRun The bundle, as a tar archive
 	// (GET /api/export/runs/{id}/download)
 	DownloadRun(ctx context.Context, request DownloadRunRequestObject) (DownloadRunResponseObject, error)
@@ -15121,6 +15658,33 @@ func (sh *strictHandler) CancelRun(ctx echo.Context, id RunID, params CancelRunP
 		return err
 	} else if validResponse, ok := response.(CancelRunResponseObject); ok {
 		return validResponse.VisitCancelRunResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetRunDiff operation middleware
+func (sh *strictHandler) GetRunDiff(ctx echo.Context, id RunID, other string, params GetRunDiffParams) error {
+	var request GetRunDiffRequestObject
+
+	request.ID = id
+	request.Other = other
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetRunDiff(ctx.Request().Context(), request.(GetRunDiffRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetRunDiff")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetRunDiffResponseObject); ok {
+		return validResponse.VisitGetRunDiffResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

@@ -32,6 +32,7 @@ type Ledger interface {
 	Listing
 	Import(ctx context.Context, tenant string, batch []ledger.Observation) (ledger.Counts, error)
 	Original(ctx context.Context, tenant string, digest bundle.Digest) ([]byte, error)
+	Lines(ctx context.Context, tenant string, places []ledger.Place, yield func(ledger.Line) error) error
 }
 
 // Objects is what the API needs of the blob store.

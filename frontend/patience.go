@@ -40,6 +40,8 @@ var patienceOf = map[string]time.Duration{
 	"CreateRun":      0,             // a dry run counts for pricePatience
 	"GetRunPlan":     pricePatience, // what was left out is counted over the whole ledger
 
+	"GetRunDiff": pricePatience, // it reads two lists of the ledger
+
 	"GetManifest":   readPatience,
 	"GetProvenance": readPatience,
 	"ListDocuments": readPatience,

@@ -46,6 +46,7 @@ type Server struct {
 	shared       *sharing
 	proofKeys    dpop.Keys
 	prices       *turns
+	diffs        *turns
 	packs        *turns
 	pen          *auditPen
 	notices      daily
@@ -85,6 +86,7 @@ func New(cfg Config) (*Server, error) {
 		shared:      newSharing(),
 		events:      newEventHub(cfg.Journal, cfg.Streams, cfg.Log),
 		prices:      newTurns(pricesAtOnce),
+		diffs:       newTurns(diffsAtOnce),
 		packs:       newTurns(packsAtOnce),
 		pen:         newAuditPen(cfg.Audit),
 		admission:   newAdmission(cfg.Rates),

@@ -25,6 +25,9 @@ type Catalog interface {
 	// looks at a bounded part of the ledger: next is what the following call
 	// takes as f.After, 0 at the end, however many were found.
 	Documents(ctx context.Context, tenant, project string, seq int64, f DocumentFilter) (page []Document, next int64, err error)
+	// CurrentOf calls yield with the current revisions as of seq of those documents that
+	// rows are revisions of, whatever they are about, in the order of their keys.
+	CurrentOf(ctx context.Context, tenant, project string, seq int64, rows []Row, yield func(Row) error) error
 }
 
 // Stats is what the ledger holds as of a sequence.

@@ -18,7 +18,7 @@ func exportCommand() *cobra.Command {
 	c.addFlags(command)
 	command.AddCommand(exportRunCommand(&c), exportListCommand(&c), exportStatusCommand(&c),
 		exportCancelCommand(&c), exportEventsCommand(&c), exportVerifyCommand(&c), exportAttestationCommand(&c), exportDownloadCommand(&c), exportPlanCommand(&c), exportRebuildCommand(&c), exportProfileCommand(&c), exportApproveCommand(),
-		exportGuardCommand(&c), exportReleaseCommand(&c), exportRejectCommand(&c), exportLatestCommand(&c))
+		exportGuardCommand(&c), exportDiffCommand(&c), exportReleaseCommand(&c), exportRejectCommand(&c), exportLatestCommand(&c))
 	c.addCompletion(command)
 	return command
 }

@@ -49,20 +49,55 @@ func (l *Ledger) Head(_ context.Context, tenant string) (int64, error) {
 	return int64(len(l.records[tenant])), nil
 }
 
-// Current implements frontend.Listing.
-func (l *Ledger) Current(_ context.Context, tenant, project string, seq int64, sel export.Selectors, keys ledger.KeyRange, yield func(ledger.Row) error) error {
+// currentRows are those that are wanted, in the order of their keys. A document lies
+// where it was recorded: its block is its sequence.
+func (l *Ledger) currentRows(tenant, project string, seq int64, wanted func(record) bool) (rows []ledger.Row) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	var rows []ledger.Row
 	for _, seq := range l.currentAsOf(tenant, project, seq) {
-		o := l.records[tenant][seq-1]
-		if ledger.LeftOut(sel, o.Observation, o.at) == "" {
+		if o := l.records[tenant][seq-1]; wanted(o) {
 			rows = append(rows, ledger.Row{Seq: seq, Kind: o.Kind, Subject: o.Subject, UpstreamID: o.UpstreamID,
-				Source: o.Source, Stream: o.Stream, Digest: o.Digest, CanonicalBytes: int64(len(o.Canonical))})
+				Source: o.Source, Stream: o.Stream, Digest: o.Digest, CanonicalBytes: int64(len(o.Canonical)), Place: ledger.Place{Block: seq}})
 		}
 	}
 	slices.SortFunc(rows, func(a, b ledger.Row) int { return cmp.Compare(a.Key(), b.Key()) })
-	for _, row := range rows {
+	return rows
+}
+
+// Lines implements frontend.Ledger.
+func (l *Ledger) Lines(_ context.Context, tenant string, places []ledger.Place, yield func(ledger.Line) error) error {
+	for _, place := range places {
+		l.mu.Lock()
+		o := l.records[tenant][place.Block-1].Observation
+		l.mu.Unlock()
+		err := yield(ledger.Line{Row: ledger.Row{Kind: o.Kind, Subject: o.Subject, UpstreamID: o.UpstreamID, Source: o.Source, Stream: o.Stream,
+			Digest: o.Digest, CanonicalBytes: int64(len(o.Canonical)), Place: place}, Format: o.Format, Modified: o.Modified,
+			Ecosystems: o.Ecosystems, Products: o.Products, Aliases: o.Aliases, Canonical: o.Canonical})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// CurrentOf implements ledger.Catalog.
+func (c Catalog) CurrentOf(_ context.Context, tenant, project string, seq int64, rows []ledger.Row, yield func(ledger.Row) error) error {
+	found := c.currentRows(tenant, project, seq, func(r record) bool {
+		return slices.ContainsFunc(rows, func(row ledger.Row) bool {
+			return row.Kind == r.Kind && row.Source == r.Source && row.Stream == r.Stream && row.UpstreamID == r.UpstreamID
+		})
+	})
+	for _, row := range found {
+		if err := yield(row); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Current implements frontend.Listing.
+func (l *Ledger) Current(_ context.Context, tenant, project string, seq int64, sel export.Selectors, keys ledger.KeyRange, yield func(ledger.Row) error) error {
+	for _, row := range l.currentRows(tenant, project, seq, func(r record) bool { return ledger.LeftOut(sel, r.Observation, r.at) == "" }) {
 		if key := row.Key(); !keys.Contains(key) {
 			continue
 		}
