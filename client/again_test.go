@@ -86,22 +86,28 @@ func repeatable() map[string]struct {
 		"WaitRun":           {true, func(ctx context.Context, c c) error { return err(c.WaitRun(ctx, someRun, nil)) }},
 		"ListRuns":          {true, func(ctx context.Context, c c) error { return err(c.ListRuns(ctx, client.ListRunsParams{})) }},
 		"RunPlan":           {true, func(ctx context.Context, c c) error { return err(c.RunPlan(ctx, someRun, client.GetRunPlanParams{})) }},
-		"Download":          {true, func(ctx context.Context, c c) error { return err(c.Download(ctx, someRun, io.Discard)) }},
-		"Resume":            {true, func(ctx context.Context, c c) error { return err(c.Resume(ctx, someRun, nil, io.Discard)) }},
-		"Manifest":          {true, func(ctx context.Context, c c) error { return err(c.Manifest(ctx, someRun)) }},
-		"Provenance":        {true, func(ctx context.Context, c c) error { return err(c.Provenance(ctx, someRun)) }},
-		"Original":          {true, func(ctx context.Context, c c) error { return err(c.Original(ctx, "sha256:"+strings.Repeat("0", 64))) }},
-		"VerifyRun":         {true, func(ctx context.Context, c c) error { return err(c.VerifyRun(ctx, someRun, false)) }},
-		"Attestations":      {true, func(ctx context.Context, c c) error { return err(c.Attestations(ctx, someRun)) }},
-		"Me":                {true, func(ctx context.Context, c c) error { return err(c.Me(ctx)) }},
-		"LedgerStats":       {true, func(ctx context.Context, c c) error { return err(c.LedgerStats(ctx, client.LedgerStatsParams{})) }},
-		"ListDocuments":     {true, func(ctx context.Context, c c) error { return err(c.ListDocuments(ctx, client.ListDocumentsParams{})) }},
-		"ListAudit":         {true, func(ctx context.Context, c c) error { return err(c.ListAudit(ctx, client.ListAuditEntriesParams{})) }},
-		"ExportAudit":       {false, func(ctx context.Context, c c) error { return c.ExportAudit(ctx, 1, io.Discard) }}, // what was written cannot be taken back
-		"ListTenants":       {true, func(ctx context.Context, c c) error { return err(c.ListTenants(ctx, client.ListTenantsParams{})) }},
-		"GetTenant":         {true, func(ctx context.Context, c c) error { return err(c.GetTenant(ctx, "t")) }},
-		"ListProfiles":      {true, func(ctx context.Context, c c) error { return err(c.ListProfiles(ctx, client.ListProfilesParams{})) }},
-		"GetProfile":        {true, func(ctx context.Context, c c) error { return err(c.GetProfile(ctx, "p")) }},
+		"DiffRuns": {true, func(ctx context.Context, c c) error {
+			return err(c.DiffRuns(ctx, someRun, someRun, client.GetRunDiffParams{}))
+		}},
+		"AllChanges": {true, func(ctx context.Context, c c) error {
+			return failure(c.AllChanges(ctx, someRun, someRun, client.GetRunDiffParams{}))
+		}},
+		"Download":      {true, func(ctx context.Context, c c) error { return err(c.Download(ctx, someRun, io.Discard)) }},
+		"Resume":        {true, func(ctx context.Context, c c) error { return err(c.Resume(ctx, someRun, nil, io.Discard)) }},
+		"Manifest":      {true, func(ctx context.Context, c c) error { return err(c.Manifest(ctx, someRun)) }},
+		"Provenance":    {true, func(ctx context.Context, c c) error { return err(c.Provenance(ctx, someRun)) }},
+		"Original":      {true, func(ctx context.Context, c c) error { return err(c.Original(ctx, "sha256:"+strings.Repeat("0", 64))) }},
+		"VerifyRun":     {true, func(ctx context.Context, c c) error { return err(c.VerifyRun(ctx, someRun, false)) }},
+		"Attestations":  {true, func(ctx context.Context, c c) error { return err(c.Attestations(ctx, someRun)) }},
+		"Me":            {true, func(ctx context.Context, c c) error { return err(c.Me(ctx)) }},
+		"LedgerStats":   {true, func(ctx context.Context, c c) error { return err(c.LedgerStats(ctx, client.LedgerStatsParams{})) }},
+		"ListDocuments": {true, func(ctx context.Context, c c) error { return err(c.ListDocuments(ctx, client.ListDocumentsParams{})) }},
+		"ListAudit":     {true, func(ctx context.Context, c c) error { return err(c.ListAudit(ctx, client.ListAuditEntriesParams{})) }},
+		"ExportAudit":   {false, func(ctx context.Context, c c) error { return c.ExportAudit(ctx, 1, io.Discard) }}, // what was written cannot be taken back
+		"ListTenants":   {true, func(ctx context.Context, c c) error { return err(c.ListTenants(ctx, client.ListTenantsParams{})) }},
+		"GetTenant":     {true, func(ctx context.Context, c c) error { return err(c.GetTenant(ctx, "t")) }},
+		"ListProfiles":  {true, func(ctx context.Context, c c) error { return err(c.ListProfiles(ctx, client.ListProfilesParams{})) }},
+		"GetProfile":    {true, func(ctx context.Context, c c) error { return err(c.GetProfile(ctx, "p")) }},
 		"ListProfileRevisions": {true, func(ctx context.Context, c c) error {
 			return err(c.ListProfileRevisions(ctx, "p", client.ListProfileRevisionsParams{}))
 		}},

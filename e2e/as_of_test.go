@@ -147,6 +147,15 @@ func TestRunsAsOfAreTheRunsThatWere(t *testing.T) {
 			}
 		}
 	}
+	// What is removed is there as of then.
+	for n := range 30 {
+		_, err := w.book.Remove(t.Context(), twinRef.Tenant, []ledger.Removal{{Identity: ledger.Identity{Kind: ledger.KindAdvisory, Source: "s", Stream: "t", UpstreamID: fmt.Sprintf("OSV-2026-%d", 3*n)}}})
+		require.NoError(t, err)
+	}
+	require.NotEqual(t, then[2], w.payloads(t, 0))
+	for day, head := range heads {
+		require.Equal(t, then[day], w.payloads(t, head), "day %d, after removals", day+1)
+	}
 	// A sequence between two imports, which no run has seen yet, is that of a ledger
 	// which had no more.
 	between := heads[0] + 40

@@ -106,12 +106,13 @@ const maxDiffCursor = 4096
 // cursorOf continues the answer behind a key. It carries nothing that the client has
 // not seen or could not ask for.
 func (a askedDiff) cursorOf(key string) string {
-	return base64.RawURLEncoding.EncodeToString([]byte("v1." + a.mark() + "." + key))
+	return base64.RawURLEncoding.EncodeToString([]byte("v1." + a.mark(key) + "." + key))
 }
 
-// mark keeps a cursor from being taken for that of another comparison.
-func (a askedDiff) mark() string {
-	parts := append([]string{a.from, a.to, a.filter.Only}, a.filter.Kinds...)
+// mark keeps a cursor from being taken for that of another comparison, and a part of
+// one for one.
+func (a askedDiff) mark(key string) string {
+	parts := append([]string{key, a.from, a.to, a.filter.Only}, a.filter.Kinds...)
 	return bundle.DigestOf([]byte(strings.Join(parts, "\n"))).Hex()[:16]
 }
 
@@ -123,8 +124,12 @@ func (a *askedDiff) readCursor(text string) error {
 	if err != nil {
 		return errNotOurCursor()
 	}
-	key, ours := strings.CutPrefix(string(raw), "v1."+a.mark()+".")
-	if !ours || strings.Count(key, "\n") != 4 || !plainText(strings.ReplaceAll(key, "\n", "")) {
+	parts := strings.SplitN(string(raw), ".", 3)
+	if len(parts) != 3 || a.cursorOf(parts[2]) != text {
+		return errNotOurCursor()
+	}
+	key := parts[2]
+	if strings.Count(key, "\n") != 4 || !plainText(strings.ReplaceAll(key, "\n", "")) {
 		return errNotOurCursor()
 	}
 	a.after = key

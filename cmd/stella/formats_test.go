@@ -38,6 +38,7 @@ var printed = map[string][]string{
 		"--approver", "security@globex", "--key", "approver.pem"},
 	"stella export attestation":     {"export", "attestation", aRun},
 	"stella export cancel":          {"export", "cancel", aRun, "--reason", "why"},
+	"stella export diff":            {"export", "diff", aRun, aRun},
 	"stella export download":        {"export", "download", aRun, "--output", "out.tar"},
 	"stella export events":          {"export", "events", aRun},
 	"stella export guard":           {"export", "guard", aRun},
@@ -184,7 +185,8 @@ var answers = map[string]any{
 	"GET /api/export/runs/" + aRun + "/guard": client.GuardReport{}, "POST /api/export/runs/" + aRun + "/approve": client.Run{},
 	"POST /api/export/runs/" + aRun + "/reject": client.Run{}, "GET /api/export/profiles/json:raw/latest": client.Run{},
 	"POST /api/export/runs": client.Run{}, "POST /api/export/runs/" + aRun + "/cancel": client.Run{}, "GET /api/export/runs/" + aRun + "/plan": client.RunPlan{},
-	"POST /api/export/runs/" + aRun + "/verify": verify.Report{}, "GET /api/export/runs/" + aRun + "/attestation": client.AttestationList{},
+	"GET /api/export/runs/" + aRun + "/diff/" + aRun: client.RunDiff{},
+	"POST /api/export/runs/" + aRun + "/verify":      verify.Report{}, "GET /api/export/runs/" + aRun + "/attestation": client.AttestationList{},
 	"GET /api/export/profiles": client.ProfilePage{}, "POST /api/export/profiles": client.Profile{}, "GET /api/export/profiles/nightly": client.Profile{},
 	"PATCH /api/export/profiles/": client.Profile{}, "DELETE /api/export/profiles/nightly": client.Profile{},
 	"GET /api/export/policy-snapshots": client.PolicySnapshotPage{}, "POST /api/export/policy-snapshots": client.PolicySnapshot{},
@@ -245,6 +247,8 @@ func (p *parrot) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		answer.Kind, answer.Variant = "json", "raw" // as the profile file says
 	case *client.PolicySnapshot:
 		answer.Digest = bundle.DigestOf([]byte("a pack")).String() // as was sent
+	case *client.RunDiff:
+		answer.NextCursor = "" // all of it is read
 	case *client.AuditPage:
 		answer.Next = 1 << 53
 	}

@@ -54,6 +54,13 @@ func TestScripts(t *testing.T) {
 			w.Runs.Amend(run)
 			w.Runs.Plan(run.Ref(), storage.PlannedShard{Reused: true, Shard: storage.Shard{Name: "data/raw/advisories-0000000000000000.jsonl.zst", Kind: "advisory",
 				Count: 3, Bytes: 30, Result: &storage.File{Size: 9}}})
+			for n, name := range []string{"DAY1", "DAY2"} { // before and after a revision and a document more
+				day := w.Run("acme", export.StateSucceeded)
+				day.AsOf = int64(1 + 2*n)
+				w.Runs.Put(day, nil)
+				w.Runs.Plan(day.Ref(), storage.PlannedShard{Shard: storage.Shard{Kind: "advisory", Cursor: "advisory\n\n\n\n", Hash: bundle.DigestOf([]byte(name))}})
+				env.Setenv(name, day.ID)
+			}
 			setSealed(t, env, w)
 			happened := w.Run("acme", export.StateRunning)
 			w.Runs.Say(happened.Ref(), export.EventStarted, "the run has started")

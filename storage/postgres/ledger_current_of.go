@@ -16,7 +16,7 @@ func (c *Catalog) CurrentOf(ctx context.Context, tenant, project string, seq int
 	}
 	identities := make([][]byte, len(rows))
 	for i, r := range rows {
-		identity := identityOf(&ledger.Observation{Project: project, Kind: r.Kind, Source: r.Source, Stream: r.Stream, UpstreamID: r.UpstreamID})
+		identity := identityOf(ledger.Identity{Project: project, Kind: r.Kind, Source: r.Source, Stream: r.Stream, UpstreamID: r.UpstreamID})
 		identities[i] = identity[:]
 	}
 	err := c.db.readTenant(ctx, tenant, func(tx pgx.Tx) error {
