@@ -188,6 +188,10 @@ func documentsOf(m bundle.Manifest, run export.Run, shards []storage.Shard, coun
 	for i, s := range shards {
 		inputs[i] = bundle.Input{Name: "documents of " + s.Name, Digest: s.Hash}
 	}
+	if m.Delta != nil {
+		inputs = append(inputs, bundle.Input{Name: "base mirror " + m.Delta.Base.ExportID, Digest: m.Delta.Base.ManifestDigest},
+			bundle.Input{Name: "target mirror " + m.Delta.Target.ExportID, Digest: m.Delta.Target.ManifestDigest})
+	}
 	if m.Policy != nil {
 		inputs = append(inputs, bundle.Input{Name: "policy snapshot " + m.Policy.SnapshotID, Digest: m.Policy.PackDigest})
 	}

@@ -92,12 +92,9 @@ func (e *Export) mirrorsIn(ctx context.Context, run export.Run, builder adapters
 
 // mirroredRun opens a full mirror that was published.
 func (e *Export) mirroredRun(ctx context.Context, run export.Run, id string) (*adapters.Mirrored, error) {
-	found, files, err := e.Execution.Published(ctx, run, id)
+	found, files, err := e.publishedMirror(ctx, run, id)
 	if err != nil {
 		return nil, err
-	}
-	if !export.IsFullMirror(found.Kind, found.Variant) {
-		return nil, export.Errorf(export.CodeValidation, "run %s is of profile %s:%s; a delta lies between full mirrors", id, found.Kind, found.Variant)
 	}
 	manifest, err := e.manifestOf(ctx, found, files)
 	if err != nil {

@@ -66,6 +66,10 @@ func refuseBuilding(run export.Run) error {
 // headOf is the moment of its own ledger that a run reads: now, or the one that it was
 // asked for as of, or, where it reads several, that of its request, as of the others.
 func (e *Export) headOf(ctx context.Context, run export.Run) (int64, error) {
+	if export.IsDelta(run.Kind, run.Variant) {
+		_, target, err := e.ends(ctx, run)
+		return target.AsOf, err
+	}
 	if run.Reach == nil || run.Past() {
 		head, err := e.Ledger.Head(ctx, run.Tenant)
 		if err != nil || !run.Past() {

@@ -25,6 +25,9 @@ func (e *Export) resolve(ctx context.Context, ref export.Ref) (PhaseResult, erro
 	if err != nil {
 		return PhaseResult{}, err
 	}
+	if export.IsDelta(run.Kind, run.Variant) {
+		return e.resolveDelta(ctx, claim, run)
+	}
 	beat := newHeartbeat(ctx)
 	if err := e.mayRead(ctx, run); err != nil {
 		return PhaseResult{}, err

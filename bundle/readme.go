@@ -32,6 +32,7 @@ func Readme(m Manifest, sources []Credit) []byte {
 		fmt.Fprintf(&out, "| %s | %d |\n", kind, m.Counts.ByType[kind])
 	}
 	fmt.Fprintf(&out, "| payload digest | `%s` |\n\n", m.PayloadDigest)
+	writeDelta(&out, m)
 	writeTenancy(&out, m)
 	writeRedaction(&out, m)
 	writeSources(&out, m, sources)
@@ -53,6 +54,9 @@ func recordsWord(m Manifest) string {
 // readmePayloadOf tells what the payload files are.
 func readmePayloadOf(m Manifest) string {
 	text := ""
+	if m.Delta != nil {
+		return readmeDeltaPayload
+	}
 	if m.Tenancy != nil {
 		text = readmePayloads
 	} else if slices.ContainsFunc(m.Contents, func(c Content) bool { return strings.HasPrefix(c.Path, rawDir) }) || len(m.Contents) == 0 {

@@ -63,6 +63,8 @@ func BuiltinProfiles() []Profile {
 			Config:      ProfileConfig{Distribution: []string{"http"}, Include: []string{"artifacts", "sboms"}}},
 		{ID: "prof-mirror-full", Revision: 1, Name: "mirror-full", Kind: "mirror", Variant: "full", CreatedBy: "exportcenter",
 			Description: "All evidence with its originals, for a site without a network", Config: ProfileConfig{Distribution: []string{"http"}}},
+		{ID: "prof-mirror-delta", Revision: 1, Name: "mirror-delta", Kind: "mirror", Variant: "delta", CreatedBy: "exportcenter",
+			Description: "What changed between two full mirrors, for a site that has the first", Config: ProfileConfig{Distribution: []string{"http"}}},
 	}
 }
 
@@ -70,7 +72,7 @@ func BuiltinProfiles() []Profile {
 // a database, or decisions. Their adapter is done when those are.
 func Assembled(kind, variant string) bool {
 	switch kind + ":" + variant {
-	case "json:policy", "trivy:db", "trivy:java-db", "mirror:full":
+	case "json:policy", "trivy:db", "trivy:java-db", "mirror:full", "mirror:delta":
 		return true
 	}
 	return false
@@ -78,6 +80,9 @@ func Assembled(kind, variant string) bool {
 
 // IsFullMirror reports whether runs of a kind are full mirrors, which have generations.
 func IsFullMirror(kind, variant string) bool { return kind == "mirror" && variant == "full" }
+
+// IsDelta reports whether runs of a kind lie between two full mirrors.
+func IsDelta(kind, variant string) bool { return kind == "mirror" && variant == "delta" }
 
 // DatabaseSchema is the schema of the database that runs of a kind make, by
 // Trivy's count; 0 of kinds that make none.
@@ -132,4 +137,4 @@ func CheckProfileName(name string) error {
 
 // BuildsEvidence reports whether the files of evidence in bundles of a kind are built,
 // and not the shards of its plan: a delta has what differs of them.
-func BuildsEvidence(kind, variant string) bool { return kind == "mirror" && variant == "delta" }
+func BuildsEvidence(kind, variant string) bool { return IsDelta(kind, variant) }

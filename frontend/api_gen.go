@@ -1490,6 +1490,9 @@ type RunOptions struct {
 	// AsOfTime Instead of asOf, in a request only: the last sequence recorded until then, a time that is past. The run has it as asOf.
 	AsOfTime *string `json:"asOfTime,omitempty"`
 
+	// BaseRunID Of mirror:delta, which must have it: the run of the full mirror that the delta begins at. A run that is not there, is no full mirror or did not succeed is 409 ERR_EXPORT_006, and so are two mirrors of different profiles or selections.
+	BaseRunID string `json:"baseRunId,omitempty,omitzero"`
+
 	// DryRun Record nothing and answer 200 with what the run would take.
 	DryRun bool `json:"dryRun,omitempty,omitzero"`
 
@@ -1504,6 +1507,9 @@ type RunOptions struct {
 
 	// SchemaVersion Of a kind that makes a database for Trivy the schema it must have: 2 of trivy:db, 1 of trivy:java-db; another one is 422 ERR_EXPORT_010. Of other kinds it is 400. Absent is the one that the kind makes.
 	SchemaVersion int `json:"schemaVersion,omitempty,omitzero"`
+
+	// TargetRunID Of mirror:delta: the run of the full mirror that it leads to, not older than the base. Absent is the newest one of the base's profile and selection; the run records which.
+	TargetRunID string `json:"targetRunId,omitempty,omitzero"`
 }
 
 // RunOptionsPolicyEngine Who decides in a run of json:policy. opa, which is what absent means, asks the pack of the policy snapshot. imported takes the findings of another engine, evidence of kind finding, which the run must take; it asks no pack.

@@ -55,5 +55,5 @@ func TestDiscovery(t *testing.T) {
 	var index map[string]any
 	require.NoError(t, json.Unmarshal([]byte(c.send("GET", path, "", "Accept", "application/vnd.export.discovery+json").Body), &index))
 	require.Equal(t, bundle.DigestOf(frontend.Spec).Hex(), index["checksum_sha256"])
-	require.Equal(t, []any{"json:raw", "json:policy", "trivy:db", "trivy:java-db", "mirror:full"}, index["profiles_supported"])
+	require.Equal(t, []any{"json:raw", "json:policy", "trivy:db", "trivy:java-db", "mirror:full", "mirror:delta"}, index["profiles_supported"])
 }

@@ -18,6 +18,7 @@ type askedRun struct {
 	profile   string // id, name or catalogue name
 	selectors export.Selectors
 	options   export.Options
+	dryRun    bool
 	asOfTime  time.Time // the run is as of then; zero = options.AsOf says it
 	labels    map[string]string
 }
@@ -48,7 +49,8 @@ func readRun(req RunRequest) (askedRun, error) {
 		return asked, fieldError(export.CodeValidation, "options.policyEngine", "is not one of %s, %s", export.PolicyEngineOPA, export.PolicyEngineImported)
 	}
 	asked.options = export.Options{AllowEmpty: req.Options.AllowEmpty, Redaction: redaction, PolicySnapshotID: snapshot,
-		PolicyEngine: string(engine), SchemaVersion: req.Options.SchemaVersion}
+		PolicyEngine: string(engine), SchemaVersion: req.Options.SchemaVersion, BaseRunID: req.Options.BaseRunID, TargetRunID: req.Options.TargetRunID}
+	asked.dryRun = req.Options.DryRun
 	return asked, asked.readAsOf(req.Options)
 }
 
@@ -184,6 +186,9 @@ func (s *Server) promised(ctx context.Context, req RunRequest, key *string) (run
 	run, err = s.runOf(who, profile, asked)
 	if err == nil {
 		err = s.resolveSnapshot(ctx, &run)
+	}
+	if err == nil {
+		err = s.resolveDelta(ctx, &run, asked)
 	}
 	if err == nil {
 		err = s.resolveAsOf(ctx, &run, asked)

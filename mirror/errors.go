@@ -11,8 +11,8 @@ import (
 // verified: that is a *verify.Error.
 type Reason string
 
-// Reasons, and what each ends a program with. 10 is what every command ends with
-// that may succeed later (CONTRACT 24e).
+// Reasons. Programs end with 2 to 5 as all verifiers do (CONTRACT ruling 9), and with
+// codes of their own for what only a mirror refuses.
 const (
 	// ReasonBase: the delta is made for another mirror than the directory holds.
 	ReasonBase Reason = "wrong_base"
@@ -40,7 +40,7 @@ const (
 
 var exitCodes = map[Reason]int{
 	ReasonContent: 2, ReasonMirror: 4, ReasonOther: 5, ReasonKind: 5,
-	ReasonBase: 6, ReasonForeign: 7, ReasonRollback: 8, ReasonReplay: 9, ReasonBusy: 10, ReasonGap: 11, ReasonOrder: 12,
+	ReasonBase: 6, ReasonForeign: 7, ReasonRollback: 8, ReasonReplay: 9, ReasonGap: 11, ReasonOrder: 12, ReasonBusy: 13,
 }
 
 // Error is why a command about a mirror refused.

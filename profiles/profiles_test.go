@@ -72,7 +72,7 @@ func TestWhatIsNotCarriedOutIsSaid(t *testing.T) {
 }
 
 func TestKindsAreRefusedByName(t *testing.T) {
-	require.Equal(t, []string{"json/raw", "json/policy", "trivy/db", "trivy/java-db", "mirror/full"}, profiles.Served())
+	require.Equal(t, []string{"json/raw", "json/policy", "trivy/db", "trivy/java-db", "mirror/full", "mirror/delta"}, profiles.Served())
 	_, err := profiles.Check("risk", "bundle", []byte(`{}`))
 	require.ErrorContains(t, err, "kind risk/bundle is not served by this version")
 	_, err = profiles.Check("json", "cooked", []byte(`{}`))

@@ -12,6 +12,7 @@ import (
 	"github.com/stella-ops/exportcenter/adapters"
 	"github.com/stella-ops/exportcenter/adapters/jsonpolicy"
 	"github.com/stella-ops/exportcenter/adapters/jsonraw"
+	"github.com/stella-ops/exportcenter/adapters/mirrordelta"
 	"github.com/stella-ops/exportcenter/adapters/mirrorfull"
 	"github.com/stella-ops/exportcenter/adapters/trivydb"
 	"github.com/stella-ops/exportcenter/adapters/trivyjavadb"
@@ -112,6 +113,7 @@ func profileKinds() (*adapters.Registry, error) {
 		jsonraw.Adapter{},
 		jsonpolicy.Adapter{},
 		mirrorfull.Adapter{},
+		mirrordelta.Adapter{},
 		trivydb.Adapter{},
 		trivyjavadb.Adapter{},
 	)

@@ -21,6 +21,7 @@ type runFlags struct {
 	snapshot        string
 	engine          string
 	asOf            string
+	base, target    string
 	dryRun          bool
 	wait            bool
 	noWaitApproval  bool
@@ -81,6 +82,10 @@ sample=RATE:SEED keeps a part of the documents, the same ones in every run:
   stella export run nightly --select include='GHSA-*' --select exclude=GHSA-35jh-r3h4-6jhm
   stella export run json:raw --select severity=critical --select sample=0.1:2026
 
+A delta leads from one full mirror to a later one, for a site that has the first:
+
+  stella export run mirror:delta --base 0192f3c4-5d6e-7f80-9a1b-2c3d4e5f6071 --output delta.tar
+
 --redact reads an allow-list: field paths to keep by kind of evidence, and the
 lists to keep of what a line repeats from its document.
 
@@ -96,6 +101,8 @@ lists to keep of what a line repeats from its document.
 	f.StringVar(&flags.snapshot, "policy-snapshot", "", "id of the policy snapshot that the run names")
 	f.StringVar(&flags.engine, "policy-engine", "", "who decides: opa (default), or imported, by findings that were imported")
 	f.StringVar(&flags.asOf, "as-of", "", "read the ledger as of this sequence, day or time (`SEQ`, 2026-11-21, 2026-11-21T08:00:00Z)")
+	f.StringVar(&flags.base, "base", "", "of mirror:delta: the `RUN` of the full mirror that it begins at")
+	f.StringVar(&flags.target, "target", "", "of mirror:delta: the `RUN` of the full mirror that it leads to (default: the newest of the base's profile)")
 	f.BoolVar(&flags.dryRun, "dry-run", false, "only print what the run would take: documents, bytes, shards, and what is left out")
 	f.BoolVar(&flags.wait, "wait", false, "wait for the end of the run")
 	f.BoolVar(&flags.noWaitApproval, "no-wait-approval", false, "with --wait: when the run waits for an approval, end with code 10 instead of waiting too")
@@ -118,7 +125,8 @@ func (f runFlags) request(profile string) (client.RunRequest, error) {
 	if err != nil {
 		return client.RunRequest{}, err
 	}
-	options := client.RunOptions{AllowEmpty: f.allowEmpty, Redaction: redaction, PolicySnapshotID: f.snapshot, PolicyEngine: client.RunOptionsPolicyEngine(f.engine)}
+	options := client.RunOptions{AllowEmpty: f.allowEmpty, Redaction: redaction, PolicySnapshotID: f.snapshot, PolicyEngine: client.RunOptionsPolicyEngine(f.engine),
+		BaseRunID: f.base, TargetRunID: f.target}
 	if options.AsOf, options.AsOfTime, err = pastMoment(f.asOf); err != nil {
 		return client.RunRequest{}, err
 	}

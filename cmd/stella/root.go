@@ -8,7 +8,7 @@ func rootCommand() *cobra.Command {
 	root := group("stella", "Import evidence, export bundles, verify them",
 		"Import evidence into Export Center, export it as signed bundles, and verify bundles offline.\n\n"+exitCodesHelp)
 	root.PersistentPreRunE = applySettings
-	root.AddCommand(ledgerCommand(), exportCommand(), policyCommand(), auditCommand(), verifyCommand(), tenantCommand(),
+	root.AddCommand(ledgerCommand(), exportCommand(), policyCommand(), auditCommand(), verifyCommand(), mirrorCommand(), tenantCommand(),
 		loginCommand(), logoutCommand(), whoamiCommand(), completionCommand(), manCommand())
 	root.SetHelpCommand(helpCommand())
 	root.InitDefaultHelpCmd()

@@ -242,7 +242,7 @@ func profilePages(t *testing.T, s storage.Profiles) {
 		}
 		create(t, s, NewProfile("acme", fmt.Sprintf("0-before-%d", len(names)), 20+len(names))) // before what was listed
 	}
-	require.Equal(t, []string{"a-first", "json-policy", "json-raw", "k0-profile", "k1-profile", "k2-profile", "k4-profile", "k6-profile", "mirror-full", "trivy-db", "trivy-java-db"}, names)
+	require.Equal(t, []string{"a-first", "json-policy", "json-raw", "k0-profile", "k1-profile", "k2-profile", "k4-profile", "k6-profile", "mirror-delta", "mirror-full", "trivy-db", "trivy-java-db"}, names)
 	count := func(f storage.ProfileFilter) int {
 		f.Limit = 200
 		page, next, err := s.ListProfiles(t.Context(), "acme", f)

@@ -1,0 +1,83 @@
+package frontend_test
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/stella-ops/exportcenter/export"
+	"github.com/stella-ops/exportcenter/frontend/frontendtest"
+)
+
+// mirrored puts a run of mirror:full into the world that succeeded.
+func mirrored(w *frontendtest.World, tenant string, generation int64, change func(*export.Run)) export.Run {
+	run := w.Run(tenant, export.StateSucceeded)
+	run.ProfileID, run.ProfileName, run.Kind, run.Variant, run.Generation = "prof-mirror-full", "mirror-full", "mirror", "full", generation
+	if change != nil {
+		change(&run)
+	}
+	w.Runs.Amend(run)
+	return run
+}
+
+// What a delta lies between is written into the run when it is asked for.
+func TestADeltaLiesBetweenTwoMirrors(t *testing.T) {
+	w := frontendtest.New(t)
+	c := newCaller(t, w, "acme")
+	ask := func(base, target string) answer {
+		return c.send("POST", runsPath, fmt.Sprintf(`{"profileId":"mirror:delta","options":{"baseRunId":%q,"targetRunId":%q}}`, base, target))
+	}
+	selected := export.Selectors{Kinds: []string{"vex"}}
+	first := mirrored(w, "acme", 1, nil)
+	second := mirrored(w, "acme", 2, nil)
+	third := mirrored(w, "acme", 5, nil)
+	narrow := mirrored(w, "acme", 6, func(r *export.Run) { r.Selectors = selected })
+	narrower := mirrored(w, "acme", 7, func(r *export.Run) { r.Selectors = selected })
+	profile := mirrored(w, "acme", 8, func(r *export.Run) { r.ProfileID = "another" })
+	failed := mirrored(w, "acme", 9, func(r *export.Run) { r.State = export.StateFailed })
+	expired := mirrored(w, "acme", 10, func(r *export.Run) { r.State = export.StateExpired })
+	foreign := mirrored(w, "globex", 3, nil)
+	plain, _ := w.Sealed(t, "acme", 1)
+
+	for name, a := range map[string]answer{
+		"named":              ask(first.ID, second.ID),
+		"the same twice":     ask(first.ID, first.ID),
+		"of a selection":     ask(narrow.ID, narrower.ID),
+		"with its selectors": c.send("POST", runsPath, fmt.Sprintf(`{"profileId":"mirror-delta","selectors":{"kinds":["vex"]},"options":{"baseRunId":%q}}`, narrow.ID)),
+	} {
+		require.Equal(t, 202, a.Status, "%s: %s", name, a.Body)
+	}
+	newest := c.send("POST", runsPath, fmt.Sprintf(`{"profileId":"mirror:delta","options":{"baseRunId":%q}}`, first.ID)).run(t)
+	require.Equal(t, third.ID, newest.Options.TargetRunID, "the newest of the same selection and profile that succeeded")
+	require.Equal(t, newest.Options, c.send("GET", runsPath+"/"+newest.RunID, "").run(t).Options)
+	require.Equal(t, []string{"vex"}, ask(narrow.ID, narrower.ID).run(t).Selectors.Kinds, "what the mirrors take")
+
+	refused := func(a answer, status int, code, field, says string) {
+		t.Helper()
+		require.Equal(t, status, a.Status, a.Body)
+		p := a.problem(t)
+		require.Equal(t, code, p.Code)
+		require.Equal(t, field, p.Details[0].Field)
+		require.Contains(t, p.Message, says)
+	}
+	const base, target = "options.baseRunId", "options.targetRunId"
+	absent := ask("0195f000-0000-7000-8000-0000deadbeef", "")
+	refused(ask("0195f000-0000-7000-8000-0000deadbeef", second.ID), 409, "ERR_EXPORT_006", base, "no such run")
+	refused(ask("nonsense", second.ID), 409, "ERR_EXPORT_006", base, "no such run")
+	refused(ask(foreign.ID, second.ID), 409, "ERR_EXPORT_006", base, "no such run")
+	require.Equal(t, absent.problem(t).Message, ask(foreign.ID, "").problem(t).Message, "a foreign mirror looks like none")
+	refused(ask(first.ID, foreign.ID), 409, "ERR_EXPORT_006", target, "no such run")
+	refused(ask(plain.ID, second.ID), 409, "ERR_EXPORT_006", base, "is of kind json:raw")
+	refused(ask(failed.ID, second.ID), 409, "ERR_EXPORT_006", base, "is failed")
+	refused(ask(first.ID, expired.ID), 409, "ERR_EXPORT_006", target, "is expired")
+	refused(ask(first.ID, narrow.ID), 409, "ERR_EXPORT_006", target, "different evidence")
+	refused(ask(first.ID, profile.ID), 409, "ERR_EXPORT_006", target, "one project and profile")
+	refused(ask(second.ID, first.ID), 409, "ERR_EXPORT_006", target, "older than the base")
+	send := func(body string) answer { return c.send("POST", runsPath, fmt.Sprintf(body, first.ID)) }
+	refused(send(`{"profileId":"mirror:delta","labels":{"a":%q}}`), 400, "ERR_EXPORT_001", base, "is missing")
+	refused(send(`{"profileId":"json:raw","options":{"baseRunId":%q}}`), 400, "ERR_EXPORT_001", base, "lies between no mirrors")
+	refused(send(`{"profileId":"mirror:delta","options":{"baseRunId":%q,"dryRun":true}}`), 400, "ERR_EXPORT_001", "options.dryRun", "leave it out")
+	refused(send(`{"profileId":"mirror:delta","options":{"baseRunId":%q,"asOf":1}}`), 400, "ERR_EXPORT_001", "options.asOf", "as of its target")
+	refused(send(`{"profileId":"mirror:delta","selectors":{"kinds":["vex"]},"options":{"baseRunId":%q}}`), 400, "ERR_EXPORT_004", "selectors", "leave them out")
+}
