@@ -2,7 +2,6 @@ package bundletest
 
 import (
 	"bytes"
-	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -74,5 +73,5 @@ func (b *Bundle) ReplaceOriginal(t testing.TB, n int, path string, data []byte) 
 			n--
 		}
 	}
-	t.Fatal(fmt.Sprintf("bundle has no original %d", n))
+	t.Fatalf("bundle has no original %d", n)
 }
