@@ -25,6 +25,8 @@ import (
 type workshop struct {
 	book      *postgres.Ledger
 	runs      *postgres.Runs
+	objects   *files.Store
+	ageless   bool // the age of evidence is not asked for
 	exporting *activities.Export
 	made      int
 }
@@ -38,7 +40,7 @@ func openWorkshop(t *testing.T) *workshop {
 	require.NoError(t, err)
 	t.Cleanup(func() { rough.Close() })
 	book := postgres.NewLedger(db.DB)
-	return &workshop{book: book, runs: postgres.NewRuns(db.DB), exporting: &activities.Export{
+	return &workshop{book: book, runs: postgres.NewRuns(db.DB), objects: objects, exporting: &activities.Export{
 		Ledger: book, Execution: postgres.NewExecution(db.DB), Objects: objects, Scratch: rough, Policies: baseline{},
 		Signer: twinKey(t), Adapters: allKinds(t), Clock: clock.Fixed(twinTime), Log: slog.New(slog.DiscardHandler), Version: "twin"}}
 }
@@ -52,9 +54,13 @@ func (w *workshop) record(t *testing.T, profile export.Profile, asOf int64) expo
 	if export.HoldsPolicy(profile.Kind, profile.Variant) {
 		options.PolicySnapshotID = export.BaselineSnapshot
 	}
+	guard := &export.GuardConfig{MaxAgeHours: 1 << 20}
+	if w.ageless {
+		guard = nil
+	}
 	_, _, err := w.runs.CreateRun(t.Context(), export.Run{Tenant: ref.Tenant, ID: ref.RunID, Options: options,
 		ProfileID: profile.ID, ProfileRevision: profile.Revision, ProfileName: profile.Name, Kind: profile.Kind, Variant: profile.Variant,
-		Selectors: export.Selectors{Kinds: profile.Config.IncludedKinds()}, Guard: &export.GuardConfig{MaxAgeHours: 1 << 20},
+		Selectors: export.Selectors{Kinds: profile.Config.IncludedKinds()}, Guard: guard,
 		RequestedBy: "twin", RequestedAt: twinTime, State: export.StatePending}, storage.Idempotency{})
 	require.NoError(t, err)
 	return ref

@@ -98,7 +98,11 @@ func (s scenario) request(ref export.Ref) export.Run {
 			guard.ExpiresHours = 200_000
 		}
 	}
-	return export.Run{Guard: guard, Tenant: ref.Tenant, ID: ref.RunID,
+	var options export.Options
+	if export.HoldsPolicy(profile.Kind, profile.Variant) {
+		options.PolicySnapshotID = export.BaselineSnapshot // as frontend fills it in
+	}
+	return export.Run{Options: options, Guard: guard, Tenant: ref.Tenant, ID: ref.RunID,
 		ProfileID: profile.ID, ProfileRevision: profile.Revision, ProfileName: profile.Name, Kind: profile.Kind, Variant: profile.Variant,
 		RequestedBy: "kim", RequestedAt: moment, State: export.StatePending}
 }

@@ -26,7 +26,7 @@ const tries = 4
 
 // TestFaultPoints plays every fault point in every mode and holds each run
 // against its undisturbed twin. FAULTS=all plays all cases, else a share of those
-// at later hits; SEED=n chooses it, and them.
+// at later hits; SEED=n chooses it, and them. SCENARIO=name plays one scenario.
 func TestFaultPoints(t *testing.T) {
 	w := openWorld(t)
 	r := &round{world: w, ledger: newCoverage()}
@@ -36,8 +36,11 @@ func TestFaultPoints(t *testing.T) {
 
 	r.calibrate(t)
 	var all []testCase
+	only := os.Getenv("SCENARIO")
 	for _, of := range scenarios() {
-		all = append(all, casesOf(of, r.undisturbed(t, of), random)...)
+		if only == "" || only == of.name {
+			all = append(all, casesOf(of, r.undisturbed(t, of), random)...)
+		}
 	}
 	chosen := all
 	if os.Getenv("FAULTS") != "all" {
@@ -48,6 +51,9 @@ func TestFaultPoints(t *testing.T) {
 	t.Logf("%d cases of %d in %s, %d lanes; left out: %d (FAULTS=all plays them)",
 		len(chosen), len(all), time.Since(began).Round(time.Second), lanes, len(all)-len(chosen))
 	t.Log("\n" + r.ledger.table())
+	if only != "" {
+		return // of the others nothing can be said
+	}
 	for _, gap := range r.ledger.gaps() {
 		t.Error(gap)
 	}
@@ -67,10 +73,14 @@ func seedOf(t *testing.T) uint64 {
 // hit, and at a later one where there is one.
 func casesOf(of scenario, hits map[fault.Point]int, random *rand.Rand) (cases []testCase) {
 	for _, p := range slices.Concat(of.points, of.chance) {
+		first := 1
+		if of.again { // half of the hits are of the run before
+			first = hits[p]/2 + 1
+		}
 		for _, mode := range p.Modes() {
-			cases = append(cases, testCase{scenario: of, fault: fault.Fault{Point: p, Hit: 1, Mode: mode}})
-			if hits[p] > 1 {
-				later := 2 + random.IntN(hits[p]-1)
+			cases = append(cases, testCase{scenario: of, fault: fault.Fault{Point: p, Hit: first, Mode: mode}})
+			if hits[p] > first {
+				later := first + 1 + random.IntN(hits[p]-first)
 				cases = append(cases, testCase{scenario: of, fault: fault.Fault{Point: p, Hit: later, Mode: mode}})
 			}
 		}

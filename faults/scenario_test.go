@@ -23,6 +23,7 @@ type scenario struct {
 	duringAdapt bool   // adapt waits until the story goes on
 	rebuild     bool   // the run builds another one again
 	parked      bool   // the result lacks a canary, and waits for an approval
+	again       bool   // a run of the same kind was published before
 	// points are those whose faults belong to the scenario: an undisturbed run
 	// reaches each of them.
 	points []fault.Point
@@ -51,6 +52,10 @@ func scenarios() []scenario {
 			points: []fault.Point{fault.Settle}},
 		{name: "rebuilt", kind: "trivy:db", ends: export.StateSucceeded, play: isRebuilt, rebuild: true,
 			points: []fault.Point{fault.SaveRebuilt, fault.DropBlobs, fault.EraseBlobs}},
+		{name: "mirrored", kind: "mirror:full", ends: export.StateSucceeded, play: succeeds,
+			points: []fault.Point{fault.Start, fault.Stage, fault.Write, fault.Pin, fault.Publish, fault.SaveFiles}},
+		{name: "mirrored again", kind: "mirror:full", ends: export.StateSucceeded, play: isMirroredAgain, again: true,
+			points: []fault.Point{fault.Pin, fault.SaveFiles}},
 		{name: "terminated", ends: export.StateAborted, play: losesItsWorkflow, duringAdapt: true,
 			points: []fault.Point{fault.SignalCancel, fault.SignalWithStart}},
 	}
@@ -99,23 +104,37 @@ func isCancelled(ctx context.Context, s *scene) error {
 
 // isRebuilt: a run that has a bundle is built again, and is identical.
 func isRebuilt(ctx context.Context, s *scene) error {
-	if err := s.imports(ctx); err != nil {
+	of, err := s.published(ctx)
+	if err != nil {
 		return err
+	}
+	s.rebuildOf = of.RunID
+	return s.asks(ctx)
+}
+
+// isMirroredAgain: the mirror before has all originals already, and its segments are
+// taken over.
+func isMirroredAgain(ctx context.Context, s *scene) error {
+	if _, err := s.published(ctx); err != nil {
+		return err
+	}
+	return s.asks(ctx)
+}
+
+// published imports the evidence and makes a run of the scenario's kind that has a bundle.
+func (s *scene) published(ctx context.Context) (export.Ref, error) {
+	if err := s.imports(ctx); err != nil {
+		return export.Ref{}, err
 	}
 	runs := postgres.NewRuns(s.world.db.DB)
-	of, _, err := runs.CreateRun(ctx, s.request(clock.NewID()), storage.Idempotency{})
+	run, _, err := runs.CreateRun(ctx, s.request(clock.NewID()), storage.Idempotency{})
 	if err != nil {
-		return err
+		return export.Ref{}, err
 	}
-	err = until(ctx, "the run that is to be built again does not end", func() (bool, error) {
-		run, err := runs.GetRun(ctx, of.Ref())
+	return run.Ref(), until(ctx, "the run before does not end", func() (bool, error) {
+		run, err := runs.GetRun(ctx, run.Ref())
 		return err == nil && run.State == export.StateSucceeded, err
 	})
-	if err != nil {
-		return err
-	}
-	s.rebuildOf = of.ID
-	return s.asks(ctx)
 }
 
 // rebuiltJournal judges the journal of a rebuild that is identical.

@@ -31,14 +31,21 @@ func (w *world) twin(t *testing.T, of scenario, ref export.Ref) oracle.Expect {
 	book, runs := postgres.NewLedger(w.calm.DB), postgres.NewRuns(w.calm.DB)
 	_, err = book.Import(t.Context(), ref.Tenant, w.evidence)
 	require.NoError(t, err)
-	_, _, err = runs.CreateRun(t.Context(), of.request(ref), storage.Idempotency{})
-	require.NoError(t, err)
 	rough, err := scratch.Open(t.TempDir())
 	require.NoError(t, err)
 	defer rough.Close()
-	w.walk(t, of, ref, &activities.Export{Ledger: book, Execution: postgres.NewExecution(w.calm.DB), Objects: objects,
-		Signer: w.signer, Adapters: w.registry, Scratch: rough,
-		Clock: clock.Fixed(moment), Log: slog.New(slog.DiscardHandler), Version: "twin"})
+	exporting := &activities.Export{Ledger: book, Execution: postgres.NewExecution(w.calm.DB), Objects: objects,
+		Signer: w.signer, Adapters: w.registry, Scratch: rough, Policies: policies{},
+		Clock: clock.Fixed(moment), Log: slog.New(slog.DiscardHandler), Version: "twin"}
+	made := []export.Ref{ref}
+	if of.again {
+		made = []export.Ref{{Tenant: ref.Tenant, RunID: clock.NewID()}, ref}
+	}
+	for _, one := range made {
+		_, _, err = runs.CreateRun(t.Context(), of.request(one), storage.Idempotency{})
+		require.NoError(t, err)
+		w.walk(t, of, one, exporting)
+	}
 
 	run, err := runs.GetRun(t.Context(), ref)
 	require.NoError(t, err)

@@ -2,6 +2,7 @@ package faults
 
 import (
 	"bytes"
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/sha256"
@@ -22,6 +23,7 @@ import (
 
 	"github.com/stella-ops/exportcenter/adapters"
 	"github.com/stella-ops/exportcenter/adapters/jsonraw"
+	"github.com/stella-ops/exportcenter/adapters/mirrorfull"
 	"github.com/stella-ops/exportcenter/adapters/trivydb"
 	"github.com/stella-ops/exportcenter/bundle"
 	"github.com/stella-ops/exportcenter/bundle/verify"
@@ -30,6 +32,7 @@ import (
 	"github.com/stella-ops/exportcenter/ledger"
 	"github.com/stella-ops/exportcenter/ledger/osv"
 	"github.com/stella-ops/exportcenter/ledger/sample"
+	"github.com/stella-ops/exportcenter/policy"
 	"github.com/stella-ops/exportcenter/signing"
 	"github.com/stella-ops/exportcenter/storage/postgres/pgtest"
 )
@@ -72,12 +75,24 @@ func openWorld(t *testing.T) *world {
 		Logger: sdklog.NewStructuredLogger(slog.New(slog.DiscardHandler))})
 	require.NoError(t, err)
 	t.Cleanup(w.client.Close)
-	w.registry, err = adapters.NewRegistry(jsonraw.Adapter{}, trivydb.Adapter{})
+	w.registry, err = adapters.NewRegistry(jsonraw.Adapter{}, trivydb.Adapter{}, mirrorfull.Adapter{})
 	require.NoError(t, err)
 	w.makeKey(t)
 	w.evidence = evidence(t)
 	w.attempt = attemptAtMost // until calibrate knows better
 	return w
+}
+
+// policies has the built-in policy snapshot.
+type policies struct{}
+
+func (policies) PolicyOf(context.Context, export.Run) (adapters.Policy, error) {
+	pack, err := policy.Baseline()
+	if err != nil {
+		return adapters.Policy{}, err
+	}
+	read, err := policy.ReadPack(pack)
+	return adapters.Policy{ID: policy.BaselineID, Name: policy.BaselineName, Version: read.Revision, Digest: read.Digest, Pack: pack}, err
 }
 
 // makeKey makes a published key: it protects nothing, and its bytes are the
