@@ -24,6 +24,7 @@ import (
 // workshop makes runs of every kind in one place, all with the same stamp.
 type workshop struct {
 	book      *postgres.Ledger
+	catalog   *postgres.Catalog
 	runs      *postgres.Runs
 	objects   *files.Store
 	ageless   bool // the age of evidence is not asked for
@@ -40,7 +41,7 @@ func openWorkshop(t *testing.T) *workshop {
 	require.NoError(t, err)
 	t.Cleanup(func() { rough.Close() })
 	book := postgres.NewLedger(db.DB)
-	return &workshop{book: book, runs: postgres.NewRuns(db.DB), objects: objects, exporting: &activities.Export{
+	return &workshop{book: book, catalog: postgres.NewCatalog(db.DB), runs: postgres.NewRuns(db.DB), objects: objects, exporting: &activities.Export{
 		Ledger: book, Execution: postgres.NewExecution(db.DB), Objects: objects, Scratch: rough, Policies: baseline{},
 		Signer: twinKey(t), Adapters: allKinds(t), Clock: clock.Fixed(twinTime), Log: slog.New(slog.DiscardHandler), Version: "twin"}}
 }
