@@ -14,9 +14,12 @@ import (
 // on at the shard boundary where the last attempt stopped: the rows say which
 // shards are done, and a shard's bytes depend on nothing but its documents.
 func (e *Export) AdaptRange(ctx context.Context, in RangeInput) (PhaseResult, error) {
-	result, err := e.adapt(ctx, in.Ref, in.Range, strconv.Itoa(in.Range.From))
+	result, err := e.adapt(ctx, in.Ref, in.Range, partOf(in.Range))
 	return result, e.fail(ctx, in.Ref, export.PhaseAdapt, err)
 }
+
+// partOf is the part of the phase that a range is.
+func partOf(of OrdinalRange) string { return strconv.Itoa(of.From) }
 
 // Adapt packs the shards of a run that began under a version without ranges.
 func (e *Export) Adapt(ctx context.Context, in PhaseInput) (PhaseResult, error) {

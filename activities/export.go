@@ -34,8 +34,10 @@ type Export struct {
 	// what their keys and nonces are made of; nil is the system's.
 	KeyWrapper sealed.KeyWrapper
 	Random     io.Reader
-	Clock      clock.Clock
-	Log        *slog.Logger
+	// MirrorOf tells of the mirror that a run belongs to; nil reads its row.
+	MirrorOf func(ctx context.Context, run export.Run) (MirrorRef, error)
+	Clock    clock.Clock
+	Log      *slog.Logger
 	// Version of this program, for manifest and provenance.
 	Version string
 }
@@ -78,7 +80,7 @@ func (e *Export) begin(ctx context.Context, ref export.Ref, phase export.Phase) 
 
 // beginPart claims a part of a phase.
 func (e *Export) beginPart(ctx context.Context, ref export.Ref, phase export.Phase, part string) (storage.Claim, export.Run, error) {
-	claim, run, err := e.Execution.BeginPart(ctx, ref, phase, part, attemptOf(activity.GetInfo(ctx)))
+	claim, run, err := e.Execution.BeginPart(ctx, ref, phase, part, attemptIn(ctx))
 	if err != nil {
 		return claim, run, fmt.Errorf("begin %s: %w", phase, err)
 	}
@@ -91,6 +93,15 @@ func (e *Export) beginPart(ctx context.Context, ref export.Ref, phase export.Pha
 		}
 	}
 	return claim, run, nil
+}
+
+// attemptIn numbers the attempt that ctx is of. Where no Temporal runs the phase there is
+// one attempt (BuildHere).
+func attemptIn(ctx context.Context) int64 {
+	if !activity.IsActivity(ctx) {
+		return 1
+	}
+	return attemptOf(activity.GetInfo(ctx))
 }
 
 // attemptOf numbers an attempt so that every later one has a greater number,

@@ -33,7 +33,14 @@ func (h *heartbeat) tick(done int64) {
 	//nolint:forbidigo // throttles telemetry only; no byte depends on it
 	if now := time.Now(); now.Sub(h.last) >= heartbeatEvery {
 		h.last = now
-		activity.RecordHeartbeat(h.ctx, done)
+		record(h.ctx, done)
+	}
+}
+
+// record tells Temporal of progress, where Temporal runs the phase.
+func record(ctx context.Context, details ...any) {
+	if activity.IsActivity(ctx) {
+		activity.RecordHeartbeat(ctx, details...)
 	}
 }
 
@@ -51,7 +58,7 @@ func (h *heartbeat) wait() (done func()) {
 			case <-ctx.Done():
 				return
 			case <-ticker.C:
-				activity.RecordHeartbeat(h.ctx)
+				record(h.ctx)
 			}
 		}
 	})
@@ -66,7 +73,7 @@ func (h *heartbeat) wait() (done func()) {
 // When neither moves for waitAtMost it falls silent.
 func (h *heartbeat) building(dir string) (done func()) {
 	return whileMoving(h.ctx, func() int64 { return sizeBelow(dir) + h.ticked.Load() },
-		func() { activity.RecordHeartbeat(h.ctx) }, heartbeatEvery, waitAtMost)
+		func() { record(h.ctx) }, heartbeatEvery, waitAtMost)
 }
 
 // whileMoving calls beat as long as what moved gives was another within patience.

@@ -52,7 +52,11 @@ func (e *Export) manifest(ctx context.Context, ref export.Ref) (PhaseResult, err
 	if err != nil {
 		return PhaseResult{}, err
 	}
-	documents, manifestDigest, err := documentsOf(m, named, shards, counted)
+	mirror, err := e.mirrorOf(ctx, named)
+	if err != nil {
+		return PhaseResult{}, err
+	}
+	documents, manifestDigest, err := documentsOf(m, named, shards, counted, mirror)
 	if err != nil {
 		return PhaseResult{}, err
 	}
@@ -175,7 +179,7 @@ type document struct {
 }
 
 // documentsOf writes the entries that describe a bundle with manifest m.
-func documentsOf(m bundle.Manifest, run export.Run, shards []storage.Shard, counted tallies) ([]document, bundle.Digest, error) {
+func documentsOf(m bundle.Manifest, run export.Run, shards []storage.Shard, counted tallies, mirror *MirrorRef) ([]document, bundle.Digest, error) {
 	manifest, err := m.Encode()
 	if err != nil {
 		return nil, bundle.Digest{}, err
@@ -194,6 +198,9 @@ func documentsOf(m bundle.Manifest, run export.Run, shards []storage.Shard, coun
 	}
 	if m.Policy != nil {
 		inputs = append(inputs, bundle.Input{Name: "policy snapshot " + m.Policy.SnapshotID, Digest: m.Policy.PackDigest})
+	}
+	if mirror != nil {
+		inputs = append(inputs, mirror.inputs()...)
 	}
 	envelopes := envelopesOf(run)
 	for _, e := range envelopes {

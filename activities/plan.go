@@ -70,6 +70,12 @@ func (e *Export) headOf(ctx context.Context, run export.Run) (int64, error) {
 		_, target, err := e.ends(ctx, run)
 		return target.AsOf, err
 	}
+	if mirror, err := e.mirrorOf(ctx, run); err != nil || mirror != nil {
+		if err != nil {
+			return 0, err
+		}
+		return mirror.AsOf, nil
+	}
 	if run.Reach == nil || run.Past() {
 		head, err := e.Ledger.Head(ctx, run.Tenant)
 		if err != nil || !run.Past() {

@@ -169,3 +169,25 @@ func checkMirror(m Manifest) error {
 	}
 	return nil
 }
+
+// MirrorInput is how the provenance of a bundle that belongs to a mirror begins the names
+// of the mirror's manifest and payload among its inputs.
+func MirrorInput(exportID string, generation int64) string {
+	return fmt.Sprintf("mirror %s generation %d: ", exportID, generation)
+}
+
+// NamesMirror reports whether p names the mirror with manifest m, whose encoded bytes have
+// digest manifest, as what its evidence is from.
+func (p Provenance) NamesMirror(m Manifest, manifest Digest) bool {
+	if m.Mirror == nil {
+		return false
+	}
+	name := MirrorInput(m.ExportID, m.Mirror.Generation)
+	found := 0
+	for _, d := range p.Predicate.BuildDefinition.ResolvedDependencies {
+		if d == (Resource{name + ManifestPath, ResourceDigest{manifest.Hex()}}) || d == (Resource{name + PayloadSubject, ResourceDigest{m.PayloadDigest.Hex()}}) {
+			found++
+		}
+	}
+	return found == 2
+}

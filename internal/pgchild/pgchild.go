@@ -43,6 +43,9 @@ type Config struct {
 	Data string
 	// Port on 127.0.0.1.
 	Port int
+	// SocketOnly listens on a Unix socket in Data, and on no network; Port only names
+	// it. Data must be short enough for that.
+	SocketOnly bool
 	// Superuser and Password of the cluster's first role, set by Init.
 	Superuser string
 	Password  string
@@ -63,6 +66,10 @@ func (c Config) DSN(user, password, database string) string {
 		Path:     "/" + database,
 		RawQuery: "sslmode=disable",
 	}
+	if c.SocketOnly {
+		u.Host = ""
+		u.RawQuery = url.Values{"host": {c.Data}, "port": {strconv.Itoa(c.Port)}, "sslmode": {"disable"}}.Encode()
+	}
 	return u.String()
 }
 
@@ -77,6 +84,8 @@ func (c Config) validate() error {
 		return fmt.Errorf("postgres child: data directory %q is not an absolute path", c.Data)
 	case c.Superuser == "" || c.Password == "":
 		return errors.New("postgres child: superuser and password must be given")
+	case c.SocketOnly && c.socketDir() == "":
+		return fmt.Errorf("postgres child: the path %s is too long for a socket; choose a shorter directory", c.Data)
 	}
 	return nil
 }
@@ -124,6 +133,9 @@ func (c Config) settings(major int) []string {
 		"log_statement":            "none",
 		"log_min_error_statement":  "panic",
 		"log_parameter_max_length": "0",
+	}
+	if c.SocketOnly {
+		s["listen_addresses"] = ""
 	}
 	if major >= 15 {
 		s["wal_compression"] = "lz4"

@@ -103,6 +103,34 @@ func snapshotMakesRuns(ctx context.Context, tx pgx.Tx, run export.Run) error {
 	return err
 }
 
+// Restore records a run of another installation, to build it again in a scratch ledger:
+// under its own id, stamp and generation, and without its profile or policy snapshot,
+// which are not there. It is given out at once.
+func (r *Runs) Restore(ctx context.Context, run export.Run) (stored export.Run, err error) {
+	if err := checkNewRun(run, storage.Idempotency{}); err != nil {
+		return run, err
+	}
+	err = r.db.WithTenant(ctx, run.Tenant, func(tx pgx.Tx) error {
+		place, err := takePlace(ctx, tx, run, r.limits)
+		if err != nil {
+			return err
+		}
+		if run.Generation > 1 {
+			_, err := tx.Exec(ctx, `insert into mirror_generations as g (tenant, last) values ($1, $2)
+				on conflict (tenant) do update set last = greatest(g.last, excluded.last)`, run.Tenant, run.Generation-1)
+			if err != nil {
+				return err
+			}
+		}
+		stored, err = createRun(ctx, tx, run, place)
+		return err
+	})
+	if err != nil {
+		return run, fmt.Errorf("restore run: %w", err)
+	}
+	return stored, nil
+}
+
 func checkNewRun(run export.Run, idem storage.Idempotency) error {
 	invalid := func(field, message string) error {
 		return &export.Error{Code: export.CodeValidation, Class: export.ClassPermanent, Field: field, Message: message}

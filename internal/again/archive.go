@@ -1,0 +1,209 @@
+package again
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/stella-ops/exportcenter/bundle"
+	"github.com/stella-ops/exportcenter/bundle/verify"
+	"github.com/stella-ops/exportcenter/export"
+)
+
+// archive is a bundle that was verified. What is read of it later is compared with the
+// digests that were signed: the file may have changed since.
+type archive struct {
+	*os.File
+	name    string
+	entries []section // all but originals, in archive order
+	// originals is where they are, one behind the other, from the first one's header to
+	// the end of the last one; first is its path.
+	originals section
+	first     string
+
+	manifestText []byte
+	manifest     bundle.Manifest
+	provenance   bundle.Provenance
+}
+
+// section is where bytes are in the file.
+type section struct {
+	path       string
+	from, size int64
+}
+
+// maxDocument bounds the entries that are read whole, as the verifier does.
+var maxDocument = verify.DefaultLimits().Document
+
+// encryptionPath is the entry of a bundle that is encrypted.
+const encryptionPath = "manifests/encryption.json"
+
+// openVerified verifies the bundle in a file and opens it.
+func openVerified(ctx context.Context, file string, trust verify.Trust) (*archive, error) {
+	if err := plain(file); err != nil {
+		return nil, err
+	}
+	report, err := verify.File(ctx, file, trust)
+	if err != nil {
+		return nil, err // it has its exit code
+	}
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, err
+	}
+	a := &archive{File: f, name: file}
+	if err := a.read(report); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return a, nil
+}
+
+// plain says what to do about a bundle that is encrypted. What it cannot read is the
+// verifier's to judge.
+func plain(file string) error {
+	f, err := os.Open(file)
+	if err != nil {
+		return nil //nolint:nilerr // the verifier says it better
+	}
+	defer f.Close()
+	encrypted := false
+	_ = walk(f, func(s section) { encrypted = encrypted || s.path == encryptionPath })
+	if encrypted {
+		return refuse("%s is encrypted: open it first, with a recipient's key, and give what comes out", file)
+	}
+	return nil
+}
+
+// walk calls yield with the entries of an archive.
+func walk(f *os.File, yield func(section)) error {
+	var header [bundle.BlockSize]byte
+	for at := int64(0); ; {
+		if _, err := f.ReadAt(header[:], at); err != nil {
+			return err
+		}
+		if header == [bundle.BlockSize]byte{} {
+			return nil
+		}
+		path, size, err := bundle.ParseHeader(header)
+		if err != nil {
+			return err
+		}
+		yield(section{path, at + bundle.BlockSize, size})
+		at += bundle.EntrySize(size)
+	}
+}
+
+func (a *archive) read(report verify.Report) error {
+	err := walk(a.File, func(s section) {
+		if !bundle.IsOriginal(s.path) {
+			a.entries = append(a.entries, s)
+			return
+		}
+		if a.first == "" {
+			a.first, a.originals = s.path, section{s.path, s.from - bundle.BlockSize, 0}
+		}
+		a.originals.size = s.from - bundle.BlockSize + bundle.EntrySize(s.size) - a.originals.from
+	})
+	if err != nil {
+		return a.changed(err)
+	}
+	if a.manifestText, err = a.document(bundle.ManifestPath); err != nil {
+		return err
+	}
+	if bundle.DigestOf(a.manifestText).String() != report.ManifestDigest {
+		return a.changed(errors.New(bundle.ManifestPath))
+	}
+	if a.manifest, err = bundle.ParseManifest(a.manifestText); err != nil {
+		return a.changed(err)
+	}
+	provenance, err := a.document(bundle.ProvenancePath)
+	if err != nil {
+		return err
+	}
+	if a.provenance, err = bundle.ParseProvenance(provenance); err != nil {
+		return a.changed(err)
+	}
+	if err := a.provenance.Describes(a.manifest, bundle.DigestOf(a.manifestText)); err != nil {
+		return a.changed(err)
+	}
+	return nil
+}
+
+func (a *archive) changed(err error) error {
+	return fmt.Errorf("%s changed after it was verified: %w: %w", a.name, bundle.ErrRotten, err)
+}
+
+// find gives the entry at path.
+func (a *archive) find(path string) (section, error) {
+	for _, s := range a.entries {
+		if s.path == path {
+			return s, nil
+		}
+	}
+	return section{}, fmt.Errorf("%s has no %s", a.name, path)
+}
+
+// document reads a small entry.
+func (a *archive) document(path string) ([]byte, error) {
+	s, err := a.find(path)
+	if err != nil {
+		return nil, err
+	}
+	if s.size > maxDocument {
+		return nil, fmt.Errorf("%s: %s has %d bytes, more than the %d that are read whole", a.name, path, s.size, maxDocument)
+	}
+	raw := make([]byte, s.size)
+	if _, err := a.ReadAt(raw, s.from); err != nil {
+		return nil, a.changed(err)
+	}
+	return raw, nil
+}
+
+// open reads an entry as it is stored.
+func (a *archive) open(s section) io.Reader { return io.NewSectionReader(a.File, s.from, s.size) }
+
+// belongsTo says why a bundle cannot be built again from a mirror.
+func (a *archive) belongsTo(mirror *archive) error {
+	p := a.manifest.Profile
+	switch {
+	case a.manifest.Delta != nil:
+		return refuse("%s is a delta: it follows from two mirrors; apply it (stella mirror apply), and build the mirror again that comes out", a.name)
+	case a.manifest.Mirror != nil:
+		return refuse("%s is a mirror and holds what it is built of: give it with --from alone", a.name)
+	case !a.provenance.NamesMirror(mirror.manifest, bundle.DigestOf(mirror.manifestText)):
+		return refuse("%s does not name this mirror (%s generation %d) as what it is made of; bundles that do are made with: stella export run %s:%s --mirror RUN",
+			a.name, mirror.manifest.ExportID, mirror.manifest.Mirror.Generation, p.Kind, p.Variant)
+	case a.manifest.Tenant != mirror.manifest.Tenant || a.manifest.Project != mirror.manifest.Project:
+		return refuse("%s is of another tenant or project than the mirror", a.name)
+	}
+	return nil
+}
+
+// run is the run that made the bundle, as far as the bundle tells: all that its bytes
+// depend on.
+func (a *archive) run() (export.Run, error) {
+	m := a.manifest
+	run := export.Run{Tenant: m.Tenant, Project: m.Project, ID: m.RunID,
+		ProfileID: m.Profile.ID, ProfileRevision: m.Profile.Revision, ProfileName: m.Profile.Name, Kind: m.Profile.Kind, Variant: m.Profile.Variant,
+		RequestedBy: "rebuild", State: export.StatePending}
+	if m.Mirror != nil {
+		run.Generation = m.Mirror.Generation
+	}
+	if err := bundle.UnmarshalStrict(m.Selectors, &run.Selectors); err != nil {
+		return run, refuse("%s has selectors that this program does not know (%v); use the release that the manifest names: %s", a.name, err, m.Tool.Version)
+	}
+	if err := bundle.UnmarshalStrict(a.provenance.Predicate.BuildDefinition.ExternalParameters.Options, &run.Options); err != nil {
+		return run, refuse("%s has options that this program does not know (%v); use the release that the manifest names: %s", a.name, err, m.Tool.Version)
+	}
+	var err error
+	if run.RequestedAt, err = time.Parse(time.RFC3339, m.GeneratedAt); err != nil {
+		return run, fmt.Errorf("%s: generatedAt: %w", a.name, err)
+	}
+	if w := run.Selectors.TimeWindow; w != nil && w.Field == export.TimeObserved {
+		return run, refuse("%s is selected by when the ledger recorded its documents, which a mirror does not tell; rebuild it with: stella export rebuild %s", a.name, m.RunID)
+	}
+	return run, nil
+}
