@@ -52,7 +52,7 @@ func (e *Export) keysOf(run, of export.Run) []bundle.Key {
 // there as it was sealed: what is stored now may take the place of bytes that have rotted.
 func (e *Export) intact(ctx context.Context, run export.Run, beat *heartbeat) error {
 	of, err := e.original(ctx, run)
-	if err != nil || of.State == export.StateExpired {
+	if err != nil || of.State == export.StateExpired || of.Result.Encrypted != nil {
 		return err
 	}
 	files, err := e.Execution.BundleFiles(ctx, of.Ref())
@@ -139,8 +139,11 @@ func (e *Export) comparison(ctx context.Context, claim storage.Claim, run export
 	if err != nil {
 		return export.Rebuilt{}, err
 	}
-	if of.State == export.StateExpired {
-		return e.compareDigests(ctx, run, of)
+	switch {
+	case of.State == export.StateExpired:
+		return e.compareDigests(ctx, claim, run, of, "the files themselves: the bundle is gone, and its recorded digests were compared")
+	case of.Result.Encrypted != nil:
+		return e.compareDigests(ctx, claim, run, of, "the files themselves: they are stored for their recipients alone, and the recorded digests of the plain bundle were compared")
 	}
 	recorded, err := e.Execution.BundleFiles(ctx, of.Ref())
 	if err != nil {
@@ -156,7 +159,7 @@ func (e *Export) comparison(ctx context.Context, claim storage.Claim, run export
 		report.NotCompared = []string{"signatures, checksums and seal: they follow from what differs"}
 		return report, err
 	}
-	signed, why, err := e.signAgain(ctx, claim, run)
+	signed, _, why, err := e.signAgain(ctx, claim, run)
 	switch {
 	case err != nil:
 		return report, err
@@ -167,10 +170,10 @@ func (e *Export) comparison(ctx context.Context, claim storage.Claim, run export
 	return e.compareFiles(ctx, run.Tenant, recorded, signed, func(storage.File) bool { return true })
 }
 
-// compareDigests compares a rebuild with the digests of a run whose bundle is gone.
-func (e *Export) compareDigests(ctx context.Context, run, of export.Run) (export.Rebuilt, error) {
-	report := export.Rebuilt{Verdict: export.RebuildIdentical,
-		NotCompared: []string{"the files themselves: the bundle is gone, its recorded digests of payload and manifest were compared"}}
+// compareDigests compares a rebuild with the recorded digests of a run whose plain bundle
+// is not there.
+func (e *Export) compareDigests(ctx context.Context, claim storage.Claim, run, of export.Run, why string) (export.Rebuilt, error) {
+	report := export.Rebuilt{Verdict: export.RebuildIdentical, NotCompared: []string{why}}
 	again, err := e.Execution.BundleFiles(ctx, run.Ref())
 	if err != nil {
 		return report, fmt.Errorf("list what was built: %w", err)
@@ -187,6 +190,19 @@ func (e *Export) compareDigests(ctx context.Context, run, of export.Run) (export
 			report.Verdict = export.RebuildDiffers
 			report.First = &export.RebuildDifference{Path: d.path, What: "digest"}
 		}
+	}
+	if report.First != nil {
+		return report, nil
+	}
+	_, archive, why, err := e.signAgain(ctx, claim, run)
+	plain, _ := of.Result.Plain()
+	switch {
+	case err != nil:
+		return report, err
+	case why != "":
+		report.NotCompared = append(report.NotCompared, "signatures and seal: "+why)
+	case archive != plain:
+		report.Verdict, report.First = export.RebuildDiffers, &export.RebuildDifference{Path: bundle.SealPath, What: "digest"}
 	}
 	return report, nil
 }
@@ -233,24 +249,24 @@ type blobReader struct {
 	io.Closer
 }
 
-// signAgain signs what a rebuild built as the run was signed, and gives all entries; or
-// says why it cannot: only a key in a file gives the same signature again.
-func (e *Export) signAgain(ctx context.Context, claim storage.Claim, run export.Run) (files []storage.File, why string, err error) {
+// signAgain signs what a rebuild built as the run was signed, and gives all entries and the
+// archive's digest; or says why it cannot: only a key in a file gives the same signature again.
+func (e *Export) signAgain(ctx context.Context, claim storage.Claim, run export.Run) (files []storage.File, archive, why string, err error) {
 	s := &sealing{Export: e, claim: claim, run: run, again: true}
 	if err := s.load(ctx); err != nil {
-		return nil, "", err
+		return nil, "", "", err
 	}
 	if err := s.named(); err != nil {
-		return nil, "this worker has another key than the bundle is signed with", nil //nolint:nilerr // it is the answer
+		return nil, "", "this worker has another key than the bundle is signed with", nil //nolint:nilerr // it is the answer
 	}
 	if !signing.Repeats(e.Signer) {
-		return nil, "the key service gives no signature twice", nil
+		return nil, "", "the key service gives no signature twice", nil
 	}
 	for _, step := range s.steps() {
 		if err := step(ctx); err != nil {
 			e.takeBack(ctx, run.Tenant, digestsOf(s.added)...)
-			return nil, "", err
+			return nil, "", "", err
 		}
 	}
-	return s.files, "", nil
+	return s.files, s.result.ArchiveDigest, "", nil
 }
