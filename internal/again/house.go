@@ -32,7 +32,6 @@ type house struct {
 	server  *pgchild.Server
 	db      *postgres.DB
 	objects *files.Store
-	tenant  string
 }
 
 // stopWithin bounds how long the scratch server takes to end.
