@@ -92,13 +92,16 @@ func repeatable() map[string]struct {
 		"AllChanges": {true, func(ctx context.Context, c c) error {
 			return failure(c.AllChanges(ctx, someRun, someRun, client.GetRunDiffParams{}))
 		}},
-		"Download":      {true, func(ctx context.Context, c c) error { return err(c.Download(ctx, someRun, io.Discard)) }},
-		"Resume":        {true, func(ctx context.Context, c c) error { return err(c.Resume(ctx, someRun, nil, io.Discard)) }},
-		"Manifest":      {true, func(ctx context.Context, c c) error { return err(c.Manifest(ctx, someRun)) }},
-		"Provenance":    {true, func(ctx context.Context, c c) error { return err(c.Provenance(ctx, someRun)) }},
-		"Original":      {true, func(ctx context.Context, c c) error { return err(c.Original(ctx, "sha256:"+strings.Repeat("0", 64))) }},
-		"VerifyRun":     {true, func(ctx context.Context, c c) error { return err(c.VerifyRun(ctx, someRun, false)) }},
-		"Attestations":  {true, func(ctx context.Context, c c) error { return err(c.Attestations(ctx, someRun)) }},
+		"Download":     {true, func(ctx context.Context, c c) error { return err(c.Download(ctx, someRun, io.Discard)) }},
+		"Resume":       {true, func(ctx context.Context, c c) error { return err(c.Resume(ctx, someRun, nil, io.Discard)) }},
+		"Manifest":     {true, func(ctx context.Context, c c) error { return err(c.Manifest(ctx, someRun)) }},
+		"Provenance":   {true, func(ctx context.Context, c c) error { return err(c.Provenance(ctx, someRun)) }},
+		"Original":     {true, func(ctx context.Context, c c) error { return err(c.Original(ctx, "sha256:"+strings.Repeat("0", 64))) }},
+		"VerifyRun":    {true, func(ctx context.Context, c c) error { return err(c.VerifyRun(ctx, someRun, false)) }},
+		"Attestations": {true, func(ctx context.Context, c c) error { return err(c.Attestations(ctx, someRun)) }},
+		"RemoveDocuments": {true, func(ctx context.Context, c c) error {
+			return err(c.RemoveDocuments(ctx, client.RemovalRequest{}))
+		}},
 		"Me":            {true, func(ctx context.Context, c c) error { return err(c.Me(ctx)) }},
 		"LedgerStats":   {true, func(ctx context.Context, c c) error { return err(c.LedgerStats(ctx, client.LedgerStatsParams{})) }},
 		"ListDocuments": {true, func(ctx context.Context, c c) error { return err(c.ListDocuments(ctx, client.ListDocumentsParams{})) }},

@@ -694,12 +694,30 @@ type DocumentChangeChange string
 // DocumentChangeWhat defines model for DocumentChange.What.
 type DocumentChangeWhat string
 
+// DocumentIdentity What names a document, as GET /api/ledger/documents gives it.
+type DocumentIdentity struct {
+	Kind       string `json:"kind"`
+	Source     string `json:"source"`
+	Stream     string `json:"stream"`
+	UpstreamID string `json:"upstreamId"`
+}
+
 // DocumentPage defines model for DocumentPage.
 type DocumentPage struct {
 	// AsOf The ledger sequence that was looked at.
 	AsOf       int64            `json:"asOf"`
 	Documents  []LedgerDocument `json:"documents"`
 	NextCursor string           `json:"nextCursor,omitempty,omitzero"`
+}
+
+// DocumentRemoval The document was removed; the other members are of its last revision.
+type DocumentRemoval struct {
+	// By Who said so.
+	By     string `json:"by,omitempty,omitzero"`
+	Reason string `json:"reason,omitempty,omitzero"`
+
+	// Time When it was removed, as was stated.
+	Time time.Time `json:"time"`
 }
 
 // Envelope A DSSE envelope.
@@ -955,7 +973,10 @@ type LedgerDocument struct {
 	// Modified When its publisher last changed it.
 	Modified string `json:"modified,omitempty,omitzero"`
 
-	// Seq The number under which it was recorded.
+	// Removed The document was removed; the other members are of its last revision.
+	Removed *DocumentRemoval `json:"removed,omitempty"`
+
+	// Seq The number under which it was recorded; of a removed document that of its removal.
 	Seq    int64  `json:"seq"`
 	Source string `json:"source"`
 	Stream string `json:"stream"`
@@ -991,6 +1012,9 @@ type LedgerStats struct {
 
 	// LastRecorded When the last of them was.
 	LastRecorded time.Time `json:"lastRecorded,omitempty,omitzero"`
+
+	// Removed Documents that were removed.
+	Removed int64 `json:"removed"`
 
 	// Revisions All revisions, those overtaken since included.
 	Revisions int64         `json:"revisions"`
@@ -1388,6 +1412,43 @@ type Rejection struct {
 
 	// Record Which record of the body, or member or line of the archive, counted from 1 in the order of reading.
 	Record int64 `json:"record"`
+}
+
+// RemovalError defines model for RemovalError.
+type RemovalError struct {
+	// Document Which of the request's documents, counted from 1.
+	Document int `json:"document"`
+
+	// Identity What names a document, as GET /api/ledger/documents gives it.
+	Identity DocumentIdentity `json:"identity"`
+	Reason   string           `json:"reason"`
+}
+
+// RemovalRequest defines model for RemovalRequest.
+type RemovalRequest struct {
+	Documents []DocumentIdentity `json:"documents"`
+	Reason    string             `json:"reason,omitempty,omitzero"`
+
+	// Time When they were removed; not in the future. Absent means now - or when what stands was
+	// modified, if that is later - and leaves what is removed already as it is.
+	Time *time.Time `json:"time,omitempty"`
+}
+
+// RemovalResult removed + unchanged + superseded + absent = read.
+type RemovalResult struct {
+	// Absent The ledger never had them; errors names them.
+	Absent int64          `json:"absent"`
+	Errors []RemovalError `json:"errors"`
+	Read   int64          `json:"read"`
+
+	// Removed Recorded.
+	Removed int64 `json:"removed"`
+
+	// Superseded Not removed: a revision that was modified later stands.
+	Superseded int64 `json:"superseded"`
+
+	// Unchanged Removed already, at that time or later.
+	Unchanged int64 `json:"unchanged"`
 }
 
 // RevisionPage defines model for RevisionPage.
@@ -2385,6 +2446,10 @@ type ListDocumentsParams struct {
 	// Purl Only documents with a package URL that begins with this.
 	Purl *string `form:"purl,omitempty" json:"purl,omitempty"`
 
+	// Removed `true` lists the documents that were removed, `false` those that are there. Absent means those
+	// that are there, and with `upstreamId` either.
+	Removed *bool `form:"removed,omitempty" json:"removed,omitempty"`
+
 	// Limit At most this many documents.
 	Limit *int `form:"limit,omitempty" json:"limit,omitempty"`
 
@@ -2418,6 +2483,15 @@ type ImportDocumentsParams struct {
 
 // GetDocumentParams defines parameters for GetDocument.
 type GetDocumentParams struct {
+	// XStellaTenant When present it must equal the token's tenant.
+	XStellaTenant *TenantHeader `json:"X-Stella-Tenant,omitempty"`
+
+	// XStellaOpsTenant Older name of X-Stella-Tenant.
+	XStellaOpsTenant *TenantHeaderAlias `json:"X-StellaOps-Tenant,omitempty"`
+}
+
+// RemoveDocumentsParams defines parameters for RemoveDocuments.
+type RemoveDocumentsParams struct {
 	// XStellaTenant When present it must equal the token's tenant.
 	XStellaTenant *TenantHeader `json:"X-Stella-Tenant,omitempty"`
 
@@ -2561,6 +2635,9 @@ type CancelRunJSONRequestBody = CancelRequest
 
 // RejectRunJSONRequestBody defines body for RejectRun for application/json ContentType.
 type RejectRunJSONRequestBody = DecisionRequest
+
+// RemoveDocumentsJSONRequestBody defines body for RemoveDocuments for application/json ContentType.
+type RemoveDocumentsJSONRequestBody = RemovalRequest
 
 // CreateTenantJSONRequestBody defines body for CreateTenant for application/json ContentType.
 type CreateTenantJSONRequestBody = TenantRequest
@@ -3080,6 +3157,34 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /api/ledger/documents/{digest} (the `GetDocument` operationId).
 	GetDocument(ctx context.Context, digest string, params *GetDocumentParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RemoveDocumentsWithBody Say that documents are not published any more
+	//
+	// Nothing is deleted. A removal is recorded under a sequence of its own: as of a sequence before it the documents
+	// are there, as of it and later they are not. It is greater than every revision that was modified
+	// until its time, whenever that one arrives, and less than every later one, which brings the document back.
+	//
+	// Documents that the ledger never had are named in `errors`; the others are removed. Sending the same again
+	// changes nothing.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /api/ledger/removals (the `RemoveDocuments` operationId).
+	RemoveDocumentsWithBody(ctx context.Context, params *RemoveDocumentsParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RemoveDocuments Say that documents are not published any more
+	//
+	// Nothing is deleted. A removal is recorded under a sequence of its own: as of a sequence before it the documents
+	// are there, as of it and later they are not. It is greater than every revision that was modified
+	// until its time, whenever that one arrives, and less than every later one, which brings the document back.
+	//
+	// Documents that the ledger never had are named in `errors`; the others are removed. Sending the same again
+	// changes nothing.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /api/ledger/removals (the `RemoveDocuments` operationId).
+	RemoveDocuments(ctx context.Context, params *RemoveDocumentsParams, body RemoveDocumentsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// LedgerStats What the ledger holds as of a moment, by kind, source, format and ecosystem
 	//
@@ -4131,6 +4236,54 @@ func (c *api) ImportDocumentsWithBody(ctx context.Context, params *ImportDocumen
 // Corresponds with GET /api/ledger/documents/{digest} (the `GetDocument` operationId).
 func (c *api) GetDocument(ctx context.Context, digest string, params *GetDocumentParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetDocumentRequest(c.Server, digest, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RemoveDocumentsWithBody Say that documents are not published any more
+//
+// Nothing is deleted. A removal is recorded under a sequence of its own: as of a sequence before it the documents
+// are there, as of it and later they are not. It is greater than every revision that was modified
+// until its time, whenever that one arrives, and less than every later one, which brings the document back.
+//
+// Documents that the ledger never had are named in `errors`; the others are removed. Sending the same again
+// changes nothing.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /api/ledger/removals (the `RemoveDocuments` operationId).
+func (c *api) RemoveDocumentsWithBody(ctx context.Context, params *RemoveDocumentsParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRemoveDocumentsRequestWithBody(c.Server, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RemoveDocuments Say that documents are not published any more
+//
+// Nothing is deleted. A removal is recorded under a sequence of its own: as of a sequence before it the documents
+// are there, as of it and later they are not. It is greater than every revision that was modified
+// until its time, whenever that one arrives, and less than every later one, which brings the document back.
+//
+// Documents that the ledger never had are named in `errors`; the others are removed. Sending the same again
+// changes nothing.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /api/ledger/removals (the `RemoveDocuments` operationId).
+func (c *api) RemoveDocuments(ctx context.Context, params *RemoveDocumentsParams, body RemoveDocumentsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRemoveDocumentsRequest(c.Server, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -7436,6 +7589,18 @@ func NewListDocumentsRequest(server string, params *ListDocumentsParams) (*http.
 
 		}
 
+		if params.Removed != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "removed", *params.Removed, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
 		if params.Limit != nil {
 
 			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
@@ -7624,6 +7789,72 @@ func NewGetDocumentRequest(server string, digest string, params *GetDocumentPara
 	if err != nil {
 		return nil, err
 	}
+
+	if params != nil {
+
+		if params.XStellaTenant != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "X-Stella-Tenant", *params.XStellaTenant, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("X-Stella-Tenant", headerParam0)
+		}
+
+		if params.XStellaOpsTenant != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "X-StellaOps-Tenant", *params.XStellaOpsTenant, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("X-StellaOps-Tenant", headerParam1)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewRemoveDocumentsRequest calls the generic RemoveDocuments builder with application/json body
+func NewRemoveDocumentsRequest(server string, params *RemoveDocumentsParams, body RemoveDocumentsJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewRemoveDocumentsRequestWithBody(server, params, "application/json", bodyReader)
+}
+
+// NewRemoveDocumentsRequestWithBody constructs an http.Request for the RemoveDocuments method, with any body, and a specified content type
+func NewRemoveDocumentsRequestWithBody(server string, params *RemoveDocumentsParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/ledger/removals")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
 
 	if params != nil {
 
@@ -9353,6 +9584,34 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /api/ledger/documents/{digest} (the `GetDocument` operationId).
 	GetDocumentWithResponse(ctx context.Context, digest string, params *GetDocumentParams, reqEditors ...RequestEditorFn) (*GetDocumentResponse, error)
+
+	// RemoveDocumentsWithBodyWithResponse Say that documents are not published any more
+	//
+	// Nothing is deleted. A removal is recorded under a sequence of its own: as of a sequence before it the documents
+	// are there, as of it and later they are not. It is greater than every revision that was modified
+	// until its time, whenever that one arrives, and less than every later one, which brings the document back.
+	//
+	// Documents that the ledger never had are named in `errors`; the others are removed. Sending the same again
+	// changes nothing.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/ledger/removals (the `RemoveDocuments` operationId).
+	RemoveDocumentsWithBodyWithResponse(ctx context.Context, params *RemoveDocumentsParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RemoveDocumentsResponse, error)
+
+	// RemoveDocumentsWithResponse Say that documents are not published any more
+	//
+	// Nothing is deleted. A removal is recorded under a sequence of its own: as of a sequence before it the documents
+	// are there, as of it and later they are not. It is greater than every revision that was modified
+	// until its time, whenever that one arrives, and less than every later one, which brings the document back.
+	//
+	// Documents that the ledger never had are named in `errors`; the others are removed. Sending the same again
+	// changes nothing.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/ledger/removals (the `RemoveDocuments` operationId).
+	RemoveDocumentsWithResponse(ctx context.Context, params *RemoveDocumentsParams, body RemoveDocumentsJSONRequestBody, reqEditors ...RequestEditorFn) (*RemoveDocumentsResponse, error)
 
 	// LedgerStatsWithResponse What the ledger holds as of a moment, by kind, source, format and ecosystem
 	//
@@ -13717,6 +13976,7 @@ type GetDocumentResponse200Headers struct {
 	ETag                string
 	ReprDigest          string
 	XStellaImmutability string
+	XStellaRemoved      string
 }
 
 // GetDocumentResponse401Headers the declared response headers of an HTTP 401 response for GetDocument
@@ -13823,6 +14083,114 @@ func (r GetDocumentResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r GetDocumentResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// RemoveDocumentsResponse401Headers the declared response headers of an HTTP 401 response for RemoveDocuments
+type RemoveDocumentsResponse401Headers struct {
+	DPoPNonce       string
+	WWWAuthenticate string
+}
+
+// RemoveDocumentsResponse429Headers the declared response headers of an HTTP 429 response for RemoveDocuments
+type RemoveDocumentsResponse429Headers struct {
+	RetryAfter            string
+	XStellaQuotaLimit     string
+	XStellaQuotaRemaining string
+	XStellaQuotaReset     string
+}
+
+type RemoveDocumentsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *RemovalResult
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *BadRequest
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *Unauthorized
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *Forbidden
+	// ApplicationProblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationProblemJSON415 *UnsupportedMediaType
+	// ApplicationProblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationProblemJSON429 *TooManyRequests
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *Internal
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *Unavailable
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *RemoveDocumentsResponse401Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *RemoveDocumentsResponse429Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r RemoveDocumentsResponse) GetJSON200() *RemovalResult {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r RemoveDocumentsResponse) GetApplicationProblemJSON400() *BadRequest {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r RemoveDocumentsResponse) GetApplicationProblemJSON401() *Unauthorized {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r RemoveDocumentsResponse) GetApplicationProblemJSON403() *Forbidden {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r RemoveDocumentsResponse) GetApplicationProblemJSON415() *UnsupportedMediaType {
+	return r.ApplicationProblemJSON415
+}
+
+// GetApplicationProblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r RemoveDocumentsResponse) GetApplicationProblemJSON429() *TooManyRequests {
+	return r.ApplicationProblemJSON429
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r RemoveDocumentsResponse) GetApplicationProblemJSON500() *Internal {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r RemoveDocumentsResponse) GetApplicationProblemJSON503() *Unavailable {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r RemoveDocumentsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RemoveDocumentsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RemoveDocumentsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RemoveDocumentsResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -16603,6 +16971,46 @@ func (c *ClientWithResponses) GetDocumentWithResponse(ctx context.Context, diges
 		return nil, err
 	}
 	return ParseGetDocumentResponse(rsp)
+}
+
+// RemoveDocumentsWithBodyWithResponse Say that documents are not published any more
+//
+// Nothing is deleted. A removal is recorded under a sequence of its own: as of a sequence before it the documents
+// are there, as of it and later they are not. It is greater than every revision that was modified
+// until its time, whenever that one arrives, and less than every later one, which brings the document back.
+//
+// Documents that the ledger never had are named in `errors`; the others are removed. Sending the same again
+// changes nothing.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/ledger/removals (the `RemoveDocuments` operationId).
+func (c *ClientWithResponses) RemoveDocumentsWithBodyWithResponse(ctx context.Context, params *RemoveDocumentsParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RemoveDocumentsResponse, error) {
+	rsp, err := c.RemoveDocumentsWithBody(ctx, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRemoveDocumentsResponse(rsp)
+}
+
+// RemoveDocumentsWithResponse Say that documents are not published any more
+//
+// Nothing is deleted. A removal is recorded under a sequence of its own: as of a sequence before it the documents
+// are there, as of it and later they are not. It is greater than every revision that was modified
+// until its time, whenever that one arrives, and less than every later one, which brings the document back.
+//
+// Documents that the ledger never had are named in `errors`; the others are removed. Sending the same again
+// changes nothing.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/ledger/removals (the `RemoveDocuments` operationId).
+func (c *ClientWithResponses) RemoveDocumentsWithResponse(ctx context.Context, params *RemoveDocumentsParams, body RemoveDocumentsJSONRequestBody, reqEditors ...RequestEditorFn) (*RemoveDocumentsResponse, error) {
+	rsp, err := c.RemoveDocuments(ctx, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRemoveDocumentsResponse(rsp)
 }
 
 // LedgerStatsWithResponse What the ledger holds as of a moment, by kind, source, format and ecosystem
@@ -22042,6 +22450,13 @@ func ParseGetDocumentResponse(rsp *http.Response) (*GetDocumentResponse, error) 
 			}
 			headers.XStellaImmutability = value
 		}
+		if values := rsp.Header.Values("X-Stella-Removed"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Stella-Removed", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XStellaRemoved = value
+		}
 		response.Headers200 = &headers
 	case rsp.StatusCode == 401:
 		var headers GetDocumentResponse401Headers
@@ -22062,6 +22477,132 @@ func ParseGetDocumentResponse(rsp *http.Response) (*GetDocumentResponse, error) 
 		response.Headers401 = &headers
 	case rsp.StatusCode == 429:
 		var headers GetDocumentResponse429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("X-Stella-Quota-Limit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Stella-Quota-Limit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XStellaQuotaLimit = value
+		}
+		if values := rsp.Header.Values("X-Stella-Quota-Remaining"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Stella-Quota-Remaining", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XStellaQuotaRemaining = value
+		}
+		if values := rsp.Header.Values("X-Stella-Quota-Reset"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Stella-Quota-Reset", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XStellaQuotaReset = value
+		}
+		response.Headers429 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseRemoveDocumentsResponse parses an HTTP response from a RemoveDocumentsWithResponse call
+func ParseRemoveDocumentsResponse(rsp *http.Response) (*RemoveDocumentsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RemoveDocumentsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest RemovalResult
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest BadRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthorized
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest UnsupportedMediaType
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest TooManyRequests
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Internal
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Unavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers RemoveDocumentsResponse401Headers
+		if values := rsp.Header.Values("DPoP-Nonce"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "DPoP-Nonce", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.DPoPNonce = value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 429:
+		var headers RemoveDocumentsResponse429Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {

@@ -292,6 +292,31 @@ func ExampleClient_VerifyRun() {
 
 // Documents come one per line from any reader. What is rejected is told with its line,
 // and the rest goes on.
+func ExampleClient_RemoveDocuments() {
+	d := newDemo()
+	defer d.end()
+	ctx, c := context.Background(), d.Client
+
+	line := strings.NewReader(`{"id":"EXC-1","modified":"2026-11-20T08:00:00Z"}`)
+	if _, err := c.ImportNDJSON(ctx, line, client.ImportRecord{Source: "vendor", Stream: "feed"}, client.Import{}); err != nil {
+		log.Fatal(err)
+	}
+	gone := client.DocumentIdentity{Source: "vendor", Stream: "feed", Kind: "advisory", UpstreamID: "EXC-1"}
+	never := gone
+	never.UpstreamID = "EXC-2"
+	result, err := c.RemoveDocuments(ctx, client.RemovalRequest{Reason: "withdrawn", Documents: []client.DocumentIdentity{gone, never}})
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println("removed:", result.Removed)
+	for _, e := range result.Errors {
+		fmt.Println(e.Identity.UpstreamID, e.Reason[:26])
+	}
+	// Output:
+	// removed: 1
+	// EXC-2 the ledger has no document
+}
+
 func ExampleClient_ImportNDJSON() {
 	d := newDemo()
 	defer d.end()

@@ -693,12 +693,30 @@ type DocumentChangeChange string
 // DocumentChangeWhat defines model for DocumentChange.What.
 type DocumentChangeWhat string
 
+// DocumentIdentity What names a document, as GET /api/ledger/documents gives it.
+type DocumentIdentity struct {
+	Kind       string `json:"kind"`
+	Source     string `json:"source"`
+	Stream     string `json:"stream"`
+	UpstreamID string `json:"upstreamId"`
+}
+
 // DocumentPage defines model for DocumentPage.
 type DocumentPage struct {
 	// AsOf The ledger sequence that was looked at.
 	AsOf       int64            `json:"asOf"`
 	Documents  []LedgerDocument `json:"documents"`
 	NextCursor string           `json:"nextCursor,omitempty,omitzero"`
+}
+
+// DocumentRemoval The document was removed; the other members are of its last revision.
+type DocumentRemoval struct {
+	// By Who said so.
+	By     string `json:"by,omitempty,omitzero"`
+	Reason string `json:"reason,omitempty,omitzero"`
+
+	// Time When it was removed, as was stated.
+	Time time.Time `json:"time"`
 }
 
 // Envelope A DSSE envelope.
@@ -954,7 +972,10 @@ type LedgerDocument struct {
 	// Modified When its publisher last changed it.
 	Modified string `json:"modified,omitempty,omitzero"`
 
-	// Seq The number under which it was recorded.
+	// Removed The document was removed; the other members are of its last revision.
+	Removed *DocumentRemoval `json:"removed,omitempty"`
+
+	// Seq The number under which it was recorded; of a removed document that of its removal.
 	Seq    int64  `json:"seq"`
 	Source string `json:"source"`
 	Stream string `json:"stream"`
@@ -990,6 +1011,9 @@ type LedgerStats struct {
 
 	// LastRecorded When the last of them was.
 	LastRecorded time.Time `json:"lastRecorded,omitempty,omitzero"`
+
+	// Removed Documents that were removed.
+	Removed int64 `json:"removed"`
 
 	// Revisions All revisions, those overtaken since included.
 	Revisions int64         `json:"revisions"`
@@ -1385,6 +1409,43 @@ type Rejection struct {
 
 	// Record Which record of the body, or member or line of the archive, counted from 1 in the order of reading.
 	Record int64 `json:"record"`
+}
+
+// RemovalError defines model for RemovalError.
+type RemovalError struct {
+	// Document Which of the request's documents, counted from 1.
+	Document int `json:"document"`
+
+	// Identity What names a document, as GET /api/ledger/documents gives it.
+	Identity DocumentIdentity `json:"identity"`
+	Reason   string           `json:"reason"`
+}
+
+// RemovalRequest defines model for RemovalRequest.
+type RemovalRequest struct {
+	Documents []DocumentIdentity `json:"documents"`
+	Reason    string             `json:"reason,omitempty,omitzero"`
+
+	// Time When they were removed; not in the future. Absent means now - or when what stands was
+	// modified, if that is later - and leaves what is removed already as it is.
+	Time *time.Time `json:"time,omitempty"`
+}
+
+// RemovalResult removed + unchanged + superseded + absent = read.
+type RemovalResult struct {
+	// Absent The ledger never had them; errors names them.
+	Absent int64          `json:"absent"`
+	Errors []RemovalError `json:"errors"`
+	Read   int64          `json:"read"`
+
+	// Removed Recorded.
+	Removed int64 `json:"removed"`
+
+	// Superseded Not removed: a revision that was modified later stands.
+	Superseded int64 `json:"superseded"`
+
+	// Unchanged Removed already, at that time or later.
+	Unchanged int64 `json:"unchanged"`
 }
 
 // RevisionPage defines model for RevisionPage.
@@ -2382,6 +2443,10 @@ type ListDocumentsParams struct {
 	// Purl Only documents with a package URL that begins with this.
 	Purl *string `form:"purl,omitempty" json:"purl,omitempty"`
 
+	// Removed `true` lists the documents that were removed, `false` those that are there. Absent means those
+	// that are there, and with `upstreamId` either.
+	Removed *bool `form:"removed,omitempty" json:"removed,omitempty"`
+
 	// Limit At most this many documents.
 	Limit *int `form:"limit,omitempty" json:"limit,omitempty"`
 
@@ -2415,6 +2480,15 @@ type ImportDocumentsParams struct {
 
 // GetDocumentParams defines parameters for GetDocument.
 type GetDocumentParams struct {
+	// XStellaTenant When present it must equal the token's tenant.
+	XStellaTenant *TenantHeader `json:"X-Stella-Tenant,omitempty"`
+
+	// XStellaOpsTenant Older name of X-Stella-Tenant.
+	XStellaOpsTenant *TenantHeaderAlias `json:"X-StellaOps-Tenant,omitempty"`
+}
+
+// RemoveDocumentsParams defines parameters for RemoveDocuments.
+type RemoveDocumentsParams struct {
 	// XStellaTenant When present it must equal the token's tenant.
 	XStellaTenant *TenantHeader `json:"X-Stella-Tenant,omitempty"`
 
@@ -2559,6 +2633,9 @@ type CancelRunJSONRequestBody = CancelRequest
 // RejectRunJSONRequestBody defines body for RejectRun for application/json ContentType.
 type RejectRunJSONRequestBody = DecisionRequest
 
+// RemoveDocumentsJSONRequestBody defines body for RemoveDocuments for application/json ContentType.
+type RemoveDocumentsJSONRequestBody = RemovalRequest
+
 // CreateTenantJSONRequestBody defines body for CreateTenant for application/json ContentType.
 type CreateTenantJSONRequestBody = TenantRequest
 
@@ -2687,6 +2764,9 @@ type ServerInterface interface {
 	// GetDocument The original bytes of a document
 	// (GET /api/ledger/documents/{digest})
 	GetDocument(ctx echo.Context, digest string, params GetDocumentParams) error
+	// RemoveDocuments Say that documents are not published any more
+	// (POST /api/ledger/removals)
+	RemoveDocuments(ctx echo.Context, params RemoveDocumentsParams) error
 	// LedgerStats What the ledger holds as of a moment, by kind, source, format and ecosystem
 	// (GET /api/ledger/stats)
 	LedgerStats(ctx echo.Context, params LedgerStatsParams) error
@@ -4835,6 +4915,13 @@ func (w *ServerInterfaceWrapper) ListDocuments(ctx echo.Context) error {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter purl: %s", err))
 	}
 
+	// ------------- Optional query parameter "removed" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "removed", ctx.QueryParams(), &params.Removed, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter removed: %s", err))
+	}
+
 	// ------------- Optional query parameter "limit" -------------
 
 	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
@@ -4998,6 +5085,50 @@ func (w *ServerInterfaceWrapper) GetDocument(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.GetDocument(ctx, digest, params)
+	return err
+}
+
+// RemoveDocuments converts echo context to params.
+func (w *ServerInterfaceWrapper) RemoveDocuments(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params RemoveDocumentsParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "X-Stella-Tenant" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("X-Stella-Tenant")]; found {
+		var XStellaTenant TenantHeader
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for X-Stella-Tenant, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "X-Stella-Tenant", valueList[0], &XStellaTenant, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter X-Stella-Tenant: %s", err))
+		}
+
+		params.XStellaTenant = &XStellaTenant
+	}
+	// ------------- Optional header parameter "X-StellaOps-Tenant" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("X-StellaOps-Tenant")]; found {
+		var XStellaOpsTenant TenantHeaderAlias
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for X-StellaOps-Tenant, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "X-StellaOps-Tenant", valueList[0], &XStellaOpsTenant, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter X-StellaOps-Tenant: %s", err))
+		}
+
+		params.XStellaOpsTenant = &XStellaOpsTenant
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RemoveDocuments(ctx, params)
 	return err
 }
 
@@ -5756,6 +5887,7 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/api/ledger/documents", wrapper.ListDocuments, options.OperationMiddlewares["ListDocuments"]...)
 	router.POST(options.BaseURL+"/api/ledger/documents", wrapper.ImportDocuments, options.OperationMiddlewares["ImportDocuments"]...)
 	router.GET(options.BaseURL+"/api/ledger/documents/:digest", wrapper.GetDocument, options.OperationMiddlewares["GetDocument"]...)
+	router.POST(options.BaseURL+"/api/ledger/removals", wrapper.RemoveDocuments, options.OperationMiddlewares["RemoveDocuments"]...)
 	router.GET(options.BaseURL+"/api/ledger/stats", wrapper.LedgerStats, options.OperationMiddlewares["LedgerStats"]...)
 	router.GET(options.BaseURL+"/api/tenants", wrapper.ListTenants, options.OperationMiddlewares["ListTenants"]...)
 	router.POST(options.BaseURL+"/api/tenants", wrapper.CreateTenant, options.OperationMiddlewares["CreateTenant"]...)
@@ -11761,6 +11893,7 @@ type GetDocument200ResponseHeaders struct {
 	ETag                string
 	ReprDigest          string
 	XStellaImmutability string
+	XStellaRemoved      string
 }
 
 type GetDocument200ApplicationOctetStreamResponse struct {
@@ -11779,6 +11912,7 @@ func (response GetDocument200ApplicationOctetStreamResponse) VisitGetDocumentRes
 	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
 	w.Header().Set("Repr-Digest", fmt.Sprint(response.Headers.ReprDigest))
 	w.Header().Set("X-Stella-Immutability", fmt.Sprint(response.Headers.XStellaImmutability))
+	w.Header().Set("X-Stella-Removed", fmt.Sprint(response.Headers.XStellaRemoved))
 	w.WriteHeader(200)
 
 	if closer, ok := response.Body.(io.ReadCloser); ok {
@@ -11919,6 +12053,147 @@ type GetDocument503ApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetDocument503ApplicationProblemPlusJSONResponse) VisitGetDocumentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RemoveDocumentsRequestObject struct {
+	Params RemoveDocumentsParams
+	Body   *RemoveDocumentsJSONRequestBody
+}
+
+type RemoveDocumentsResponseObject interface {
+	VisitRemoveDocumentsResponse(w http.ResponseWriter) error
+}
+
+type RemoveDocuments200JSONResponse RemovalResult
+
+func (response RemoveDocuments200JSONResponse) VisitRemoveDocumentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RemoveDocuments400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response RemoveDocuments400ApplicationProblemPlusJSONResponse) VisitRemoveDocumentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RemoveDocuments401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response RemoveDocuments401ApplicationProblemPlusJSONResponse) VisitRemoveDocumentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("DPoP-Nonce", fmt.Sprint(response.Headers.DPoPNonce))
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RemoveDocuments403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response RemoveDocuments403ApplicationProblemPlusJSONResponse) VisitRemoveDocumentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RemoveDocuments415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedMediaTypeApplicationProblemPlusJSONResponse
+}
+
+func (response RemoveDocuments415ApplicationProblemPlusJSONResponse) VisitRemoveDocumentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RemoveDocuments429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response RemoveDocuments429ApplicationProblemPlusJSONResponse) VisitRemoveDocumentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Stella-Quota-Limit", fmt.Sprint(response.Headers.XStellaQuotaLimit))
+	w.Header().Set("X-Stella-Quota-Remaining", fmt.Sprint(response.Headers.XStellaQuotaRemaining))
+	w.Header().Set("X-Stella-Quota-Reset", fmt.Sprint(response.Headers.XStellaQuotaReset))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RemoveDocuments500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response RemoveDocuments500ApplicationProblemPlusJSONResponse) VisitRemoveDocumentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RemoveDocuments503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response RemoveDocuments503ApplicationProblemPlusJSONResponse) VisitRemoveDocumentsResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
@@ -14883,6 +15158,9 @@ type StrictServerInterface interface {
 	// GetDocument The original bytes of a document
 	// (GET /api/ledger/documents/{digest})
 	GetDocument(ctx context.Context, request GetDocumentRequestObject) (GetDocumentResponseObject, error)
+	// RemoveDocuments Say that documents are not published any more
+	// (POST /api/ledger/removals)
+	RemoveDocuments(ctx context.Context, request RemoveDocumentsRequestObject) (RemoveDocumentsResponseObject, error)
 	// LedgerStats What the ledger holds as of a moment, by kind, source, format and ecosystem
 	// (GET /api/ledger/stats)
 	LedgerStats(ctx context.Context, request LedgerStatsRequestObject) (LedgerStatsResponseObject, error)
@@ -16029,6 +16307,54 @@ func (sh *strictHandler) GetDocument(ctx echo.Context, digest string, params Get
 		return err
 	} else if validResponse, ok := response.(GetDocumentResponseObject); ok {
 		return validResponse.VisitGetDocumentResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RemoveDocuments operation middleware
+func (sh *strictHandler) RemoveDocuments(ctx echo.Context, params RemoveDocumentsParams) error {
+	var request RemoveDocumentsRequestObject
+
+	request.Params = params
+
+	var body RemoveDocumentsJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RemoveDocuments(ctx.Request().Context(), request.(RemoveDocumentsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RemoveDocuments")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RemoveDocumentsResponseObject); ok {
+		return validResponse.VisitRemoveDocumentsResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

@@ -43,6 +43,7 @@ func operations(runID string) []operation {
 		{"RecordExport", "POST", "/internal/orchestrator/exports", "{}", "application/json", []string{"orchestrator:exports:write"}},
 		{"ListExportRecords", "GET", "/internal/orchestrator/exports", "", "", []string{"orchestrator:exports:write", "export:read"}},
 		{"ImportDocuments", "POST", "/api/ledger/documents", "{}\n", "application/x-ndjson", []string{"ledger:import"}},
+		{"RemoveDocuments", "POST", "/api/ledger/removals", `{"documents":[{"source":"osv","stream":"npm","kind":"advisory","upstreamId":"A"}]}`, "application/json", []string{"ledger:import"}},
 		{"GetDocument", "GET", "/api/ledger/documents/sha256:" + strings.Repeat("0", 64), "", "", []string{"ledger:read"}},
 	}
 }

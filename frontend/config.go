@@ -31,6 +31,7 @@ type Starter interface {
 type Ledger interface {
 	Listing
 	Import(ctx context.Context, tenant string, batch []ledger.Observation) (ledger.Counts, error)
+	Remove(ctx context.Context, tenant string, batch []ledger.Removal) (ledger.RemovalCounts, error)
 	Original(ctx context.Context, tenant string, digest bundle.Digest) ([]byte, error)
 	Lines(ctx context.Context, tenant string, places []ledger.Place, yield func(ledger.Line) error) error
 }

@@ -35,7 +35,7 @@ func (h handlers) LedgerStats(ctx context.Context, req LedgerStatsRequestObject)
 	}
 	return LedgerStats200JSONResponse{
 		AsOf: seq, Head: head, FirstRecorded: stats.First, LastRecorded: stats.Last,
-		Documents: stats.Total.Documents, Revisions: stats.Total.Revisions, Bytes: stats.Total.Bytes,
+		Documents: stats.Total.Documents, Removed: stats.Removed, Revisions: stats.Total.Revisions, Bytes: stats.Total.Bytes,
 		Kinds: countsDocument(stats.Kinds), Sources: countsDocument(stats.Sources),
 		Formats: countsDocument(stats.Formats), Ecosystems: countsDocument(stats.Ecosystems),
 	}, nil
@@ -78,7 +78,7 @@ func (h handlers) ListDocuments(ctx context.Context, req ListDocumentsRequestObj
 	for _, d := range found {
 		page.Documents = append(page.Documents, LedgerDocument{
 			Seq: d.Seq, Kind: string(d.Kind), Format: d.Format, UpstreamID: d.UpstreamID, Source: d.Source, Stream: d.Stream,
-			Subject: d.Subject, Modified: d.Modified, Digest: d.Digest.String(), Bytes: d.Bytes,
+			Subject: d.Subject, Modified: d.Modified, Digest: d.Digest.String(), Bytes: d.Bytes, Removed: removalDocument(d.Removal),
 		})
 	}
 	if next > 0 {
@@ -141,6 +141,7 @@ func documentFilter(p ListDocumentsParams) (ledger.DocumentFilter, error) {
 			return filter, fieldError(export.CodeValidation, "kind", "%v", err)
 		}
 	}
+	filter.Removed = removedFilter(p.Removed, filter)
 	if p.Limit != nil {
 		if filter.Limit = *p.Limit; filter.Limit < 1 || filter.Limit > maxPage {
 			return filter, fieldError(export.CodeValidation, "limit", "must be 1 to %d", maxPage)
@@ -149,11 +150,23 @@ func documentFilter(p ListDocumentsParams) (ledger.DocumentFilter, error) {
 	return filter, nil
 }
 
+// removedFilter: a list has what is there, unless it is asked for what was removed;
+// who asks for one document learns either.
+func removedFilter(asked *bool, filter ledger.DocumentFilter) ledger.Removed {
+	switch {
+	case asked != nil && *asked:
+		return ledger.OnlyRemoved
+	case asked == nil && filter.UpstreamID != "":
+		return ledger.WithRemoved
+	}
+	return ledger.WithoutRemoved
+}
+
 // filterMark is a short name of a list's filters, so that a cursor is not
 // taken for another list's. The page size may change.
 func filterMark(f ledger.DocumentFilter) string {
 	parts := ""
-	for _, part := range []string{string(f.Kind), f.Source, f.Stream, f.Ecosystem, f.UpstreamID, f.PurlPrefix} {
+	for _, part := range []string{string(f.Kind), f.Source, f.Stream, f.Ecosystem, f.UpstreamID, f.PurlPrefix, strconv.Itoa(int(f.Removed))} {
 		parts += part + "\n" // no value holds a line feed
 	}
 	return bundle.DigestOf([]byte(parts)).Hex()[:16]

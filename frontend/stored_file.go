@@ -96,7 +96,11 @@ func (h handlers) GetDocument(ctx context.Context, req GetDocumentRequestObject)
 	if bundle.DigestOf(content) != digest {
 		return nil, fmt.Errorf("document %s: %w", digest, storage.ErrCorrupt)
 	}
-	return &bytesResponse{call: callOf(ctx), content: content, digest: digest, mediaType: "application/octet-stream"}, nil
+	removal, seq, err := h.cfg.Catalog.RemovalOf(ctx, callOf(ctx).principal.Tenant, digest)
+	if err != nil {
+		return nil, err
+	}
+	return &bytesResponse{call: callOf(ctx), content: content, digest: digest, mediaType: "application/octet-stream", removed: removedOf(removal, seq)}, nil
 }
 
 // bytesResponse serves bytes that are known and checked, with ETag and 304.
@@ -107,6 +111,7 @@ type bytesResponse struct {
 	mediaType string
 	modified  time.Time // zero = not said
 	mutable   bool      // another release may have other bytes under this path
+	removed   string    // removedHeader; "" = not removed
 }
 
 func (b *bytesResponse) write(w http.ResponseWriter) error {
@@ -114,6 +119,9 @@ func (b *bytesResponse) write(w http.ResponseWriter) error {
 	setDigestHeaders(w.Header(), b.digest, b.call.request)
 	if b.mutable {
 		w.Header().Del("X-Stella-Immutability")
+	}
+	if b.removed != "" {
+		w.Header().Set(removedHeader, b.removed)
 	}
 	w.Header().Set("Content-Type", b.mediaType)
 	// Somebody else's bytes: to be saved, never to be shown as a page of ours.

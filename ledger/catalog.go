@@ -21,20 +21,27 @@ type Catalog interface {
 	// Excluded counts what each member of sel that is there leaves out of the
 	// current documents as of seq.
 	Excluded(ctx context.Context, tenant, project string, seq int64, sel export.Selectors) ([]Exclusion, error)
-	// Documents lists current documents as of seq in the order of recording. It
+	// Documents lists documents as of seq in the order of recording: current ones,
+	// removed ones, or both. It
 	// looks at a bounded part of the ledger: next is what the following call
 	// takes as f.After, 0 at the end, however many were found.
 	Documents(ctx context.Context, tenant, project string, seq int64, f DocumentFilter) (page []Document, next int64, err error)
 	// CurrentOf calls yield with the current revisions as of seq of those documents that
 	// rows are revisions of, whatever they are about, in the order of their keys.
 	CurrentOf(ctx context.Context, tenant, project string, seq int64, rows []Row, yield func(Row) error) error
+	// RemovalOf gives the removal of what has the bytes of digest, and its sequence:
+	// when every document of which they are a revision is gone now, the last of
+	// their removals. Else it is nil.
+	RemovalOf(ctx context.Context, tenant string, digest bundle.Digest) (removal *Removal, seq int64, err error)
 }
 
 // Stats is what the ledger holds as of a sequence.
 type Stats struct {
 	// First and Last are when the first and the last of the revisions were
 	// recorded; zero when there is none, or when nobody noted it.
-	First, Last                         time.Time
+	First, Last time.Time
+	// Removed documents are gone: the greatest of their revisions is a removal.
+	Removed                             int64
 	Total                               Count
 	Kinds, Sources, Formats, Ecosystems []NamedCount // most documents first
 }
@@ -88,7 +95,18 @@ type DocumentFilter struct {
 	PurlPrefix string // of one of the document's products
 	After      int64  // only documents recorded after this sequence
 	Limit      int    // at least 1
+	Removed    Removed
 }
+
+// Removed says whether a list has documents that were removed.
+type Removed int
+
+// Lists of what is there, of what was removed, and of both.
+const (
+	WithoutRemoved Removed = iota
+	OnlyRemoved
+	WithRemoved
+)
 
 // Document is an entry of a list.
 type Document struct {
@@ -102,4 +120,7 @@ type Document struct {
 	Modified   string // in ModifiedLayout, "" without one
 	Digest     bundle.Digest
 	Bytes      int64 // length of the original
+	// Removal is nil unless the document was removed. Then Seq is the removal's,
+	// and the rest is of the greatest revision.
+	Removal *Removal
 }

@@ -19,8 +19,9 @@ import (
 // its own is before every removal (docs/decisions/0019).
 type Removal struct {
 	Identity
-	// Time is when the document was removed, as whoever says so states it. Zero is
-	// the moment of recording; then what is removed already stays as it is.
+	// Time is when the document was removed, as whoever says so states it. Zero
+	// states nothing: what stands is removed (Now), and what is removed already
+	// stays as it is.
 	Time   time.Time
 	Reason string // one line, may be ""
 	By     string // who said so, may be ""
@@ -81,6 +82,17 @@ func (r Removal) Validate() error {
 		return err
 	}
 	return checkText("by", r.By, MaxReason)
+}
+
+// Now gives a removal that states no time the moment of recording, or the
+// modification time of what stands when that is later: some publishers' clocks
+// are ahead.
+func (r Removal) Now(at time.Time, stands string) Removal {
+	r.Time = at.UTC()
+	if modified, err := time.Parse(ModifiedLayout, stands); err == nil && modified.After(r.Time) {
+		r.Time = modified
+	}
+	return r
 }
 
 // Modified is the time in the form of Observation.Modified.

@@ -126,7 +126,7 @@ var scopes = map[string]string{
 	"stella export run": "export:run", "stella export status": "export:read", "stella export verify": "export:read",
 	"stella export profile archive": "export:profile:manage", "stella export profile create": "export:profile:manage",
 	"stella export profile list": "export:read", "stella export profile show": "export:read", "stella export profile update": "export:read",
-	"stella ledger get": "ledger:read", "stella ledger import": "ledger:import", "stella ledger list": "ledger:read", "stella ledger stats": "ledger:read",
+	"stella ledger get": "ledger:read", "stella ledger import": "ledger:import", "stella ledger list": "ledger:read", "stella ledger remove": "ledger:import", "stella ledger stats": "ledger:read",
 	"stella tenant offboard": "tenant:offboard", "stella tenant record": "tenant:manage", "stella tenant quotas": "tenant:manage",
 	"stella tenant create": "tenant:manage", "stella tenant list": "tenant:manage", "stella tenant resume": "tenant:manage",
 	"stella tenant show": "tenant:manage", "stella tenant suspend": "tenant:manage",

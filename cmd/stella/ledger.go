@@ -10,9 +10,9 @@ import (
 
 func ledgerCommand() *cobra.Command {
 	var c connection
-	command := group("ledger", "Import evidence and read originals", "Import evidence into the ledger and read it back.\n\n"+exitCodesHelp)
+	command := group("ledger", "Import and remove evidence, read originals", "Import evidence into the ledger, note what its publishers removed, and read it back.\n\n"+exitCodesHelp)
 	c.addFlags(command)
-	command.AddCommand(ledgerImportCommand(&c), ledgerStatsCommand(&c), ledgerListCommand(&c), ledgerGetCommand(&c))
+	command.AddCommand(ledgerImportCommand(&c), ledgerRemoveCommand(&c), ledgerStatsCommand(&c), ledgerListCommand(&c), ledgerGetCommand(&c))
 	c.addCompletion(command)
 	return command
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -64,6 +65,9 @@ func statsRows(stats client.LedgerStats) [][]string {
 	}
 	rows = append(rows, []string{"", "", "DOCUMENTS", "REVISIONS", "BYTES"},
 		[]string{"all", "", number(stats.Documents), number(stats.Revisions), number(stats.Bytes)})
+	if stats.Removed > 0 {
+		rows = append(rows, []string{"removed", "", number(stats.Removed)})
+	}
 	for _, sort := range []struct {
 		name   string
 		counts []client.LedgerCount
@@ -79,6 +83,7 @@ func statsRows(stats client.LedgerStats) [][]string {
 type listFlags struct {
 	moment, kind, source, stream, ecosystem, id, purl, cursor string
 	limit                                                     int
+	removed                                                   bool
 	format                                                    *format
 }
 
@@ -113,6 +118,7 @@ func ledgerListCommand(c *connection) *cobra.Command {
 	f.StringVar(&flags.ecosystem, "ecosystem", "", "only of this ecosystem")
 	f.StringVar(&flags.id, "id", "", "only the document with this id of its own")
 	f.StringVar(&flags.purl, "purl", "", "only with a package URL that begins with this")
+	f.BoolVar(&flags.removed, "removed", false, "list what was removed instead of what is there; with --id either is shown without it")
 	f.IntVar(&flags.limit, "limit", 50, "at most this many")
 	f.StringVar(&flags.cursor, "cursor", "", "continue a list")
 	flags.format = addFormat(command)
@@ -127,7 +133,11 @@ func (f listFlags) params() (client.ListDocumentsParams, error) {
 		}
 		return &value
 	}
-	return client.ListDocumentsParams{AsOf: at, Kind: given(f.kind), Source: given(f.source), Stream: given(f.stream),
+	var removed *bool
+	if f.removed {
+		removed = &f.removed
+	}
+	return client.ListDocumentsParams{AsOf: at, Removed: removed, Kind: given(f.kind), Source: given(f.source), Stream: given(f.stream),
 		Ecosystem: given(f.ecosystem), UpstreamID: given(f.id), Purl: given(f.purl), Cursor: given(f.cursor)}, err
 }
 
@@ -158,8 +168,12 @@ func listDocuments(ctx context.Context, c *client.Client, params client.ListDocu
 func documentRows(page client.DocumentPage) [][]string {
 	rows := [][]string{{"KIND", "ID", "SOURCE", "STREAM", "MODIFIED", "DIGEST", "BYTES", "SEQ"}}
 	for _, d := range page.Documents {
-		rows = append(rows, []string{d.Kind, d.UpstreamID, d.Source, d.Stream, d.Modified, d.Digest,
-			strconv.FormatInt(d.Bytes, 10), strconv.FormatInt(d.Seq, 10)})
+		row := []string{d.Kind, d.UpstreamID, d.Source, d.Stream, d.Modified, d.Digest,
+			strconv.FormatInt(d.Bytes, 10), strconv.FormatInt(d.Seq, 10)}
+		if d.Removed != nil {
+			row = append(row, strings.TrimSpace("removed "+d.Removed.Time.UTC().Format(time.RFC3339)+" "+d.Removed.Reason))
+		}
+		rows = append(rows, row)
 	}
 	if page.NextCursor != "" {
 		rows = append(rows, []string{"more: --cursor " + page.NextCursor})

@@ -7,31 +7,57 @@ import (
 	"strings"
 	"time"
 
+	"github.com/stella-ops/exportcenter/bundle"
 	"github.com/stella-ops/exportcenter/export"
 	"github.com/stella-ops/exportcenter/ledger"
 )
 
-// record is a revision as the ledger keeps it: its sequence is its place.
+// record is a revision as the ledger keeps it, or a removal, which has a
+// revision's identity and nothing else of one: its sequence is its place.
 type record struct {
 	ledger.Observation
-	at time.Time
+	at      time.Time
+	removal *ledger.Removal
+}
+
+// greater is the order of revisions and removals of one document.
+func (r record) greater(other record) bool {
+	switch {
+	case r.removal != nil && other.removal != nil:
+		return r.removal.Time.After(other.removal.Time)
+	case r.removal != nil:
+		return ledger.Covers(r.removal.Modified(), other.Modified)
+	case other.removal != nil:
+		return !ledger.Covers(other.removal.Modified(), r.Modified)
+	}
+	return ledger.Greater(r.Observation, other.Observation)
 }
 
 // note keeps a revision that was recorded.
-func (l *Ledger) note(tenant string, o ledger.Observation) {
-	at := Start
+func (l *Ledger) note(tenant string, o ledger.Observation, removal *ledger.Removal) {
+	l.records[tenant] = append(l.records[tenant], record{o, l.moment(), removal})
+}
+
+// moment is when something is recorded.
+func (l *Ledger) moment() time.Time {
 	if l.Now != nil {
-		at = l.Now()
+		return l.Now()
 	}
-	l.records[tenant] = append(l.records[tenant], record{o, at})
+	return Start
 }
 
 // currentAsOf gives the sequences of current revisions, in their order.
 func (l *Ledger) currentAsOf(tenant, project string, seq int64) (seqs []int64) {
+	return slices.DeleteFunc(l.standing(tenant, project, seq), func(seq int64) bool { return l.records[tenant][seq-1].removal != nil })
+}
+
+// standing gives the sequences of what stands of each document, the greatest of
+// its revisions and removals, in their order.
+func (l *Ledger) standing(tenant, project string, seq int64) (seqs []int64) {
 	greatest := map[ledger.Identity]int64{}
 	for i, r := range l.records[tenant][:seq] {
 		held, known := greatest[r.Identity()]
-		if ledger.ProjectName(r.Project) == ledger.ProjectName(project) && (!known || ledger.Greater(r.Observation, l.records[tenant][held-1].Observation)) {
+		if ledger.ProjectName(r.Project) == ledger.ProjectName(project) && (!known || r.greater(l.records[tenant][held-1])) {
 			greatest[r.Identity()] = int64(i) + 1
 		}
 	}
@@ -40,6 +66,17 @@ func (l *Ledger) currentAsOf(tenant, project string, seq int64) (seqs []int64) {
 	}
 	slices.Sort(seqs)
 	return seqs
+}
+
+// lastOf gives the greatest revision of a removed document as of seq.
+func (l *Ledger) lastOf(tenant string, gone record, seq int64) record {
+	last := record{}
+	for _, r := range l.records[tenant][:seq] {
+		if r.removal == nil && r.Identity() == gone.Identity() && (last.UpstreamID == "" || r.greater(last)) {
+			last = r
+		}
+	}
+	return last
 }
 
 // Head implements frontend.Listing.
@@ -151,7 +188,7 @@ func (c Catalog) Stats(_ context.Context, tenant, project string, seq int64, top
 	current := c.currentAsOf(tenant, project, seq)
 	groups := [4]map[string]ledger.Count{{}, {}, {}, {}}
 	for i, r := range c.records[tenant][:seq] {
-		if ledger.ProjectName(r.Project) != ledger.ProjectName(project) {
+		if ledger.ProjectName(r.Project) != ledger.ProjectName(project) || r.removal != nil {
 			continue
 		}
 		count := ledger.Count{Revisions: 1}
@@ -167,6 +204,7 @@ func (c Catalog) Stats(_ context.Context, tenant, project string, seq int64, top
 			}
 		}
 	}
+	s.Removed = int64(len(c.standing(tenant, project, seq)) - len(current))
 	if seq > 0 {
 		s.First, s.Last = c.records[tenant][0].at, c.records[tenant][seq-1].at
 	}
@@ -185,15 +223,19 @@ func (c Catalog) Documents(_ context.Context, tenant, project string, seq int64,
 	defer c.mu.Unlock()
 	end := min(seq, f.After+listWindow)
 	is := func(want, value string) bool { return want == "" || want == value }
-	for _, n := range c.currentAsOf(tenant, project, seq) {
+	for _, n := range c.standing(tenant, project, seq) {
 		o := c.records[tenant][n-1]
-		if n <= f.After || n > end || !is(string(f.Kind), string(o.Kind)) || !is(f.Source, o.Source) || !is(f.Stream, o.Stream) ||
+		removal := o.removal
+		if removal != nil {
+			o = c.lastOf(tenant, o, seq)
+		}
+		if f.Removed == ledger.WithoutRemoved && removal != nil || f.Removed == ledger.OnlyRemoved && removal == nil || n <= f.After || n > end || !is(string(f.Kind), string(o.Kind)) || !is(f.Source, o.Source) || !is(f.Stream, o.Stream) ||
 			!is(f.UpstreamID, o.UpstreamID) || f.Ecosystem != "" && !slices.Contains(o.Ecosystems, f.Ecosystem) ||
 			!slices.ContainsFunc(append([]string{""}, o.Products...), func(p string) bool { return strings.HasPrefix(p, f.PurlPrefix) }) {
 			continue
 		}
 		page = append(page, ledger.Document{Seq: n, Kind: o.Kind, Format: o.Format, UpstreamID: o.UpstreamID, Source: o.Source,
-			Stream: o.Stream, Subject: o.Subject, Modified: o.Modified, Digest: o.Digest, Bytes: int64(len(o.Raw))})
+			Stream: o.Stream, Subject: o.Subject, Modified: o.Modified, Digest: o.Digest, Bytes: int64(len(o.Raw)), Removal: removal})
 		if len(page) == f.Limit {
 			end = n
 			break
@@ -203,4 +245,29 @@ func (c Catalog) Documents(_ context.Context, tenant, project string, seq int64,
 		next = end
 	}
 	return page, next, nil
+}
+
+// RemovalOf implements ledger.Catalog.
+func (c Catalog) RemovalOf(_ context.Context, tenant string, digest bundle.Digest) (last *ledger.Removal, at int64, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	head := int64(len(c.records[tenant]))
+	documents := map[ledger.Identity]bool{}
+	for _, r := range c.records[tenant] {
+		if r.removal == nil && r.Digest == digest {
+			documents[r.Identity()] = true
+		}
+	}
+	for id := range documents {
+		for _, n := range c.standing(tenant, id.Project, head) {
+			if r := c.records[tenant][n-1]; r.Identity() != id {
+				continue
+			} else if r.removal == nil {
+				return nil, 0, nil
+			} else if n > at {
+				last, at = r.removal, n
+			}
+		}
+	}
+	return last, at, nil
 }

@@ -91,7 +91,8 @@ func (b memoryBlob) Close() error { return nil }
 type Ledger struct {
 	mu        sync.Mutex
 	documents map[blobKey][]byte
-	current   map[string]ledger.Observation
+	current   map[string]ledger.Observation // the greatest revision of each document
+	gone      map[string]string             // the greatest removal
 	// Batches are the sizes of the batches it was given.
 	Batches []int
 	// Fail is what Import answers when it is set.
@@ -104,7 +105,7 @@ type Ledger struct {
 
 // NewLedger makes an empty ledger.
 func NewLedger() *Ledger {
-	return &Ledger{documents: map[blobKey][]byte{}, current: map[string]ledger.Observation{}, records: map[string][]record{}}
+	return &Ledger{documents: map[blobKey][]byte{}, current: map[string]ledger.Observation{}, gone: map[string]string{}, records: map[string][]record{}}
 }
 
 // Import implements frontend.Ledger.
@@ -119,6 +120,7 @@ func (l *Ledger) Import(_ context.Context, tenant string, batch []ledger.Observa
 	for _, o := range batch {
 		key := fmt.Sprintf("%s\n%v", tenant, o.Identity())
 		held, known := l.current[key]
+		gone := l.gone[key]
 		_, recorded := l.documents[blobKey{tenant, o.Digest}]
 		l.documents[blobKey{tenant, o.Digest}] = o.Raw
 		switch {
@@ -126,11 +128,50 @@ func (l *Ledger) Import(_ context.Context, tenant string, batch []ledger.Observa
 			counts.Unchanged++
 		case known && !ledger.Greater(o, held):
 			counts.Superseded++
-			l.note(tenant, o)
+			l.note(tenant, o, nil)
+		case gone != "" && ledger.Covers(gone, o.Modified):
+			counts.Superseded++
+			l.note(tenant, o, nil)
+			l.current[key] = o
 		default:
 			counts.Accepted++
-			l.note(tenant, o)
+			l.note(tenant, o, nil)
 			l.current[key] = o
+		}
+	}
+	return counts, nil
+}
+
+// Remove implements frontend.Ledger.
+func (l *Ledger) Remove(_ context.Context, tenant string, batch []ledger.Removal) (ledger.RemovalCounts, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	counts := ledger.RemovalCounts{Read: int64(len(batch))}
+	if l.Fail != nil {
+		return counts, l.Fail
+	}
+	for i, r := range batch {
+		r.Project = ledger.ProjectName(r.Project)
+		key := fmt.Sprintf("%s\n%v", tenant, r.Identity)
+		held, known := l.current[key]
+		unstated := r.Time.IsZero()
+		if unstated {
+			r = r.Now(l.moment(), held.Modified)
+		}
+		gone := l.gone[key]
+		removed := gone != "" && ledger.Covers(gone, held.Modified)
+		switch {
+		case !known:
+			counts.Absent++
+			counts.Missing = append(counts.Missing, i)
+		case removed && (unstated || gone >= r.Modified()):
+			counts.Unchanged++
+		case !ledger.Covers(r.Modified(), held.Modified):
+			counts.Superseded++
+		default:
+			counts.Removed++
+			l.gone[key] = r.Modified()
+			l.note(tenant, ledger.Observation{Project: r.Project, Kind: r.Kind, Source: r.Source, Stream: r.Stream, UpstreamID: r.UpstreamID}, &r)
 		}
 	}
 	return counts, nil
@@ -156,7 +197,7 @@ func (l *Ledger) Documents(tenant string) []ledger.Observation {
 	defer l.mu.Unlock()
 	var all []ledger.Observation
 	for key, o := range l.current {
-		if strings.HasPrefix(key, tenant+"\n") {
+		if strings.HasPrefix(key, tenant+"\n") && (l.gone[key] == "" || !ledger.Covers(l.gone[key], o.Modified)) {
 			all = append(all, o)
 		}
 	}

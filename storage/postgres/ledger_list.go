@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -45,16 +47,18 @@ type documentList struct {
 }
 
 func (q documentList) page(ctx context.Context, tx pgx.Tx) ([]ledger.Document, int64, error) {
-	few, found, err := q.candidates(ctx, tx)
+	all, found, err := q.candidates(ctx, tx)
 	if err != nil {
 		return nil, 0, err
 	}
-	end := q.seq
-	if found && len(few) > q.few {
+	few, end := q.behind(all), q.seq
+	switch {
+	case found && q.filter.Removed == ledger.OnlyRemoved:
+		end = min(q.seq, q.filter.After+q.window)
+	case found && len(few) > q.few:
 		few = few[:q.few]
 		end = few[q.few-1]
-	}
-	if !found {
+	case !found:
 		if _, err := tx.Exec(ctx, byNumber); err != nil {
 			return nil, 0, err
 		}
@@ -62,12 +66,12 @@ func (q documentList) page(ctx context.Context, tx pgx.Tx) ([]ledger.Document, i
 			end = min(q.seq, q.filter.After+q.window)
 		}
 	}
-	sql, args := q.sql(few, found, end)
+	sql, args := q.sql(all, few, found, end)
 	rows, err := tx.Query(ctx, sql, args...)
 	if err != nil {
 		return nil, 0, err
 	}
-	page, err := pgx.CollectRows(rows, scanDocument)
+	page, err := pgx.CollectRows(rows, q.scan)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -86,8 +90,8 @@ func (q documentList) filtered() bool {
 	return q.filter != bare
 }
 
-// candidates gives the numbers, behind those that were listed, that the filters
-// of terms name. found is false when there is no such filter.
+// candidates gives the numbers that the filters of terms name. found is false
+// when there is no such filter.
 func (q documentList) candidates(ctx context.Context, tx pgx.Tx) (seqs []int64, found bool, err error) {
 	for _, filter := range []struct {
 		axis  string
@@ -109,45 +113,82 @@ func (q documentList) candidates(ctx context.Context, tx pgx.Tx) (seqs []int64, 
 		}
 		seqs, found = named, true
 	}
+	return seqs, found, nil
+}
+
+// behind gives those of the numbers that were not looked at yet.
+func (q documentList) behind(seqs []int64) []int64 {
 	behind, exact := slices.BinarySearch(seqs, q.filter.After)
 	if exact {
 		behind++
 	}
-	return seqs[behind:], found, nil
+	return seqs[behind:]
 }
 
 // sql is the page's query. Filters are no conditions an index could serve ("is
 // true"): the order of the numbers must not be lost for them. Candidates are
 // looked up one by one, and so is whether a revision was overtaken ("offset
 // 0"): a table of all that were would be read anew for every page.
-func (q documentList) sql(few []int64, found bool, end int64) (string, []any) {
+func (q documentList) sql(all, few []int64, found bool, end int64) (string, []any) {
 	args := []any{q.tenant, q.project, q.seq, q.filter.After, end}
 	param := func(value any) string {
 		args = append(args, value)
 		return fmt.Sprintf("$%d", len(args))
 	}
-	f := q.filter
-	from := "ledger_observations o"
-	if found {
-		from = "(select distinct unnest(" + param(few) + `::bigint[]) as seq) w
-cross join lateral (select * from ledger_observations o where o.tenant = $1 and o.seq = w.seq offset 0) o`
-	}
-	sql := `
-select o.seq, o.kind, o.format, o.upstream_id, o.source, o.stream, o.subject, o.modified, o.sha256, o.raw_bytes
-from ` + from + `
-where o.tenant = $1 and o.project = $2 and o.seq > $4 and o.seq <= $5 and (exists (
-  select from ledger_superseded s where s.tenant = $1 and s.seq = o.seq and s.by_seq <= $3 offset 0)) is not true`
+	filters := ""
 	for _, equal := range []struct{ column, value string }{
-		{"kind", string(f.Kind)}, {"source", f.Source}, {"stream", f.Stream}, {"upstream_id", f.UpstreamID},
+		{"kind", string(q.filter.Kind)}, {"source", q.filter.Source}, {"stream", q.filter.Stream}, {"upstream_id", q.filter.UpstreamID},
 	} {
 		if equal.value != "" {
-			sql += " and (o." + equal.column + " = " + param(equal.value) + ") is true"
+			filters += " and (o." + equal.column + " = " + param(equal.value) + ") is true"
 		}
 	}
-	return sql + " order by o.seq limit " + param(f.Limit), args
+	var parts []string
+	if q.filter.Removed != ledger.OnlyRemoved {
+		from := "ledger_observations o"
+		if found {
+			from = "(select distinct unnest(" + param(few) + `::bigint[]) as seq) w
+cross join lateral (select * from ledger_observations o where o.tenant = $1 and o.seq = w.seq offset 0) o`
+		}
+		parts = append(parts, fmt.Sprintf(currentDocuments, from)+filters)
+	}
+	if q.filter.Removed != ledger.WithoutRemoved {
+		named := ""
+		if found {
+			named = " and (o.seq = any (" + param(all) + "::bigint[])) is true"
+		}
+		parts = append(parts, removedDocuments+filters+named)
+	}
+	return strings.Join(parts, "\nunion all") + "\norder by seq limit " + param(q.filter.Limit), args
 }
 
-func scanDocument(row pgx.CollectableRow) (d ledger.Document, err error) {
-	return d, row.Scan(&d.Seq, (*string)(&d.Kind), &d.Format, &d.UpstreamID, &d.Source, &d.Stream, &d.Subject, &d.Modified,
-		(*digestColumn)(&d.Digest), &d.Bytes)
+const documentColumns = "o.kind, o.format, o.upstream_id, o.source, o.stream, o.subject, o.modified, o.sha256, o.raw_bytes"
+
+// What stands, and what is gone: removals that nothing overtook, each with the
+// greatest revision of its document.
+const (
+	currentDocuments = `
+select o.seq, ` + documentColumns + `, '' as removed, '' as reason, '' as said_by
+from %s
+where o.tenant = $1 and o.project = $2 and o.seq > $4 and o.seq <= $5 and (exists (
+  select from ledger_superseded s where s.tenant = $1 and s.seq = o.seq and s.by_seq <= $3 offset 0)) is not true`
+	removedDocuments = `
+select r.seq, ` + documentColumns + `, r.modified as removed, r.reason, r.said_by
+from ledger_removals r cross join lateral (select * from ledger_observations o
+  where o.tenant = $1 and o.identity = r.identity and o.seq <= $3 order by o.modified desc, o.sha256 desc limit 1) o
+where r.tenant = $1 and r.project = $2 and r.seq > $4 and r.seq <= $5 and (exists (
+  select from ledger_superseded s where s.tenant = $1 and s.seq = r.seq and s.by_seq <= $3 offset 0)) is not true`
+)
+
+func (q documentList) scan(row pgx.CollectableRow) (d ledger.Document, err error) {
+	var removed, reason, by string
+	err = row.Scan(&d.Seq, (*string)(&d.Kind), &d.Format, &d.UpstreamID, &d.Source, &d.Stream, &d.Subject, &d.Modified,
+		(*digestColumn)(&d.Digest), &d.Bytes, &removed, &reason, &by)
+	if err != nil || removed == "" {
+		return d, err
+	}
+	d.Removal = &ledger.Removal{Reason: reason, By: by, Identity: ledger.Identity{
+		Project: q.project, Kind: d.Kind, Source: d.Source, Stream: d.Stream, UpstreamID: d.UpstreamID}}
+	d.Removal.Time, err = time.Parse(ledger.ModifiedLayout, removed)
+	return d, err
 }

@@ -80,7 +80,7 @@ func decideRemovals(ctx context.Context, tx pgx.Tx, tenant string, batch []ledge
 		identity := identityOf(r.Identity)
 		s, unstated := stands[identity], r.Time.IsZero()
 		if unstated {
-			r.Time = at
+			r = r.Now(at, s.modified)
 		}
 		modified := r.Modified()
 		switch {

@@ -120,6 +120,12 @@ func TestRemovalsOfDocumentsWithoutATime(t *testing.T) {
 	r.removes(gone(timeless, 3), ledger.RemovalCounts{Removed: 1})
 	r.is(5)
 
+	ahead := document("s", "Z", "2999-01-01T00:00:00.000000000Z", "of a clock that is ahead")
+	r.brings(ahead, ledger.Counts{Accepted: 1})
+	r.removes(gone(ahead, 9), ledger.RemovalCounts{Superseded: 1})
+	r.removes(gone(ahead, 0), ledger.RemovalCounts{Removed: 1})
+	r.is(7)
+
 	version := func(n int) string { return fmt.Sprintf("0001-01-01T00:00:%02d.000000000Z", n) }
 	bom := document("s", "B", version(7), "7")
 	r.brings(bom, ledger.Counts{Accepted: 1})
@@ -127,10 +133,10 @@ func TestRemovalsOfDocumentsWithoutATime(t *testing.T) {
 	seventh.Time = time.Date(1, 1, 1, 0, 0, 7, 0, time.UTC)
 	r.removes(seventh, ledger.RemovalCounts{Removed: 1})
 	r.brings(document("s", "B", version(6), "6"), ledger.Counts{Superseded: 1})
-	r.is(8)
+	r.is(10)
 	eighth := document("s", "B", version(8), "8")
 	r.brings(eighth, ledger.Counts{Accepted: 1})
-	r.is(9, mark(eighth))
+	r.is(11, mark(eighth))
 }
 
 // Entries of a batch are taken one by one; the good ones are recorded, and who

@@ -28,6 +28,7 @@ type tally struct {
 	overtaken int64         // of those, the ones overtaken up to here count as revisions only
 
 	total                               ledger.Count
+	removed                             int64
 	kinds, sources, formats, ecosystems map[string]ledger.Count
 }
 
@@ -57,7 +58,7 @@ func (c *Catalog) Stats(ctx context.Context, tenant, project string, seq int64, 
 	if err := c.count(ctx, tenant, project, seq, t); err != nil {
 		return s, fmt.Errorf("count documents as of %d: %w", seq, err)
 	}
-	s = ledger.Stats{Total: t.total,
+	s = ledger.Stats{Total: t.total, Removed: t.removed,
 		Kinds: ledger.TopCounts(t.kinds, top), Sources: ledger.TopCounts(t.sources, top),
 		Formats: ledger.TopCounts(t.formats, top), Ecosystems: ledger.TopCounts(t.ecosystems, top)}
 	err = c.db.readTenant(ctx, tenant, func(tx pgx.Tx) error { return recordedBetween(ctx, tx, tenant, seq, &s) })
@@ -87,8 +88,8 @@ func (c *Catalog) tallyOf(tenant, project string) *tally {
 	return t
 }
 
-// What is counted, in a range of sequences: revisions when they were recorded,
-// and when they were overtaken, whenever they were recorded.
+// What is counted, in a range of sequences: revisions and removals when they were
+// recorded, and when they were overtaken, whenever they were recorded.
 const (
 	tallyRecorded = `
 select o.seq, o.kind, o.source, o.format, o.raw_bytes
@@ -98,16 +99,24 @@ select o.seq, o.kind, o.source, o.format, o.raw_bytes
 from (select s.seq from ledger_superseded s where s.tenant = $1 and s.by_seq > $3 and s.by_seq <= $4 offset 0) w
 cross join lateral (select * from ledger_observations o where o.tenant = $1 and o.seq = w.seq offset 0) o
 where o.project = $2`
+	tallyRemoved = `
+select count(*) from ledger_removals r where r.tenant = $1 and r.project = $2 and r.seq > $3 and r.seq <= $4`
+	tallyBack = `
+select count(*)
+from (select s.seq from ledger_superseded s where s.tenant = $1 and s.by_seq > $3 and s.by_seq <= $4 offset 0) w
+cross join lateral (select r.project from ledger_removals r where r.tenant = $1 and r.seq = w.seq offset 0) r
+where r.project = $2`
 )
 
 // count brings t up to seq. Each step is whole or not at all.
 func (c *Catalog) count(ctx context.Context, tenant, project string, seq int64, t *tally) error {
 	for t.counted < seq {
 		end := min(seq, t.counted+c.step)
-		found, err := c.groups(ctx, tallyRecorded, tenant, project, t.counted, end)
+		found, removals, err := c.groups(ctx, tallyRecorded, tallyRemoved, tenant, project, t.counted, end)
 		if err != nil {
 			return err
 		}
+		t.removed += removals
 		for g, n := range found {
 			t.add(g, ledger.Count{Documents: n.revisions, Revisions: n.revisions, Bytes: n.bytes})
 		}
@@ -115,10 +124,11 @@ func (c *Catalog) count(ctx context.Context, tenant, project string, seq int64, 
 	}
 	for t.overtaken < seq {
 		end := min(seq, t.overtaken+c.step)
-		found, err := c.groups(ctx, tallyOvertaken, tenant, project, t.overtaken, end)
+		found, removals, err := c.groups(ctx, tallyOvertaken, tallyBack, tenant, project, t.overtaken, end)
 		if err != nil {
 			return err
 		}
+		t.removed -= removals
 		for g, n := range found {
 			t.add(g, ledger.Count{Documents: -n.revisions, Bytes: -n.bytes})
 		}
@@ -134,18 +144,21 @@ type group struct{ kind, source, format, ecosystem string }
 // members are the revisions of a group.
 type members struct{ revisions, bytes int64 }
 
-// groups counts one step.
-func (c *Catalog) groups(ctx context.Context, sql, tenant, project string, after, seq int64) (map[group]members, error) {
-	found := map[group]members{}
+// groups counts one step: of revisions and of removals.
+func (c *Catalog) groups(ctx context.Context, revisions, removed, tenant, project string, after, seq int64) (found map[group]members, removals int64, err error) {
+	found = map[group]members{}
 	sizes := map[int64]int64{} // of the revisions, by sequence
 	count := func(g group, bytes int64) {
 		m := found[g]
 		found[g] = members{m.revisions + 1, m.bytes + bytes}
 	}
-	err := c.db.readTenant(ctx, tenant, func(tx pgx.Tx) error {
+	err = c.db.readTenant(ctx, tenant, func(tx pgx.Tx) error {
 		clear(found)
 		clear(sizes)
-		rows, err := tx.Query(ctx, sql, tenant, project, after, seq)
+		if err := tx.QueryRow(ctx, removed, tenant, project, after, seq).Scan(&removals); err != nil {
+			return err
+		}
+		rows, err := tx.Query(ctx, revisions, tenant, project, after, seq)
 		if err != nil {
 			return err
 		}
@@ -163,7 +176,7 @@ func (c *Catalog) groups(ctx context.Context, sql, tenant, project string, after
 			count(group{ecosystem: term}, sizes[number])
 		})
 	})
-	return found, err
+	return found, removals, err
 }
 
 func (t *tally) add(g group, c ledger.Count) {
