@@ -82,14 +82,26 @@ func TestAPlanThatFollowsOnTheRealLedger(t *testing.T) {
 	}
 	last := map[string]lastT{}
 	kept, checked := 0, 0
+	var known []ledger.Identity
 	for round := range 30 {
 		var g errgroup.Group
 		for range 2 {
 			batch := make([]ledger.Observation, rng.IntN(25))
 			for i := range batch {
 				batch[i] = anyDocument(rng)
+				known = append(known, batch[i].Identity())
 			}
-			g.Go(func() error { _, err := l.Import(t.Context(), "acme", batch); return err })
+			var gone []ledger.Removal
+			for range rng.IntN(8) * min(1, len(known)) {
+				gone = append(gone, ledger.Removal{Identity: known[rng.IntN(len(known))], Time: time.Date(2026, 1, 1+rng.IntN(22), 0, 0, 0, 0, time.UTC)})
+			}
+			g.Go(func() error {
+				_, err := l.Import(t.Context(), "acme", batch)
+				if err == nil {
+					_, err = l.Remove(t.Context(), "acme", gone)
+				}
+				return err
+			})
 		}
 		if round%3 == 0 {
 			require.NoError(t, g.Wait()) // others: while importing
