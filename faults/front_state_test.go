@@ -34,7 +34,7 @@ var (
 	anID   = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`)
 	aHash  = regexp.MustCompile(`[0-9a-f]{64}`)
 	aTime  = regexp.MustCompile(`\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)?`)
-	aPlace = regexp.MustCompile(`"(xid|position|id)": \d+`)
+	aPlace = regexp.MustCompile(`"(xid|position|id|block)": \d+`)
 )
 
 // state is every row of the case's tenants, in words that all cases share.

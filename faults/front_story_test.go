@@ -26,6 +26,7 @@ func story() []step {
 		{"UpdateProfile", "own", changesTheProfile},
 		{"ImportPolicySnapshot", "own", importsAPack},
 		{"ArchivePolicySnapshot", "own", archivesThePack},
+		{"RemoveDocuments", "own", removesADocument},
 		{"RecordExport", "own", reportsAnExport},
 		{"", "own", callsAnOldAddress},
 		{"", "own", signs},
@@ -132,6 +133,24 @@ func importsAPack(ctx context.Context, c *frontCase, lost bool) bool {
 // archivesThePack: again it changes nothing.
 func archivesThePack(ctx context.Context, c *frontCase, _ bool) bool {
 	return c.expect(c.send(ctx, "own", "ArchivePolicySnapshot", "DELETE", packsPath+"/"+c.pack, ""), 200)
+}
+
+// removesADocument: whoever asks again is told that it was removed already.
+func removesADocument(ctx context.Context, c *frontCase, lost bool) bool {
+	r := c.send(ctx, "own", "RemoveDocuments", "POST", "/api/ledger/removals", `{"time":"2026-03-01T00:00:00Z","reason":"withdrawn",
+		"documents":[{"source":"osv","stream":"npm","kind":"advisory","upstreamId":"GONE-1"}]}`)
+	if !c.expect(r, 200) {
+		return false
+	}
+	var counts struct {
+		Removed   int `json:"removed"`
+		Unchanged int `json:"unchanged"`
+	}
+	err := json.Unmarshal([]byte(r.body), &counts)
+	if err != nil || counts.Removed+counts.Unchanged != 1 || counts.Unchanged == 1 && !lost {
+		c.violation("the document was removed by nobody else, and the answer is %s", r.body)
+	}
+	return true
 }
 
 func reportsAnExport(ctx context.Context, c *frontCase, lost bool) bool {

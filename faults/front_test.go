@@ -12,8 +12,10 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/stella-ops/exportcenter/audit"
+	"github.com/stella-ops/exportcenter/bundle"
 	"github.com/stella-ops/exportcenter/export"
 	"github.com/stella-ops/exportcenter/internal/fault"
+	"github.com/stella-ops/exportcenter/ledger"
 	"github.com/stella-ops/exportcenter/storage"
 	"github.com/stella-ops/exportcenter/storage/postgres"
 )
@@ -144,11 +146,15 @@ func (f *front) playAll(t *testing.T, cases []fault.Fault) map[fault.Fault]int {
 	return played
 }
 
-// prepare makes the tenant that others decide about.
+// prepare makes the tenant that others decide about, and the document that goes.
 func (c *frontCase) prepare(t *testing.T) {
 	t.Helper()
 	require.NoError(t, postgres.NewTenants(c.front.db.DB).CreateTenant(t.Context(),
 		export.Tenant{Name: c.far(), State: export.TenantActive, CreatedAt: now(), CreatedBy: "a test"}))
+	raw := []byte(`{"id":"GONE-1"}`)
+	_, err := postgres.NewLedger(c.front.db.DB).Import(t.Context(), c.own(), []ledger.Observation{{Kind: ledger.KindAdvisory, Format: "osv", Source: "osv",
+		Stream: "npm", UpstreamID: "GONE-1", Modified: "2026-01-01T00:00:00.000000000Z", Raw: raw, Canonical: raw, Digest: bundle.DigestOf(raw)}})
+	require.NoError(t, err)
 	if c.front.before == "" {
 		c.front.before = c.state(t.Context())
 	}

@@ -97,6 +97,7 @@ func (f *front) begin(t testing.TB, injector *fault.Injector, chains func(storag
 	runs, tenants := postgres.NewRuns(db), postgres.NewTenants(db)
 	p.world = frontendtest.New(t, func(cfg *frontend.Config) {
 		cfg.Runs, cfg.Journal = injector.Runs(runs), runs
+		cfg.Ledger = injector.Ledger(postgres.NewLedger(db))
 		cfg.Profiles = injector.Profiles(postgres.NewProfiles(db))
 		cfg.Policies = storage.WithBaseline(injector.Policies(postgres.NewPolicySnapshots(db)), frontendtest.Baseline())
 		cfg.Records = injector.OrchestratorExports(postgres.NewOrchestratorExports(db))

@@ -8,7 +8,7 @@ import (
 	"github.com/stella-ops/exportcenter/ledger"
 )
 
-// Ledger passes imports to inner through their point.
+// Ledger passes imports and removals to inner through their points.
 func (i *Injector) Ledger(inner ledger.Store) ledger.Store { return &book{i, inner} }
 
 type book struct {
@@ -21,7 +21,7 @@ func (b *book) Import(ctx context.Context, tenant string, batch []ledger.Observa
 }
 
 func (b *book) Remove(ctx context.Context, tenant string, batch []ledger.Removal) (ledger.RemovalCounts, error) {
-	return b.inner.Remove(ctx, tenant, batch)
+	return answer(ctx, b.injector, RemoveDocuments, func(ctx context.Context) (ledger.RemovalCounts, error) { return b.inner.Remove(ctx, tenant, batch) })
 }
 
 func (b *book) Head(ctx context.Context, tenant string) (int64, error) {

@@ -62,6 +62,8 @@ const (
 	ImportSnapshot  Point = "policies.ImportSnapshot"
 	ArchiveSnapshot Point = "policies.ArchiveSnapshot"
 
+	RemoveDocuments Point = "ledger.Remove"
+
 	RecordExport   Point = "exports.Record"
 	CreateTenant   Point = "tenants.CreateTenant"
 	ChangeTenant   Point = "tenants.ChangeTenant"
@@ -73,7 +75,7 @@ const (
 func FrontPoints() []Point {
 	return []Point{
 		UseProof, Append, KeepCheckpoint, GiveNotice, CreateProfile, ChangeProfile, RecordExport,
-		CreateTenant, ChangeTenant, SetQuotas, OffboardTenant, ImportSnapshot, ArchiveSnapshot,
+		CreateTenant, ChangeTenant, SetQuotas, OffboardTenant, ImportSnapshot, ArchiveSnapshot, RemoveDocuments,
 	}
 }
 
