@@ -32,7 +32,13 @@ var limits = map[string]limit{
 	"history events":             {at: 300, of: value},
 	trivyProcessor:               {at: 0.5, of: value, unit: "x"},
 	trivyMemory:                  {at: 256, of: value, unit: " MiB"},
+	mirrorMemory:                 {at: 256, of: value, unit: " MiB"},
+	deltaBytes:                   {at: 1, of: value, unit: " %"},
 }
+
+// apart are the rows of -mirrors, which measures nothing else and is measured by
+// nothing else.
+var apart = []string{mirrorMemory, deltaBytes}
 
 // judged gives a row its limit and says whether it keeps to it. What has a
 // limit and could not be measured does not.
@@ -81,7 +87,7 @@ func missed(rows []row) []string {
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(limits)) {
-		if !there[name] {
+		if !there[name] && !slices.Contains(apart, name) {
 			names = append(names, name)
 		}
 	}

@@ -31,6 +31,7 @@ type options struct {
 	out       string // the JSON file
 	strict    bool   // fail when a limit is missed or was not measured
 	databases bool   // measure them alone
+	mirrors   bool   // measure them alone
 }
 
 func main() {
@@ -48,6 +49,7 @@ func main() {
 	bare := flag.String("bare", "", "be a bare server, for a measurement that began it")
 	advisories := flag.String("trivydb", "", "build a database of the advisories below this directory into -out, for a measurement that began it")
 	flag.BoolVar(&o.databases, "databases", false, "measure the databases alone")
+	flag.BoolVar(&o.mirrors, "mirrors", false, "measure mirrors alone")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	var err error
@@ -58,6 +60,8 @@ func main() {
 		err = buildTrivyDB(ctx, *advisories, o.out)
 	case o.databases:
 		err = runDatabases(ctx, o)
+	case o.mirrors:
+		err = runMirrors(ctx, o)
 	default:
 		err = run(ctx, o)
 	}
