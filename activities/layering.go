@@ -15,6 +15,7 @@ import (
 	"github.com/stella-ops/exportcenter/bundle"
 	"github.com/stella-ops/exportcenter/export"
 	"github.com/stella-ops/exportcenter/sealed"
+	"github.com/stella-ops/exportcenter/signing"
 	"github.com/stella-ops/exportcenter/storage"
 )
 
@@ -33,6 +34,8 @@ type layering struct {
 	sum       *bundle.CipherSum
 	last      string // cipher path that was added to the sum
 	done      int64
+
+	attestation storage.StoredSignature
 }
 
 // collect loads the signed bundle.
@@ -269,6 +272,24 @@ func (l *layering) close(ctx context.Context) error {
 	})
 }
 
+// attest signs the statement about the encrypted archive. It is stored with the archive
+// and not before: one of an archive that another attempt's took the place of would be
+// about nothing.
+func (l *layering) attest(ctx context.Context) error {
+	statement, err := l.statement()
+	if err != nil {
+		return err
+	}
+	message := signing.PAE(bundle.StatementPayloadType, statement)
+	sig, err := l.Signer.Sign(ctx, message)
+	if err != nil {
+		return l.refused(err)
+	}
+	l.attestation = storage.StoredSignature{Artifact: archiveArtifact, KeyID: l.Signer.KeyID(), Algorithm: string(l.Signer.Algorithm()),
+		Message: bundle.DigestOf(message), Signature: sig, Statement: statement}
+	return nil
+}
+
 // save puts the encrypted archive in the place of the plain one.
 func (l *layering) save(ctx context.Context) error {
 	l.result.Encrypted = &export.Encrypted{Mode: string(l.sealer.Mode()), Recipients: l.sealer.Recipients,
@@ -276,7 +297,7 @@ func (l *layering) save(ctx context.Context) error {
 	for _, o := range omitted(l.sealer.Omitted) {
 		l.result.Encrypted.Omitted = append(l.result.Encrypted.Omitted, export.OmittedRecipient(o))
 	}
-	if err := l.Execution.SaveEncrypted(ctx, l.claim, l.secret, l.added, l.result, l.Clock()); err != nil {
+	if err := l.Execution.SaveEncrypted(ctx, l.claim, l.secret, l.added, l.result, l.attestation, l.Clock()); err != nil {
 		return fmt.Errorf("save the encrypted bundle: %w", err)
 	}
 	return nil

@@ -71,16 +71,24 @@ func (e *Export) rotten(ctx context.Context, claim storage.Claim, err error) err
 // attest signs the statement about the whole archive. It is kept beside the bundle,
 // which cannot hold its own digest.
 func (s *sealing) attest(ctx context.Context) error {
-	archive, err := bundle.ParseDigest(s.result.ArchiveDigest)
-	if err != nil {
-		return fmt.Errorf("archive digest: %w", err)
-	}
-	statement, err := bundle.NewAttestation(s.parsed, bundle.DigestOf(s.manifest), bundle.DigestOf(s.provenance), archive, s.result.ArchiveBytes).Encode()
+	statement, err := s.statement()
 	if err != nil {
 		return err
 	}
-	_, err = s.signOnce(ctx, "archive", signing.PAE(bundle.StatementPayloadType, statement), statement)
+	_, err = s.signOnce(ctx, archiveArtifact, signing.PAE(bundle.StatementPayloadType, statement), statement)
 	return err
+}
+
+// archiveArtifact is what attestations are stored under.
+const archiveArtifact = "archive"
+
+// statement is the attestation of the archive that was closed.
+func (s *sealing) statement() ([]byte, error) {
+	archive, err := bundle.ParseDigest(s.result.ArchiveDigest)
+	if err != nil {
+		return nil, fmt.Errorf("archive digest: %w", err)
+	}
+	return bundle.NewAttestation(s.parsed, bundle.DigestOf(s.manifest), bundle.DigestOf(s.provenance), archive, s.result.ArchiveBytes).Encode()
 }
 
 // membersOf puts files into archive order.

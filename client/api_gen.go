@@ -293,6 +293,24 @@ func (e RunDecisionVerdict) Valid() bool {
 	}
 }
 
+// Defines values for RunEncryptionMode.
+const (
+	RunEncryptionModeAesGcm RunEncryptionMode = "aes-gcm"
+	RunEncryptionModeAge    RunEncryptionMode = "age"
+)
+
+// Valid indicates whether the value is a known member of the RunEncryptionMode enum.
+func (e RunEncryptionMode) Valid() bool {
+	switch e {
+	case RunEncryptionModeAesGcm:
+		return true
+	case RunEncryptionModeAge:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for RunOptionsPolicyEngine.
 const (
 	RunOptionsPolicyEngineImported RunOptionsPolicyEngine = "imported"
@@ -1059,6 +1077,12 @@ type MeRoles string
 // OffboardingLine A line of an offboarding record: a run that the tenant had, or the record itself. See docs/offboarding.md.
 type OffboardingLine map[string]interface{}
 
+// OmittedRecipient defines model for OmittedRecipient.
+type OmittedRecipient struct {
+	Reason    string `json:"reason"`
+	Recipient string `json:"recipient"`
+}
+
 // PackageChange defines model for PackageChange.
 type PackageChange struct {
 	Change       PackageChangeChange `json:"change"`
@@ -1466,7 +1490,10 @@ type Run struct {
 	AsOf         int64         `json:"asOf,omitempty,omitzero"`
 	Cancellation *Cancellation `json:"cancellation,omitempty"`
 	CompletedAt  time.Time     `json:"completedAt,omitempty,omitzero"`
-	Error        *RunError     `json:"error,omitempty"`
+
+	// Encryption How the run's bundle leaves encrypted; absent when it leaves as it is. payloadDigest and manifestDigest are of the plain bundle, archiveDigest and archiveBytes of the encrypted one once encrypted is true.
+	Encryption *RunEncryption `json:"encryption,omitempty"`
+	Error      *RunError      `json:"error,omitempty"`
 
 	// Labels Free words of the client, kept with the run. Keys have at most 64 characters.
 	Labels         Labels     `json:"labels"`
@@ -1519,6 +1546,29 @@ type RunDiff struct {
 	ShardsSame int         `json:"shardsSame"`
 	To         ComparedRun `json:"to"`
 }
+
+// RunEncryption How the run's bundle leaves encrypted; absent when it leaves as it is. payloadDigest and manifestDigest are of the plain bundle, archiveDigest and archiveBytes of the encrypted one once encrypted is true.
+type RunEncryption struct {
+	// Encrypted The archive is encrypted.
+	Encrypted bool              `json:"encrypted"`
+	Mode      RunEncryptionMode `json:"mode"`
+
+	// Omitted Recipients of the profile that could not be used.
+	Omitted []OmittedRecipient `json:"omitted,omitempty,omitzero"`
+
+	// PlainBytes Of the archive that it is when it is opened, as plainDigest.
+	PlainBytes  int64  `json:"plainBytes,omitempty,omitzero"`
+	PlainDigest Digest `json:"plainDigest,omitempty,omitzero"`
+
+	// Recipients Who can open it; before it is encrypted, who is asked to.
+	Recipients []string `json:"recipients"`
+
+	// Strict A recipient that cannot be used fails the run.
+	Strict bool `json:"strict"`
+}
+
+// RunEncryptionMode defines model for RunEncryption.Mode.
+type RunEncryptionMode string
 
 // RunError defines model for RunError.
 type RunError struct {
@@ -12615,28 +12665,32 @@ func (r GetRunDiffResponse) ContentType() string {
 
 // DownloadRunResponse200Headers the declared response headers of an HTTP 200 response for DownloadRun
 type DownloadRunResponse200Headers struct {
-	AcceptRanges        string
-	ContentDigest       string
-	ContentDisposition  string
-	ETag                string
-	LastModified        string
-	ReprDigest          string
-	XExportDigest       string
-	XExportLength       string
-	XStellaImmutability string
+	AcceptRanges                string
+	ContentDigest               string
+	ContentDisposition          string
+	ETag                        string
+	LastModified                string
+	ReprDigest                  string
+	XExportDigest               string
+	XExportEncryption           string
+	XExportEncryptionRecipients string
+	XExportLength               string
+	XStellaImmutability         string
 }
 
 // DownloadRunResponse206Headers the declared response headers of an HTTP 206 response for DownloadRun
 type DownloadRunResponse206Headers struct {
-	AcceptRanges        string
-	ContentDigest       string
-	ContentDisposition  string
-	ETag                string
-	LastModified        string
-	ReprDigest          string
-	XExportDigest       string
-	XExportLength       string
-	XStellaImmutability string
+	AcceptRanges                string
+	ContentDigest               string
+	ContentDisposition          string
+	ETag                        string
+	LastModified                string
+	ReprDigest                  string
+	XExportDigest               string
+	XExportEncryption           string
+	XExportEncryptionRecipients string
+	XExportLength               string
+	XStellaImmutability         string
 }
 
 // DownloadRunResponse401Headers the declared response headers of an HTTP 401 response for DownloadRun
@@ -20785,6 +20839,20 @@ func ParseDownloadRunResponse(rsp *http.Response) (*DownloadRunResponse, error) 
 			}
 			headers.XExportDigest = value
 		}
+		if values := rsp.Header.Values("X-Export-Encryption"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Export-Encryption", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XExportEncryption = value
+		}
+		if values := rsp.Header.Values("X-Export-Encryption-Recipients"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Export-Encryption-Recipients", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XExportEncryptionRecipients = value
+		}
 		if values := rsp.Header.Values("X-Export-Length"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "X-Export-Length", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
@@ -20850,6 +20918,20 @@ func ParseDownloadRunResponse(rsp *http.Response) (*DownloadRunResponse, error) 
 				return nil, err
 			}
 			headers.XExportDigest = value
+		}
+		if values := rsp.Header.Values("X-Export-Encryption"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Export-Encryption", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XExportEncryption = value
+		}
+		if values := rsp.Header.Values("X-Export-Encryption-Recipients"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Export-Encryption-Recipients", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XExportEncryptionRecipients = value
 		}
 		if values := rsp.Header.Values("X-Export-Length"); len(values) > 0 {
 			var value string

@@ -102,7 +102,11 @@ func (s scenario) request(ref export.Ref) export.Run {
 	if export.HoldsPolicy(profile.Kind, profile.Variant) {
 		options.PolicySnapshotID = export.BaselineSnapshot // as frontend fills it in
 	}
-	return export.Run{Options: options, Guard: guard, Tenant: ref.Tenant, ID: ref.RunID,
+	var encryption *export.Encryption
+	if s.encryption != "" {
+		encryption = &export.Encryption{Enabled: true, Mode: s.encryption, RecipientKeys: []string{recipient}}
+	}
+	return export.Run{Options: options, Guard: guard, Encryption: encryption, Tenant: ref.Tenant, ID: ref.RunID,
 		ProfileID: profile.ID, ProfileRevision: profile.Revision, ProfileName: profile.Name, Kind: profile.Kind, Variant: profile.Variant,
 		RequestedBy: "kim", RequestedAt: moment, State: export.StatePending}
 }

@@ -63,7 +63,7 @@ func (s *scene) judge(t *testing.T) []string {
 	case s.scenario.ends == export.StateSucceeded:
 		want = s.world.twin(t, s.scenario, s.ref)
 	}
-	found, err := oracle.World{DB: s.world.db.DB, Admin: s.world.db.Admin, Blobs: s.blobs, Trust: s.world.trust}.
+	found, err := oracle.World{DB: s.world.db.DB, Admin: s.world.db.Admin, Blobs: s.blobs, Trust: s.world.trust, Keys: keys()}.
 		Judge(t.Context(), s.ref, want)
 	if err != nil {
 		found = append(found, err.Error())

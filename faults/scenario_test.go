@@ -22,6 +22,7 @@ type scenario struct {
 	kind        string // catalogue name of its profile; "" = json:raw
 	duringAdapt bool   // adapt waits until the story goes on
 	rebuild     bool   // the run builds another one again
+	encryption  string // mode in which its bundle leaves
 	parked      bool   // the result lacks a canary, and waits for an approval
 	again       bool   // a run of the same kind was published before
 	// points are those whose faults belong to the scenario: an undisturbed run
@@ -56,6 +57,10 @@ func scenarios() []scenario {
 			points: []fault.Point{fault.Start, fault.Stage, fault.Write, fault.Pin, fault.Publish, fault.SaveFiles}},
 		{name: "mirrored again", kind: "mirror:full", ends: export.StateSucceeded, play: isMirroredAgain, again: true,
 			points: []fault.Point{fault.Pin, fault.SaveFiles}},
+		{name: "encrypted", encryption: export.EncryptionGCM, ends: export.StateSucceeded, play: succeeds,
+			points: []fault.Point{fault.EraseCiphers, fault.SaveEncrypted}},
+		{name: "encrypted mirror", kind: "mirror:full", encryption: export.EncryptionAge, ends: export.StateSucceeded, play: succeeds,
+			points: []fault.Point{fault.SaveEncrypted}},
 		{name: "terminated", ends: export.StateAborted, play: losesItsWorkflow, duringAdapt: true,
 			points: []fault.Point{fault.SignalCancel, fault.SignalWithStart}},
 	}

@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"filippo.io/age"
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/sdk/client"
 	sdklog "go.temporal.io/sdk/log"
@@ -33,6 +34,7 @@ import (
 	"github.com/stella-ops/exportcenter/ledger/osv"
 	"github.com/stella-ops/exportcenter/ledger/sample"
 	"github.com/stella-ops/exportcenter/policy"
+	"github.com/stella-ops/exportcenter/sealed"
 	"github.com/stella-ops/exportcenter/signing"
 	"github.com/stella-ops/exportcenter/storage/postgres/pgtest"
 )
@@ -106,7 +108,7 @@ func (w *world) makeKey(t *testing.T) {
 	public, err := signing.ParsePublicKey(w.signer.PublicKeyPEM())
 	require.NoError(t, err)
 	w.trust = verify.Trust{public}
-	w.forbidden = [][]byte{secret[:], []byte(hex.EncodeToString(secret[:])), []byte(base64.StdEncoding.EncodeToString(secret[:]))}
+	w.forbidden = [][]byte{secret[:], []byte(hex.EncodeToString(secret[:])), []byte(base64.StdEncoding.EncodeToString(secret[:])), []byte(identity)}
 }
 
 // How much evidence there is: cuts documents at which a shard begins, so that
@@ -150,4 +152,19 @@ func renamed(t *testing.T, raw []byte, n int) []byte {
 	out, err := json.Marshal(doc)
 	require.NoError(t, err)
 	return bytes.TrimSpace(out)
+}
+
+// identity is a published key that opens what the scenarios encrypt; the text of it is
+// a secret that must appear nowhere, as the plaintext must not.
+const (
+	identity  = "AGE-SECRET-KEY-1QYQSZQGPQYQSZQGPQYQSZQGPQYQSZQGPQYQSZQGPQYQSZQGPQYQSZ9K4CN"
+	recipient = "age15nsf9y4k28p83wth93tf7hafhvfajp45d2mge80ems45gz0c5gys3me64l"
+)
+
+func keys() sealed.Keys {
+	id, err := age.ParseX25519Identity(identity)
+	if err != nil {
+		panic(err)
+	}
+	return sealed.Keys{Identities: []*age.X25519Identity{id}}
 }

@@ -292,6 +292,24 @@ func (e RunDecisionVerdict) Valid() bool {
 	}
 }
 
+// Defines values for RunEncryptionMode.
+const (
+	RunEncryptionModeAesGcm RunEncryptionMode = "aes-gcm"
+	RunEncryptionModeAge    RunEncryptionMode = "age"
+)
+
+// Valid indicates whether the value is a known member of the RunEncryptionMode enum.
+func (e RunEncryptionMode) Valid() bool {
+	switch e {
+	case RunEncryptionModeAesGcm:
+		return true
+	case RunEncryptionModeAge:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for RunOptionsPolicyEngine.
 const (
 	RunOptionsPolicyEngineImported RunOptionsPolicyEngine = "imported"
@@ -1058,6 +1076,12 @@ type MeRoles string
 // OffboardingLine A line of an offboarding record: a run that the tenant had, or the record itself. See docs/offboarding.md.
 type OffboardingLine map[string]interface{}
 
+// OmittedRecipient defines model for OmittedRecipient.
+type OmittedRecipient struct {
+	Reason    string `json:"reason"`
+	Recipient string `json:"recipient"`
+}
+
 // PackageChange defines model for PackageChange.
 type PackageChange struct {
 	Change       PackageChangeChange `json:"change"`
@@ -1463,7 +1487,10 @@ type Run struct {
 	AsOf         int64         `json:"asOf,omitempty,omitzero"`
 	Cancellation *Cancellation `json:"cancellation,omitempty"`
 	CompletedAt  time.Time     `json:"completedAt,omitempty,omitzero"`
-	Error        *RunError     `json:"error,omitempty"`
+
+	// Encryption How the run's bundle leaves encrypted; absent when it leaves as it is. payloadDigest and manifestDigest are of the plain bundle, archiveDigest and archiveBytes of the encrypted one once encrypted is true.
+	Encryption *RunEncryption `json:"encryption,omitempty"`
+	Error      *RunError      `json:"error,omitempty"`
 
 	// Labels Free words of the client, kept with the run. Keys have at most 64 characters.
 	Labels         Labels     `json:"labels"`
@@ -1516,6 +1543,29 @@ type RunDiff struct {
 	ShardsSame int         `json:"shardsSame"`
 	To         ComparedRun `json:"to"`
 }
+
+// RunEncryption How the run's bundle leaves encrypted; absent when it leaves as it is. payloadDigest and manifestDigest are of the plain bundle, archiveDigest and archiveBytes of the encrypted one once encrypted is true.
+type RunEncryption struct {
+	// Encrypted The archive is encrypted.
+	Encrypted bool              `json:"encrypted"`
+	Mode      RunEncryptionMode `json:"mode"`
+
+	// Omitted Recipients of the profile that could not be used.
+	Omitted []OmittedRecipient `json:"omitted,omitempty,omitzero"`
+
+	// PlainBytes Of the archive that it is when it is opened, as plainDigest.
+	PlainBytes  int64  `json:"plainBytes,omitempty,omitzero"`
+	PlainDigest Digest `json:"plainDigest,omitempty,omitzero"`
+
+	// Recipients Who can open it; before it is encrypted, who is asked to.
+	Recipients []string `json:"recipients"`
+
+	// Strict A recipient that cannot be used fails the run.
+	Strict bool `json:"strict"`
+}
+
+// RunEncryptionMode defines model for RunEncryption.Mode.
+type RunEncryptionMode string
 
 // RunError defines model for RunError.
 type RunError struct {
@@ -9814,15 +9864,17 @@ type DownloadRunResponseObject interface {
 }
 
 type DownloadRun200ResponseHeaders struct {
-	AcceptRanges        string
-	ContentDigest       string
-	ContentDisposition  string
-	ETag                string
-	LastModified        string
-	ReprDigest          string
-	XExportDigest       string
-	XExportLength       string
-	XStellaImmutability string
+	AcceptRanges                string
+	ContentDigest               string
+	ContentDisposition          string
+	ETag                        string
+	LastModified                string
+	ReprDigest                  string
+	XExportDigest               string
+	XExportEncryption           string
+	XExportEncryptionRecipients string
+	XExportLength               string
+	XStellaImmutability         string
 }
 
 type DownloadRun200ApplicationXTarResponse struct {
@@ -9844,6 +9896,8 @@ func (response DownloadRun200ApplicationXTarResponse) VisitDownloadRunResponse(w
 	w.Header().Set("Last-Modified", fmt.Sprint(response.Headers.LastModified))
 	w.Header().Set("Repr-Digest", fmt.Sprint(response.Headers.ReprDigest))
 	w.Header().Set("X-Export-Digest", fmt.Sprint(response.Headers.XExportDigest))
+	w.Header().Set("X-Export-Encryption", fmt.Sprint(response.Headers.XExportEncryption))
+	w.Header().Set("X-Export-Encryption-Recipients", fmt.Sprint(response.Headers.XExportEncryptionRecipients))
 	w.Header().Set("X-Export-Length", fmt.Sprint(response.Headers.XExportLength))
 	w.Header().Set("X-Stella-Immutability", fmt.Sprint(response.Headers.XStellaImmutability))
 	w.WriteHeader(200)
@@ -9856,15 +9910,17 @@ func (response DownloadRun200ApplicationXTarResponse) VisitDownloadRunResponse(w
 }
 
 type DownloadRun206ResponseHeaders struct {
-	AcceptRanges        string
-	ContentDigest       string
-	ContentDisposition  string
-	ETag                string
-	LastModified        string
-	ReprDigest          string
-	XExportDigest       string
-	XExportLength       string
-	XStellaImmutability string
+	AcceptRanges                string
+	ContentDigest               string
+	ContentDisposition          string
+	ETag                        string
+	LastModified                string
+	ReprDigest                  string
+	XExportDigest               string
+	XExportEncryption           string
+	XExportEncryptionRecipients string
+	XExportLength               string
+	XStellaImmutability         string
 }
 
 type DownloadRun206ApplicationXTarResponse struct {
@@ -9886,6 +9942,8 @@ func (response DownloadRun206ApplicationXTarResponse) VisitDownloadRunResponse(w
 	w.Header().Set("Last-Modified", fmt.Sprint(response.Headers.LastModified))
 	w.Header().Set("Repr-Digest", fmt.Sprint(response.Headers.ReprDigest))
 	w.Header().Set("X-Export-Digest", fmt.Sprint(response.Headers.XExportDigest))
+	w.Header().Set("X-Export-Encryption", fmt.Sprint(response.Headers.XExportEncryption))
+	w.Header().Set("X-Export-Encryption-Recipients", fmt.Sprint(response.Headers.XExportEncryptionRecipients))
 	w.Header().Set("X-Export-Length", fmt.Sprint(response.Headers.XExportLength))
 	w.Header().Set("X-Stella-Immutability", fmt.Sprint(response.Headers.XStellaImmutability))
 	w.WriteHeader(206)
@@ -9913,6 +9971,8 @@ func (response DownloadRun206MultipartResponse) VisitDownloadRunResponse(w http.
 	w.Header().Set("Last-Modified", fmt.Sprint(response.Headers.LastModified))
 	w.Header().Set("Repr-Digest", fmt.Sprint(response.Headers.ReprDigest))
 	w.Header().Set("X-Export-Digest", fmt.Sprint(response.Headers.XExportDigest))
+	w.Header().Set("X-Export-Encryption", fmt.Sprint(response.Headers.XExportEncryption))
+	w.Header().Set("X-Export-Encryption-Recipients", fmt.Sprint(response.Headers.XExportEncryptionRecipients))
 	w.Header().Set("X-Export-Length", fmt.Sprint(response.Headers.XExportLength))
 	w.Header().Set("X-Stella-Immutability", fmt.Sprint(response.Headers.XStellaImmutability))
 	w.WriteHeader(206)

@@ -53,6 +53,10 @@ func (a archiveResponse) VisitDownloadRunResponse(w http.ResponseWriter) error {
 	h.Set("Content-Disposition", `attachment; filename="export-`+a.run.ID+`.tar"`)
 	h.Set("X-Export-Digest", digest.String())
 	h.Set("X-Export-Length", strconv.FormatInt(a.view.Size(), 10))
+	if e := a.run.Result.Encrypted; e != nil {
+		h.Set("X-Export-Encryption", e.Mode)
+		h.Set("X-Export-Encryption-Recipients", strconv.Itoa(len(e.Recipients)))
+	}
 
 	out := &heldWriter{patientWriter: newPatientWriter(w),
 		whole: func() hash.Hash { return wholeAnswer(h, digest, a.call.request) }}

@@ -70,9 +70,12 @@ type Check struct {
 	Run  func(ctx context.Context) error
 }
 
-// Config is everything the frontend needs, all of it required except Ready, Streams, Rates, Trust, Orchestrators,
+// Config is everything the frontend needs, all of it required except KeyService, Ready, Streams, Rates, Trust, Orchestrators,
 // PublicURL and Development.
 type Config struct {
+	// KeyService says that workers wrap the keys of encrypted bundles by keys of kms://.
+	KeyService bool
+
 	Runs     storage.Runs
 	Journal  storage.Journal
 	Profiles storage.Profiles

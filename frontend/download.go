@@ -2,9 +2,11 @@ package frontend
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/stella-ops/exportcenter/bundle"
 	"github.com/stella-ops/exportcenter/export"
+	"github.com/stella-ops/exportcenter/storage"
 )
 
 // DownloadRun gives the bundle: a view computed over the run's blobs, so that
@@ -47,6 +49,8 @@ func (s *Server) finishedRun(ctx context.Context, id string) (export.Run, error)
 		return run, export.Errorf(export.CodeNotReady, "the run ended %s and has no bundle", run.State)
 	case !run.State.Downloadable():
 		return run, export.Errorf(export.CodeNotReady, "the run is %s; its bundle is there once it has succeeded", run.State)
+	case run.Encryption != nil && run.Result.Encrypted == nil: // nobody can have made it so: plaintext does not leave
+		return run, fmt.Errorf("run %s is to be encrypted and is not: %w", run.ID, storage.ErrCorrupt)
 	}
 	return run, nil
 }

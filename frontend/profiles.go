@@ -100,7 +100,7 @@ func (s *Server) newProfile(who Principal, req ProfileRequest) (export.Profile, 
 	if err := export.CheckProfileName(req.Name); err != nil {
 		return export.Profile{}, err
 	}
-	config, err := checkConfig(req.Kind, req.Variant, req.Config)
+	config, err := s.checkConfig(req.Kind, req.Variant, req.Config)
 	if err != nil {
 		return export.Profile{}, err
 	}
@@ -114,7 +114,7 @@ func (s *Server) newProfile(who Principal, req ProfileRequest) (export.Profile, 
 }
 
 // checkConfig holds a configuration against the schema of its kind.
-func checkConfig(kind, variant string, config ProfileConfig) (export.ProfileConfig, error) {
+func (s *Server) checkConfig(kind, variant string, config ProfileConfig) (export.ProfileConfig, error) {
 	if config == nil {
 		config = ProfileConfig{}
 	}
@@ -125,7 +125,11 @@ func checkConfig(kind, variant string, config ProfileConfig) (export.ProfileConf
 	if len(text) > maxConfig {
 		return export.ProfileConfig{}, fieldError(export.CodeValidation, "config", "has %d bytes, at most %d are taken", len(text), maxConfig)
 	}
-	return profiles.Check(kind, variant, text)
+	checked, err := profiles.Check(kind, variant, text)
+	if err != nil {
+		return checked, err
+	}
+	return checked, profiles.CheckKeyService(checked, s.cfg.KeyService)
 }
 
 func checkDescribed(description string, labels Labels) error {

@@ -25,7 +25,7 @@ func (h handlers) UpdateProfile(ctx context.Context, req UpdateProfileRequestObj
 		return nil, err
 	}
 	if req.Body.Config != nil {
-		config, err := checkConfig(profile.Kind, profile.Variant, *req.Body.Config)
+		config, err := h.checkConfig(profile.Kind, profile.Variant, *req.Body.Config)
 		if err != nil {
 			return nil, err
 		}

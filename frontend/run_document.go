@@ -33,6 +33,7 @@ func runDocument(run export.Run) Run {
 		doc.Signatures = append(doc.Signatures, signatureDocument(signature))
 	}
 	doc.RebuildOf, doc.Rebuilt = run.RebuildOf, rebuildDocument(run.Rebuilt)
+	doc.Encryption = encryptionDocument(run)
 	addEnd(&doc, run)
 	return doc
 }
@@ -71,4 +72,19 @@ func projectClaim(project string) string {
 		return ""
 	}
 	return project
+}
+
+// encryptionDocument is how a run's bundle leaves encrypted, nil when it does not.
+func encryptionDocument(run export.Run) *RunEncryption {
+	if run.Encryption == nil {
+		return nil
+	}
+	doc := &RunEncryption{Mode: RunEncryptionMode(run.Encryption.Mode), Recipients: run.Encryption.RecipientKeys, Strict: run.Encryption.Strict}
+	if e := run.Result.Encrypted; e != nil {
+		doc.Encrypted, doc.Recipients, doc.PlainDigest, doc.PlainBytes = true, e.Recipients, e.PlainDigest, e.PlainBytes
+		for _, o := range e.Omitted {
+			doc.Omitted = append(doc.Omitted, OmittedRecipient{Recipient: o.Recipient, Reason: o.Reason})
+		}
+	}
+	return doc
 }

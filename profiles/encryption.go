@@ -10,7 +10,7 @@ import (
 // checkEncryption holds recipients against what the schema cannot say: the checksum of
 // an age recipient, and that a key of a key service is of no use in mode age.
 func checkEncryption(e *export.Encryption) error {
-	if e.Terms() == nil {
+	if e == nil {
 		return nil
 	}
 	for i, recipient := range e.RecipientKeys {

@@ -111,6 +111,9 @@ func Check(kind, variant string, config []byte) (export.ProfileConfig, error) {
 	if err := notCarriedOut(read); err != nil {
 		return read, err
 	}
+	if err := checkEncryption(read.Encryption); err != nil { // the schema would quote a secret in the wrong place
+		return read, err
+	}
 	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(config))
 	if err != nil {
 		return read, refused("config", "is not JSON")
@@ -120,9 +123,6 @@ func Check(kind, variant string, config []byte) (export.ProfileConfig, error) {
 	}
 	if err := read.Redaction.Validate(); err != nil {
 		return read, asConfig(err)
-	}
-	if err := checkEncryption(read.Encryption); err != nil {
-		return read, err
 	}
 	for i, a := range read.Approvals {
 		if year := a.ExpiresAt.UTC().Year(); year < 1 || year > 9999 {

@@ -36,8 +36,13 @@ func TestCheckNamesTheMember(t *testing.T) {
 		`{"distribution":[]}`: "config.distribution", `{"distribution":["http","oci"]}`: "config.distribution[1]", `{"distribution":["ftp"]}`: "config.distribution[0]",
 		`{"compression":{}}`: "config.compression", `{"compression":{"codec":"gzip"}}`: "config.compression", `{"compression":{"codec":"zstd","level":19}}`: "config.compression",
 		`{"compression":{"codec":"lz4"}}`:                                        "config.compression.codec",
-		`{"encryption":{"enabled":true,"mode":"age","recipientKeys":["age1x"]}}`: "config.encryption", `{"encryption":{"enabled":false,"strict":true}}`: "config.encryption",
-		`{"retention":{"mode":"days","days":30}}`: "config.retention", `{"retention":{"mode":"for ever"}}`: "config.retention.mode", `{"retention":{"mode":"none","days":3}}`: "config.retention",
+		`{"encryption":{"enabled":true,"mode":"age","recipientKeys":["age1x"]}}`: "config.encryption.recipientKeys[0]", `{"encryption":{"enabled":false,"strict":true}}`: "config.encryption",
+		`{"encryption":{"enabled":true}}`: "config.encryption", `{"encryption":{"enabled":true,"mode":"none","recipientKeys":["kms://k"]}}`: "config.encryption.mode",
+		`{"encryption":{"enabled":true,"mode":"age","recipientKeys":[]}}`:                                                                 "config.encryption.recipientKeys",
+		`{"encryption":{"enabled":true,"mode":"age","recipientKeys":["kms://k"]}}`:                                                        "config.encryption.recipientKeys[0]",
+		`{"encryption":{"enabled":true,"mode":"age","recipientKeys":["age1qqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqq"]}}`: "config.encryption.recipientKeys[0]",
+		`{"encryption":{"enabled":true,"mode":"aes-gcm","recipientKeys":["kms://k","kms://k"]}}`:                                          "config.encryption.recipientKeys",
+		`{"retention":{"mode":"days","days":30}}`:                                                                                         "config.retention", `{"retention":{"mode":"for ever"}}`: "config.retention.mode", `{"retention":{"mode":"none","days":3}}`: "config.retention",
 		`{"quotas":{}}`: "config.quotas", `{"quotas":{"maxBytes":0}}`: "config.quotas.maxBytes", `{"quotas":{"maxRunsPerDay":-1}}`: "config.quotas.maxRunsPerDay",
 		`{"quotas":{"maxConcurrentRuns":1001}}`: "config.quotas.maxConcurrentRuns", `{"quotas":{"maxBytes":9007199254740992}}`: "config",
 		`{"quotas":{"maxRuns":1}}`:                                "config",
@@ -60,11 +65,11 @@ func TestCheckNamesTheMember(t *testing.T) {
 // What is not carried out is refused with the reason, not with the schema's words.
 func TestWhatIsNotCarriedOutIsSaid(t *testing.T) {
 	for text, says := range map[string]string{
-		`{"distribution":["oci"]}`:            "oci is not served by this version; http is",
-		`{"encryption":{"enabled":true}}`:     "not encrypted by this version",
-		`{"retention":{"mode":"count"}}`:      "mode count is not carried out by this version",
-		`{"compression":{"codec":"none"}}`:    "zstd level 3",
-		`{"include":["policies","advisory"]}`: "config.include[1]",
+		`{"distribution":["oci"]}`: "oci is not served by this version; http is",
+		`{"encryption":{"enabled":true,"mode":"age","recipientKeys":["kms://k"]}}`: "use mode aes-gcm",
+		`{"retention":{"mode":"count"}}`:                                           "mode count is not carried out by this version",
+		`{"compression":{"codec":"none"}}`:                                         "zstd level 3",
+		`{"include":["policies","advisory"]}`:                                      "config.include[1]",
 	} {
 		_, err := profiles.Check("json", "raw", []byte(text))
 		require.ErrorContains(t, err, says)
@@ -123,4 +128,26 @@ func FuzzCheck(f *testing.F) {
 			t.Fatalf("%q became %s, and that %+v, %v", raw, text, again, err)
 		}
 	})
+}
+
+// TestEncryption: recipients are a set, every kind takes them, and a strict profile
+// wants a key service for its keys of one.
+func TestEncryption(t *testing.T) {
+	const recipient = "age1gxnnr3dg739rxsynggdz4rxlccye270kdq4cjp0hlmz0d9w4uv8qqtsyld"
+	text := `{"encryption":{"enabled":true,"mode":"aes-gcm","recipientKeys":["kms://keys/export","` + recipient + `"],"strict":true}}`
+	for _, label := range profiles.Served() {
+		kind, variant, _ := strings.Cut(label, "/")
+		config, err := profiles.Check(kind, variant, []byte(text))
+		require.NoError(t, err, label)
+		require.Equal(t, &export.Encryption{Enabled: true, Mode: "aes-gcm", RecipientKeys: []string{recipient, "kms://keys/export"}, Strict: true}, config.Encryption)
+		require.NoError(t, profiles.CheckKeyService(config, true))
+		require.ErrorContains(t, profiles.CheckKeyService(config, false), "has no key service")
+		config.Encryption.Strict = false
+		require.NoError(t, profiles.CheckKeyService(config, false))
+	}
+	require.Nil(t, (&export.Encryption{}).Terms())
+	// A secret key in the wrong place is not told to anybody.
+	_, err := profiles.Check("json", "raw", []byte(`{"encryption":{"enabled":true,"mode":"age","recipientKeys":["AGE-SECRET-KEY-1QQPZRY9X8GF2TVDW0S3JN54KHCE6MUA7LQQPZRY9X8GF2TVDW0S3JN54KHC"]}}`))
+	require.Error(t, err)
+	require.NotContains(t, err.Error(), "1QQPZRY9")
 }

@@ -376,9 +376,9 @@ type Execution interface {
 	// SaveEncrypted puts the encrypted archive in the place of the plain one: files are
 	// its entries that the plain one does not have, and secret the paths of those that
 	// it does not have itself. The result's archive, signatures and Encrypted become
-	// the run's; events recipient.omitted and bundle.encrypted. A run is encrypted
+	// the run's, and the attestation of that archive is kept; events recipient.omitted and bundle.encrypted. A run is encrypted
 	// once: ErrConflict when it is, with another archive. SaveFiles takes it back.
-	SaveEncrypted(ctx context.Context, c Claim, secret []string, files []File, r export.Result, at time.Time) error
+	SaveEncrypted(ctx context.Context, c Claim, secret []string, files []File, r export.Result, attestation StoredSignature, at time.Time) error
 	// EraseCiphers calls erase for blobs that an earlier attempt at the claim's part
 	// pinned and that are in no bundle, and forgets them: at most limit, and gives how
 	// many. erase is as of EraseUnrecorded.

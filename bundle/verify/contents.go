@@ -36,10 +36,16 @@ func (v *verifier) checkContents(ctx context.Context) *Failure {
 			return
 		}
 		e := v.entries[i-1]
+		if v.isEncrypted() && bundle.IsSecret(e.path) {
+			return // checkCiphertexts reads them
+		}
 		c, payload := contents[e.path]
 		results[i].failure = v.guarded(e.path, func() *Failure { return v.readEntry(ctx, e, payload, c, &results[i]) })
 	})
 	for i, e := range v.entries {
+		if v.isEncrypted() && bundle.IsSecret(e.path) {
+			continue
+		}
 		c, payload := contents[e.path]
 		if failure := v.compareEntry(e, payload, c, results[i+1]); failure != nil {
 			return failure
@@ -268,7 +274,7 @@ func (v *verifier) compareDocument(e entry, f found) *Failure {
 			return failure
 		}
 	}
-	if !summed(e.path) {
+	if v.plainPath(e.path) == "" || !summed(e.path) {
 		return nil
 	}
 	return v.compareListed(e, f)
@@ -280,15 +286,20 @@ func (v *verifier) compareListed(e entry, f found) *Failure {
 
 // checkSeal holds the archive against its seal, whose signature is good.
 func (v *verifier) checkSeal(context.Context) *Failure {
-	last := v.entries[len(v.entries)-1]
-	if v.seal.RunID != v.manifest.RunID || v.seal.Tenant != v.manifest.Tenant {
-		return fail(ClassContent, ReasonSealMismatch, bundle.SealPath, "is of run %s of tenant %s", v.seal.RunID, v.seal.Tenant)
+	last, seal, path := v.entries[len(v.entries)-1], v.seal, bundle.SealPath
+	if v.isEncrypted() { // the seal around it; the one within is over what it is when it is opened
+		seal, path = v.outerSeal, bundle.OuterSealPath
+	}
+	for _, s := range []bundle.Seal{v.seal, seal} {
+		if s.RunID != v.manifest.RunID || s.Tenant != v.manifest.Tenant {
+			return fail(ClassContent, ReasonSealMismatch, path, "is of run %s of tenant %s", s.RunID, s.Tenant)
+		}
 	}
 	if v.report.Repacked > 0 {
 		return nil // the sealed bytes are not here
 	}
-	if failure := v.compare("sealed bytes", bundle.SealPath, number(v.seal.Bytes), number(last.at), ClassContent, ReasonSealLength); failure != nil {
+	if failure := v.compare("sealed bytes", path, number(seal.Bytes), number(last.at), ClassContent, ReasonSealLength); failure != nil {
 		return failure
 	}
-	return v.compare("sealed digest", bundle.SealPath, v.seal.Digest, v.prefix, ClassContent, ReasonSealDigest)
+	return v.compare("sealed digest", path, seal.Digest, v.prefix, ClassContent, ReasonSealDigest)
 }

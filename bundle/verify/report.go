@@ -28,6 +28,8 @@ type Report struct {
 	Evidence       *Evidence  `json:"evidence,omitempty"`  // when it was asked for
 	Approvals      []Approval `json:"approvals,omitempty"`
 	Files          int64      `json:"files"`
+	// Encryption is nil of a plain bundle.
+	Encryption *Encryption `json:"encryption,omitempty"`
 	// Repacked counts the files that are not the signed bytes, but have the signed lines.
 	Repacked   int64       `json:"repacked,omitempty"`
 	Checks     []Check     `json:"checks"`
@@ -123,11 +125,14 @@ const (
 	ReasonContent       Reason = "content_digest"
 	ReasonContentSize   Reason = "content_size"
 	ReasonRecords       Reason = "record_count"
-	ReasonEvidence      Reason = "evidence" // a line, or what it says of itself
-	ReasonPolicy        Reason = "policy"   // the policy snapshot is not what the manifest says
+	ReasonEvidence      Reason = "evidence"           // a line, or what it says of itself
+	ReasonEncryption    Reason = "encryption_invalid" // manifests/encryption.json is not about this bundle
+	ReasonCiphertext    Reason = "ciphertext"         // an encrypted file not in its form, or not authentic
+	ReasonPolicy        Reason = "policy"             // the policy snapshot is not what the manifest says
 
 	// Everything else.
 	ReasonNoKey       Reason = "no_trusted_key"
+	ReasonNoIdentity  Reason = "no_identity" // none of the keys opens the bundle
 	ReasonUnreadable  Reason = "unreadable"
 	ReasonInterrupted Reason = "interrupted"
 	ReasonInternal    Reason = "internal"

@@ -9,7 +9,8 @@ import (
 	"github.com/stella-ops/exportcenter/signing"
 )
 
-// signatures checks all five signatures before anything they cover is parsed.
+// signatures checks all signatures before anything they cover is parsed: five, and of an
+// encrypted bundle two more.
 func (v *verifier) signatures(context.Context) *Failure {
 	for _, s := range []struct {
 		artifact, path string
@@ -24,7 +25,10 @@ func (v *verifier) signatures(context.Context) *Failure {
 			return failure
 		}
 	}
-	return v.sealSignature()
+	if failure := v.sealSignature(); failure != nil || !v.isEncrypted() {
+		return failure
+	}
+	return v.outerSignatures()
 }
 
 var errSignedOther = errors.New("it is a signature of other bytes")

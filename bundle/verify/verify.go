@@ -5,6 +5,9 @@
 // when every step below ended without a failure, and that is decided in one
 // place; a parse error, a missing entry, a panic or an interruption is a failure.
 //
+// An encrypted bundle is verified without its keys as far as that goes, and with one of
+// them to the end: encrypted.go says how. A plain bundle has these steps:
+//
 //	walk        every tar header in its one form, in order, exact trailer
 //	require     the entries every bundle has
 //	signatures  manifest, provenance and seal, by keys the caller trusts
@@ -33,6 +36,7 @@ import (
 	"runtime"
 
 	"github.com/stella-ops/exportcenter/bundle"
+	"github.com/stella-ops/exportcenter/sealed"
 	"github.com/stella-ops/exportcenter/signing"
 )
 
@@ -86,6 +90,10 @@ func File(ctx context.Context, path string, trust Trust, options ...Option) (Rep
 // Reader verifies the bundle in the first size bytes of r, which must not
 // change meanwhile. Errors are as of File.
 func Reader(ctx context.Context, r io.ReaderAt, size int64, trust Trust, options ...Option) (Report, error) {
+	return newVerifier(r, size, trust, options).verify(ctx)
+}
+
+func newVerifier(r io.ReaderAt, size int64, trust Trust, options []Option) *verifier {
 	v := &verifier{
 		archive: r, size: size, trust: trust,
 		limits: DefaultLimits(), workers: min(runtime.GOMAXPROCS(0), maxWorkers),
@@ -94,6 +102,10 @@ func Reader(ctx context.Context, r io.ReaderAt, size int64, trust Trust, options
 	for _, option := range options {
 		option(v)
 	}
+	return v
+}
+
+func (v *verifier) verify(ctx context.Context) (Report, error) {
 	failure := v.run(ctx)
 	if failure == nil {
 		failure = v.settled()
@@ -144,6 +156,9 @@ type verifier struct {
 	limits    Limits
 	workers   int
 	approvers Trust // nil: the signatures of approvals are not looked at
+	keys      sealed.Keys
+	// within is set of the verifier of an opened bundle.
+	within bool
 	// evidence is whether to read lines too.
 	evidence bool
 	// before is called before each step.
@@ -161,7 +176,12 @@ type verifier struct {
 	seal      bundle.Seal
 	listed    map[string]bundle.Digest // by checksums.txt
 	prefix    bundle.Digest            // of the bytes before the seal's header
-	report    Report
+	// Of an encrypted bundle: what says how, the seal around it, and the suffix that
+	// its originals have.
+	encryption bundle.Encryption
+	outerSeal  bundle.Seal
+	suffix     string
+	report     Report
 	// repack lets files of lines be packed by another encoder; repacked are those that are.
 	repack   bool
 	repacked map[string]bundle.Digest
@@ -172,7 +192,11 @@ type step struct {
 	do   func(context.Context) *Failure
 }
 
+// steps are known once the archive was walked: an encrypted bundle has others.
 func (v *verifier) steps() []step {
+	if v.isEncrypted() {
+		return v.encryptedSteps()
+	}
 	return []step{
 		{"walk", v.walk},
 		{"require", v.require},
@@ -200,7 +224,8 @@ func (v *verifier) run(ctx context.Context) (failure *Failure) {
 	if len(v.trust) == 0 {
 		return fail(ClassAbsent, ReasonNoKey, "", "no trusted key was given, so nothing can be verified")
 	}
-	for _, s := range v.steps() {
+	for i := 0; i < len(v.steps()); i++ {
+		s := v.steps()[i]
 		if err := ctx.Err(); err != nil {
 			return fail(ClassOther, ReasonInterrupted, "", "interrupted before step %s: %v", s.name, err)
 		}
@@ -234,9 +259,13 @@ func (v *verifier) settled() *Failure {
 		}
 	}
 	steps := len(v.steps())
-	if v.taken != steps || good != signaturesRequired || bad > 0 || v.report.ArchiveDigest == "" {
+	required := signaturesRequired
+	if v.isEncrypted() {
+		required += 2 // of manifests/encryption.json, and the seal around it
+	}
+	if v.taken != steps || good != required || bad > 0 || v.report.ArchiveDigest == "" {
 		return fail(ClassOther, ReasonInternal, "", "%d of %d steps were taken, %d of %d signatures are good and %d checks failed",
-			v.taken, steps, good, signaturesRequired, bad)
+			v.taken, steps, good, required, bad)
 	}
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/stella-ops/exportcenter/bundle"
+	"github.com/stella-ops/exportcenter/sealed"
 )
 
 // entry is where an entry is in the archive.
@@ -25,6 +26,11 @@ func (v *verifier) walk(ctx context.Context) *Failure {
 	for _, path := range bundle.FixedPaths() {
 		known[path] = true
 	}
+	if !v.within { // what is opened is a plain bundle
+		for _, path := range bundle.EncryptionPaths() {
+			known[path] = true
+		}
+	}
 	v.byPath = map[string]int{}
 	v.lastPath, v.originals = "", originals{}
 	at := int64(0)
@@ -37,6 +43,9 @@ func (v *verifier) walk(ctx context.Context) *Failure {
 			return failure
 		}
 		if last {
+			if failure := v.ofOneKind(); failure != nil {
+				return failure
+			}
 			v.passed("archive structure", "")
 			return v.trailer(at)
 		}
@@ -74,8 +83,8 @@ func (v *verifier) admit(e entry, known map[string]bool) *Failure {
 	v.lastPath = e.path
 	original := bundle.IsOriginal(e.path)
 	if original {
-		if _, _, err := bundle.ParseOriginalPath(e.path); err != nil {
-			return fail(ClassContent, ReasonUnknown, e.path, "%v", err)
+		if failure := v.originalPath(e.path); failure != nil {
+			return failure
 		}
 	} else if !known[e.path] && !bundle.IsPayload(e.path) && !strings.HasPrefix(e.path, bundle.ApprovalsDir) {
 		return fail(ClassContent, ReasonUnknown, e.path, "is not an entry of a bundle")
@@ -132,6 +141,9 @@ func (v *verifier) read(p []byte, at int64) *Failure {
 
 // unreadable tells a file that became shorter from one that cannot be read.
 func unreadable(err error) *Failure {
+	if errors.Is(err, sealed.ErrTampered) || errors.Is(err, sealed.ErrForm) { // of a bundle that is opened
+		return fail(ClassContent, ReasonCiphertext, "", "%v", err)
+	}
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return fail(ClassContent, ReasonTruncated, "", "the archive became shorter while it was read")
 	}
@@ -140,7 +152,11 @@ func unreadable(err error) *Failure {
 
 // require checks that the entries every bundle has are there.
 func (v *verifier) require(context.Context) *Failure {
-	for _, path := range bundle.FixedPaths() {
+	paths := bundle.FixedPaths()
+	if v.isEncrypted() {
+		paths = append(paths, bundle.EncryptionPaths()...)
+	}
+	for _, path := range paths {
 		if _, ok := v.byPath[path]; !ok {
 			return fail(ClassAbsent, ReasonMissing, path, "is not in the archive")
 		}

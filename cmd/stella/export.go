@@ -17,7 +17,7 @@ func exportCommand() *cobra.Command {
 	command := group("export", "Run exports and fetch their bundles", "Run exports and fetch their bundles.\n\n"+exitCodesHelp)
 	c.addFlags(command)
 	command.AddCommand(exportRunCommand(&c), exportListCommand(&c), exportStatusCommand(&c),
-		exportCancelCommand(&c), exportEventsCommand(&c), exportVerifyCommand(&c), exportAttestationCommand(&c), exportDownloadCommand(&c), exportPlanCommand(&c), exportRebuildCommand(&c), exportProfileCommand(&c), exportApproveCommand(),
+		exportCancelCommand(&c), exportEventsCommand(&c), exportVerifyCommand(&c), exportAttestationCommand(&c), exportDownloadCommand(&c), exportPlanCommand(&c), exportRebuildCommand(&c), exportProfileCommand(&c), exportApproveCommand(), exportOpenCommand(),
 		exportGuardCommand(&c), exportDiffCommand(&c), exportReleaseCommand(&c), exportRejectCommand(&c), exportLatestCommand(&c))
 	c.addCompletion(command)
 	return command

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -19,10 +20,14 @@ The keys to trust come from --key, from the *.pub files of --trust, or from the
 directory named by STELLA_TRUST (or STELLA_TRUST_ROOTS, or trust_roots of a
 profile file); never from the bundle.
 
+An encrypted bundle is verified as far as that goes without its keys: all but what is
+inside its encrypted files. With --identity it is opened and verified to the end, and
+nothing is written.
+
 Exit codes:
   0  verified: every check passed
   2  content differs: a file, a header, a digest, the order or length of the archive
-  3  a signature or its key: not valid, or not by a trusted key
+  3  a signature or its key: not valid, or not by a trusted key; or no identity is a recipient's
   4  something required is absent: the file, an entry, a signature, a trusted key
   5  anything else, usage included`
 
@@ -36,6 +41,7 @@ type verifyFlags struct {
 	approvers  string
 	format     *format
 	evidence   bool
+	identities []string
 }
 
 // verifyCommand is "stella verify": it needs no server and opens no socket.
@@ -62,6 +68,7 @@ func verifyCommand() *cobra.Command {
 	contextFlags(command, &profile, "`NAME` of a profile file that may say what is trusted (STELLA_CONTEXT)")
 	command.Flags().StringVar(&flags.approvers, "approvers", "", "`DIR` whose *.pub files are the keys of those who may approve that a bundle has evidence of other tenants; their signatures are verified too")
 	command.Flags().BoolVar(&flags.evidence, "evidence", false, "also read every line, and tell how many documents are proved to be what was imported")
+	identityFlags(command, &flags.identities)
 	flags.format = addFormat(command)
 	command.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return verifyUsage(err) })
 	return command
@@ -96,6 +103,11 @@ func runVerify(ctx context.Context, out io.Writer, file string, flags verifyFlag
 	if flags.evidence {
 		options = append(options, verify.WithEvidence())
 	}
+	keys, err := loadIdentities(flags.identities)
+	if err != nil {
+		return err
+	}
+	options = append(options, verify.WithKeys(keys))
 	report, verdict := verify.File(ctx, file, trust, options...)
 	if err := printReport(out, file, report, flags.format); err != nil {
 		// A report that nobody can read must not look like a success.
@@ -141,6 +153,17 @@ func printReport(out io.Writer, file string, report verify.Report, f *format) er
 	}
 	if e := report.Evidence; e != nil {
 		add("evidence", "%d identical to what was imported, %d rewritten in canonical form, %d redacted", e.Identical, e.Rewritten, e.Redacted)
+	}
+	if e := report.Encryption; e != nil {
+		add("encrypted", "mode %s, for %s", e.Mode, strings.Join(e.Recipients, ", "))
+		for _, o := range e.Omitted {
+			add("left out", "%s: %s", o.Recipient, o.Reason)
+		}
+		if e.Opened {
+			add("opened", "as %s: the contents are verified too; plain archive %s", e.As, e.PlainDigest)
+		} else {
+			add("NOT opened", "what is inside the encrypted files was not verified (--identity FILE)")
+		}
 	}
 	if report.ArchiveDigest != "" {
 		add("archive", "%s", report.ArchiveDigest)

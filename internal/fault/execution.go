@@ -111,9 +111,9 @@ func (e *execution) OfferedFiles(ctx context.Context, ref export.Ref) ([]storage
 	return read(e.injector, func() ([]storage.File, error) { return e.inner.OfferedFiles(ctx, ref) })
 }
 
-func (e *execution) SaveEncrypted(ctx context.Context, c storage.Claim, secret []string, files []storage.File, r export.Result, at time.Time) error {
+func (e *execution) SaveEncrypted(ctx context.Context, c storage.Claim, secret []string, files []storage.File, r export.Result, attestation storage.StoredSignature, at time.Time) error {
 	return e.injector.At(ctx, SaveEncrypted, func(ctx context.Context) error {
-		return e.inner.SaveEncrypted(ctx, c, secret, files, r, at)
+		return e.inner.SaveEncrypted(ctx, c, secret, files, r, attestation, at)
 	})
 }
 

@@ -51,10 +51,16 @@ func (j *judgement) verify(content []byte) error {
 	if kind == "json" { // others hold no evidence
 		options = append(options, verify.WithEvidence())
 	}
+	if j.want.Plain != "" {
+		options = append(options, verify.WithKeys(j.Keys))
+	}
 	report, err := verify.Reader(j.ctx, bytes.NewReader(content), int64(len(content)), j.Trust, options...)
 	if err != nil {
 		j.say("the archive does not verify: %v", err)
 		return nil
+	}
+	if within := report.Encryption; j.want.Plain != "" && (within == nil || !within.Opened || within.PlainDigest != j.want.Plain) {
+		j.say("the archive within is not the twin's: %+v, want %s", within, j.want.Plain)
 	}
 	var named string
 	err = j.admin.QueryRow(j.ctx, `select archive_digest from export_runs where tenant = $1 and id = $2`,

@@ -17,6 +17,15 @@ import (
 // blobs holds rows against files, both ways, every file against its name, and
 // wants nothing half written. fsck looks at the same again with other eyes.
 func (j *judgement) blobs() error {
+	var left int // what an attempt has encrypted and another one has not used
+	err := j.admin.QueryRow(j.ctx, `select count(*) from blob_pins p where p.tenant = $1 and p.part = 'encrypt'
+		and not exists (select from export_files f where f.tenant = p.tenant and f.digest = p.sha256)`, j.ref.Tenant).Scan(&left)
+	if err != nil {
+		return fmt.Errorf("count its tenant's ciphertexts: %w", err)
+	}
+	if left > 0 {
+		j.say("%d ciphertexts are kept that are in no bundle", left)
+	}
 	rows, err := j.admin.Query(j.ctx, `select encode(b.sha256, 'hex'), b.size, b.state,
 		exists (select from blob_pins p where p.tenant = b.tenant and p.sha256 = b.sha256)
 		from blobs b where b.tenant = $1`, j.ref.Tenant)

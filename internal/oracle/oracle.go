@@ -8,6 +8,7 @@ import (
 
 	"github.com/stella-ops/exportcenter/bundle/verify"
 	"github.com/stella-ops/exportcenter/export"
+	"github.com/stella-ops/exportcenter/sealed"
 	"github.com/stella-ops/exportcenter/storage/files"
 	"github.com/stella-ops/exportcenter/storage/postgres"
 )
@@ -18,6 +19,7 @@ type World struct {
 	Admin string       // connection string of the superuser: row level security holds back everybody else
 	Blobs string       // directory of the blob store
 	Trust verify.Trust
+	Keys  sealed.Keys // open bundles that are encrypted
 }
 
 // Expect is what a run must have become.
@@ -29,6 +31,9 @@ type Expect struct {
 	Journal func([]export.EventType) error
 	// Payload and Archive are the twin's digests, of a run that succeeded.
 	Payload, Archive string
+	// Plain is the digest of the twin's archive within, of a run that is encrypted; its
+	// Archive is "", as no two are the same.
+	Plain string
 	// Waited is what the timeline was told of its wait for an approval; nil without one.
 	Waited []export.Transition
 	// Rebuild: it builds another run again. Nobody is told of it, and it has no bundle.

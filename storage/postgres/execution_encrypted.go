@@ -27,7 +27,7 @@ func madeAnew(c storage.Claim) string {
 
 // SaveEncrypted puts the encrypted archive in the place of the plain one, in one
 // transaction: there is no moment at which both, or neither, are the run's.
-func (e *Execution) SaveEncrypted(ctx context.Context, c storage.Claim, secret []string, files []storage.File, r export.Result, at time.Time) error {
+func (e *Execution) SaveEncrypted(ctx context.Context, c storage.Claim, secret []string, files []storage.File, r export.Result, attestation storage.StoredSignature, at time.Time) error {
 	signatures, err := jsonColumn(r.Signatures, "[]")
 	if err != nil {
 		return fmt.Errorf("save encrypted: %w", err)
@@ -53,6 +53,11 @@ func (e *Execution) SaveEncrypted(ctx context.Context, c storage.Claim, secret [
 		_, err := tx.Exec(ctx, `
 			update export_runs set signatures = $3, archive_digest = $4, archive_bytes = $5, encrypted = $6
 			where tenant = $1 and id = $2`, run.Tenant, run.ID, signatures, r.ArchiveDigest, r.ArchiveBytes, encrypted)
+		if err != nil {
+			return err
+		}
+		_, err = tx.Exec(ctx, keepSignature, run.Tenant, projectColumn(run.Project), run.ID, attestation.Artifact, attestation.KeyID,
+			attestation.Message[:], attestation.Algorithm, attestation.Signature, attestation.Statement)
 		if err != nil {
 			return err
 		}

@@ -17,6 +17,10 @@ const findSignature = `
 	select algorithm, signature, statement from export_signatures
 	where tenant = $1 and run_id = $2 and artifact = $3 and key_id = $4 and message = $5`
 
+const keepSignature = `
+	insert into export_signatures (tenant, project, run_id, artifact, key_id, message, algorithm, signature, statement)
+	values ($1, $2, $3, $4, $5, $6, $7, $8, $9) on conflict do nothing`
+
 // FindSignature gives a signature that was stored before, nil for none.
 func (e *Execution) FindSignature(ctx context.Context, c storage.Claim, artifact, keyID string, message bundle.Digest) (*storage.StoredSignature, error) {
 	var found *storage.StoredSignature
@@ -39,9 +43,7 @@ func (e *Execution) KeepSignature(ctx context.Context, c storage.Claim, s storag
 	kept := storage.StoredSignature{Artifact: s.Artifact, KeyID: s.KeyID, Message: s.Message}
 	err := e.claimed(ctx, c, "keep signature", func(tx pgx.Tx, run export.Run) error {
 		batch := &pgx.Batch{}
-		batch.Queue(`
-			insert into export_signatures (tenant, project, run_id, artifact, key_id, message, algorithm, signature, statement)
-			values ($1, $2, $3, $4, $5, $6, $7, $8, $9) on conflict do nothing`,
+		batch.Queue(keepSignature,
 			run.Tenant, projectColumn(run.Project), run.ID, s.Artifact, s.KeyID, s.Message[:], s.Algorithm, s.Signature, s.Statement)
 		batch.Queue(findSignature, run.Tenant, run.ID, s.Artifact, s.KeyID, s.Message[:])
 		results := tx.SendBatch(ctx, batch)

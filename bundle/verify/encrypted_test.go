@@ -1,0 +1,271 @@
+package verify_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"filippo.io/age"
+	"github.com/stretchr/testify/require"
+
+	"github.com/stella-ops/exportcenter/bundle"
+	"github.com/stella-ops/exportcenter/bundle/bundletest"
+	"github.com/stella-ops/exportcenter/bundle/verify"
+	"github.com/stella-ops/exportcenter/internal/testkit"
+	"github.com/stella-ops/exportcenter/sealed"
+)
+
+var encryptionModes = []string{bundle.EncryptionAge, bundle.EncryptionGCM}
+
+func withIdentity(ids ...*age.X25519Identity) verify.Option {
+	return verify.WithKeys(sealed.Keys{Identities: ids})
+}
+
+func verifyWith(t *testing.T, archive []byte, options ...verify.Option) (verify.Report, error) {
+	t.Helper()
+	trust := verify.Trust{bundletest.Verifier(t, bundletest.Key(t, 1))}
+	return verify.Reader(t.Context(), bytes.NewReader(archive), int64(len(archive)), trust, append(options, verify.WithWorkers(2))...)
+}
+
+// mirrorOptions are of a small mirror: payload of several forms and three originals.
+func mirrorOptions(t *testing.T) bundletest.Options {
+	t.Helper()
+	return bundletest.Options{Files: bundletest.Forms(t), Shards: bundletest.Small()}
+}
+
+// TestEncryptedBundle: without a key everything but the contents is verified, and the
+// report says so; with one also those; and what it is then is the plain archive.
+func TestEncryptedBundle(t *testing.T) {
+	alice, mallory := bundletest.Identity(t, 0), bundletest.Identity(t, 1)
+	for _, mode := range encryptionModes {
+		for _, o := range []bundletest.Options{{}, {Shards: []bundletest.Shard{}}, mirrorOptions(t)} {
+			plain, encrypted := bundletest.BuildEncrypted(t, o, bundletest.Encrypting{Mode: mode})
+			archive := encrypted.Bytes(t)
+			report, err := verifyWith(t, archive)
+			require.NoError(t, err)
+			require.Equal(t, verify.StatusVerified, report.Status)
+			require.False(t, report.Encryption.Opened)
+			require.Nil(t, report.Encryption.Plain)
+			require.Equal(t, mode, report.Encryption.Mode)
+			require.Equal(t, bundle.DigestOf(archive).String(), report.ArchiveDigest)
+
+			report, err = verifyWith(t, archive, withIdentity(mallory, alice))
+			require.NoError(t, err)
+			require.True(t, report.Encryption.Opened)
+			require.Equal(t, alice.Recipient().String(), report.Encryption.As)
+			require.Equal(t, bundle.DigestOf(plain.Bytes(t)).String(), report.Encryption.Plain.ArchiveDigest)
+			require.Equal(t, verify.StatusVerified, report.Encryption.Plain.Status)
+
+			_, err = verifyWith(t, archive, withIdentity(mallory))
+			var failure *verify.Error
+			require.ErrorAs(t, err, &failure)
+			require.Equal(t, 3, failure.ExitCode())
+			require.Equal(t, verify.ReasonNoIdentity, failure.Reason)
+			require.Contains(t, failure.Message, alice.Recipient().String())
+
+			var out bytes.Buffer
+			trust := verify.Trust{bundletest.Verifier(t, plain.Signer)}
+			_, err = verify.Open(t.Context(), bytes.NewReader(archive), int64(len(archive)), trust, sealed.Keys{Identities: []*age.X25519Identity{alice}}, &out)
+			require.NoError(t, err)
+			require.True(t, bytes.Equal(plain.Bytes(t), out.Bytes()))
+			_, err = verifyWith(t, out.Bytes())
+			require.NoError(t, err)
+		}
+	}
+}
+
+// TestOpenRefuses: what is not to be opened writes nothing that looks like an archive.
+func TestOpenRefuses(t *testing.T) {
+	trust := verify.Trust{bundletest.Verifier(t, bundletest.Key(t, 1))}
+	alice := sealed.Keys{Identities: []*age.X25519Identity{bundletest.Identity(t, 0)}}
+	plain, encrypted := bundletest.BuildEncrypted(t, bundletest.Options{}, bundletest.Encrypting{Mode: "age"})
+	broken := encrypted.Bytes(t)
+	broken[len(broken)/2] ^= 1
+	for name, c := range map[string]struct {
+		archive []byte
+		keys    sealed.Keys
+		code    int
+	}{
+		"plain": {plain.Bytes(t), alice, 5}, "no key": {encrypted.Bytes(t), sealed.Keys{}, 4}, "changed": {broken, alice, 0},
+		"another's key": {encrypted.Bytes(t), sealed.Keys{Identities: []*age.X25519Identity{bundletest.Identity(t, 1)}}, 3},
+	} {
+		var out bytes.Buffer
+		_, err := verify.Open(t.Context(), bytes.NewReader(c.archive), int64(len(c.archive)), trust, c.keys, &out)
+		var failure *verify.Error
+		require.ErrorAs(t, err, &failure, name)
+		require.True(t, c.code == 0 || c.code == failure.ExitCode(), "%s: %v", name, err)
+		require.Zero(t, out.Len(), name)
+	}
+	_, err := verify.Open(t.Context(), bytes.NewReader(encrypted.Bytes(t)), int64(len(encrypted.Bytes(t))), trust, alice, failingWriter{})
+	require.ErrorContains(t, err, "disk full")
+}
+
+type failingWriter struct{}
+
+func (failingWriter) Write([]byte) (int, error) { return 0, errors.New("disk full") }
+
+// TestEvidenceOfEncrypted: lines are read with a key, and asked for without one it is
+// an error.
+func TestEvidenceOfEncrypted(t *testing.T) {
+	_, encrypted := bundletest.BuildEncrypted(t, bundletest.Options{}, bundletest.Encrypting{Mode: "aes-gcm"})
+	_, err := verifyWith(t, encrypted.Bytes(t), verify.WithEvidence())
+	var failure *verify.Error
+	require.ErrorAs(t, err, &failure)
+	require.Equal(t, 4, failure.ExitCode())
+	require.Equal(t, verify.ReasonNoIdentity, failure.Reason)
+}
+
+// TestFlipsOfEncrypted flips bits of a small encrypted bundle of each mode, and verifies
+// it without keys and with them: none is accepted.
+func TestFlipsOfEncrypted(t *testing.T) {
+	const ciphertextFlips = 20_000
+	alice := bundletest.Identity(t, 0)
+	for _, mode := range encryptionModes {
+		t.Run(mode, func(t *testing.T) {
+			signer := bundletest.Key(t, 1)
+			_, encrypted := bundletest.BuildEncrypted(t, bundletest.Options{Signer: signer}, bundletest.Encrypting{Mode: mode})
+			archive := encrypted.Bytes(t)
+			trust := learn(t, archive, signer)
+			bits := flipsOf(t, encrypted, archive, ciphertextFlips)
+			if testing.Short() {
+				bits = bits[:len(bits)/40]
+			}
+			for name, options := range map[string][]verify.Option{
+				"without keys": {verify.WithWorkers(1)}, "with keys": {verify.WithWorkers(1), withIdentity(alice)},
+			} {
+				result := outcome{reasons: map[verify.Reason]int{}}
+				copies := sync.Pool{New: func() any { c := bytes.Clone(archive); return &c }}
+				began := time.Now()
+				spread(len(bits), func(i int) {
+					c := copies.Get().(*[]byte)
+					defer copies.Put(c)
+					(*c)[bits[i]/8] ^= 1 << (bits[i] % 8)
+					report, err := verify.Reader(context.Background(), bytes.NewReader(*c), int64(len(*c)), trust, options...)
+					result.add(bits[i], report, err)
+					(*c)[bits[i]/8] ^= 1 << (bits[i] % 8)
+				})
+				t.Logf("%s: %d flips in %s: %d accepted, %d panics; %v", name, len(bits), time.Since(began).Round(time.Millisecond),
+					len(result.accepted), len(result.internal), result.reasons)
+				require.Empty(t, result.accepted)
+				require.Empty(t, result.internal)
+			}
+		})
+	}
+}
+
+// flipsOf are all bits of headers, padding, encryption.json and signatures, and so many
+// seeded ones of the ciphertexts, each of which is flipped once.
+func flipsOf(t *testing.T, b *bundletest.Bundle, archive []byte, ciphertext int) (bits []int) {
+	t.Helper()
+	random := rand.New(rand.NewPCG(7, 7))
+	var secret []int
+	at := 0
+	for _, e := range b.Entries {
+		size := int(bundle.EntrySize(int64(len(e.Data))))
+		for bit := at * 8; bit < (at+size)*8; bit++ {
+			body := bit/8 >= at+bundle.BlockSize && bit/8 < at+bundle.BlockSize+len(e.Data)
+			switch {
+			case body && bundle.IsSecret(e.Path):
+				secret = append(secret, bit)
+			case !body && bit%3 == 0, body && (strings.HasPrefix(e.Path, "signatures/") || e.Path == bundle.EncryptionPath):
+				bits = append(bits, bit)
+			}
+		}
+		at += size
+	}
+	random.Shuffle(len(secret), func(i, j int) { secret[i], secret[j] = secret[j], secret[i] })
+	bits = append(bits, secret[:min(len(secret), ciphertext)]...)
+	random.Shuffle(len(bits), func(i, j int) { bits[i], bits[j] = bits[j], bits[i] })
+	return bits
+}
+
+// TestEncryptedMemory: a large file is opened without holding it.
+func TestEncryptedMemory(t *testing.T) {
+	if testing.Short() {
+		t.Skip("large bundles are left out with -short")
+	}
+	line := `{"x":"` + strings.Repeat("evidence ", 100_000) + `"}`
+	for _, mode := range encryptionModes {
+		var shards []bundletest.Shard
+		for i := range 40 {
+			s := bundletest.Shard{Type: "sboms", Lines: []string{line, line}}
+			if i > 0 {
+				s.Key = fmt.Sprint(i)
+			}
+			shards = append(shards, s)
+		}
+		_, encrypted := bundletest.BuildEncrypted(t, bundletest.Options{Shards: shards}, bundletest.Encrypting{Mode: mode})
+		archive := encrypted.Bytes(t)
+		_, err := verifyWith(t, archive, withIdentity(bundletest.Identity(t, 0)))
+		require.NoError(t, err)
+		runtime.GC()
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		_, err = verifyWith(t, archive, withIdentity(bundletest.Identity(t, 0)))
+		require.NoError(t, err)
+		runtime.ReadMemStats(&after)
+		t.Logf("%s: %d KiB allocated in all", mode, (after.TotalAlloc-before.TotalAlloc)>>10)
+		require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(256<<20))
+	}
+}
+
+// TestAgeOpensDataFiles: a stranger takes an encrypted bundle apart with tar, jq,
+// sha256sum and age, and finds what checksums.txt says.
+func TestAgeOpensDataFiles(t *testing.T) {
+	program := testkit.Tool(t, "age")
+	for _, tool := range []string{"jq", "sha256sum", "tar"} {
+		testkit.Tool(t, tool)
+	}
+	dir := t.TempDir()
+	for n, name := range []string{"alice", "mallory"} {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(bundletest.Identity(t, byte(n)).String()+"\n"), 0o600))
+	}
+	_, encrypted := bundletest.BuildEncrypted(t, mirrorOptions(t), bundletest.Encrypting{Mode: "age"})
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "bundle.tar"), encrypted.Bytes(t), 0o600))
+	script := func(identity string) ([]byte, error) {
+		out := filepath.Join(dir, "out-"+identity)
+		require.NoError(t, os.Mkdir(out, 0o700))
+		cmd := exec.Command("sh", "-euc", `tar -xf ../bundle.tar
+jq -r '.files[] | "\(.cipherDigest | ltrimstr("sha256:"))  \(.path).age"' manifests/encryption.json | sha256sum -c --quiet -
+jq -r '.files[].path' manifests/encryption.json | while read -r f; do "$AGE" -d -i "../`+identity+`" -o "$f" "$f.age"; done
+sha256sum -c --quiet checksums.txt`)
+		cmd.Dir, cmd.Env = out, append(os.Environ(), "AGE="+program)
+		return cmd.CombinedOutput()
+	}
+	said, err := script("alice")
+	require.NoError(t, err, string(said))
+	said, err = script("mallory")
+	require.Error(t, err)
+	require.Contains(t, string(said), "no identity matched")
+}
+
+// TestBrokenSourceOfEncrypted breaks the source at every read: never verified, and never
+// called a change of content.
+func TestBrokenSourceOfEncrypted(t *testing.T) {
+	trust := verify.Trust{bundletest.Verifier(t, bundletest.Key(t, 1))}
+	for _, mode := range encryptionModes {
+		_, encrypted := bundletest.BuildEncrypted(t, bundletest.Options{}, bundletest.Encrypting{Mode: mode})
+		archive := encrypted.Bytes(t)
+		for n := 0; ; n += 3 {
+			source := &failing{bytes.NewReader(archive), n, false}
+			_, err := verify.Reader(context.Background(), source, int64(len(archive)), trust, verify.WithWorkers(1), withIdentity(bundletest.Identity(t, 0)))
+			if source.left >= 0 {
+				require.NoError(t, err)
+				break
+			}
+			var failure *verify.Error
+			require.ErrorAs(t, err, &failure, "read %d", n)
+			require.Equal(t, verify.ReasonUnreadable, failure.Reason, "read %d: %s", n, failure.Message)
+		}
+	}
+}
