@@ -155,7 +155,7 @@ func (a *applying) run() (Outcome, error) {
 		return outcome, err
 	}
 	if err := a.writeJournal(a.digest); err != nil {
-		return outcome, err
+		return outcome, errors.Join(err, a.giveUp())
 	}
 	for _, d := range a.deltas[a.before:] {
 		if stepOf(d).still() {
@@ -177,9 +177,14 @@ func (a *applying) run() (Outcome, error) {
 	return outcome, err
 }
 
-// giveUp removes what a delta that was not applied left.
+// giveUp removes what a delta that was not applied left: all but what the directory
+// leads to, which is the new generation when only the end of the switch failed.
 func (a *applying) giveUp() error {
-	return errors.Join(a.clean(a.at), a.disk.remove(a.path(journalName)))
+	at, _, err := a.current()
+	if err != nil {
+		return err
+	}
+	return errors.Join(a.clean(at), a.disk.remove(a.path(journalName)))
 }
 
 // advance applies one delta.

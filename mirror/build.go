@@ -136,8 +136,8 @@ func (b *building) documentsOf(payloadType string) error {
 	changed := delta.NewDocuments(b.carriedLines(of))
 	removed := delta.NewRemovals(b.carriedLines(func(c bundle.Content) bool { return bundle.IsRemovedShard(c.Path, payloadType) }))
 	shards := &repacking{building: b, files: after}
-	return errors.Join(b.misfit(delta.Apply(base, changed, removed, func(line *delta.Line) error { return shards.line(line.Text) })),
-		shards.end(), base.Close(), changed.Close(), removed.Close())
+	err = delta.Apply(base, changed, removed, func(line *delta.Line) error { return shards.line(line.Text) })
+	return errors.Join(shards.end(b.misfit(err)), base.Close(), changed.Close(), removed.Close())
 }
 
 // linkShared links the files that base and target share, by their content, and gives
@@ -215,10 +215,11 @@ func (r *repacking) begin() (err error) {
 func (r *repacking) finish() error {
 	want := r.files[0]
 	info, err := r.open.Close()
-	if err = errors.Join(err, r.file.Close()); err != nil {
+	err = errors.Join(err, r.file.Close())
+	r.open, r.file, r.files = nil, nil, r.files[1:]
+	if err != nil {
 		return err
 	}
-	r.open, r.file, r.files = nil, nil, r.files[1:]
 	if info.ContentDigest != want.ContentDigest {
 		return refuse(ReasonContent, "%s: base and delta give %s other lines than the target has: the base has changed on this disk, or the delta is not right", r.delta.name, want.Path)
 	}
@@ -226,15 +227,15 @@ func (r *repacking) finish() error {
 	return nil
 }
 
-// end wants all files of the target to be there.
-func (r *repacking) end() error {
+// end wants all files of the target to be there, unless something failed before.
+func (r *repacking) end(failed error) error {
 	if r.file != nil {
-		return errors.Join(r.short(), r.file.Close())
+		failed = errors.Join(failed, r.file.Close())
 	}
-	if len(r.files) > 0 {
+	if failed == nil && len(r.files) > 0 {
 		return r.short()
 	}
-	return nil
+	return failed
 }
 
 func (r *repacking) short() error {

@@ -32,7 +32,7 @@ func (b *building) originals() error {
 		}
 		return errors.Join(b.ctx.Err(), err, lists.line(o.Append(nil)))
 	})
-	return errors.Join(b.misfit(err), lists.end(), base.Close(), went.Close())
+	return errors.Join(lists.end(b.misfit(err)), base.Close(), went.Close())
 }
 
 // linkListed links the originals of the lists that base and target share.

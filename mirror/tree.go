@@ -127,7 +127,7 @@ func absent(dir, entry string, err error) error {
 	if errors.Is(err, fs.ErrNotExist) {
 		return refuse(ReasonMirror, "%s: %s is not there: %w", dir, entry, err)
 	}
-	return refuse(ReasonOther, "%s: %s: %w", dir, entry, err)
+	return refuse(ReasonOther, "%s: %s: %w", dir, entry, full(err))
 }
 
 // files reads the lines of payload files.

@@ -33,12 +33,17 @@ type Document struct {
 }
 
 // key is the document's place.
-func (d Document) key() string { return d.line().Key() }
+func (d Document) key() string {
+	return ledger.Row{Kind: d.Kind, Subject: d.Subject, UpstreamID: d.ID, Source: source, Stream: stream}.Key()
+}
+
+// All documents are of one source.
+const source, stream = "test", "s"
 
 func (d Document) line() ledger.Line {
 	canonical := fmt.Appendf(nil, `{"id":%q,"text":%q}`, d.ID, strings.ToUpper(d.Original))
 	return ledger.Line{
-		Row: ledger.Row{Kind: d.Kind, Subject: d.Subject, UpstreamID: d.ID, Source: "test", Stream: "s",
+		Row: ledger.Row{Kind: d.Kind, Subject: d.Subject, UpstreamID: d.ID, Source: source, Stream: stream,
 			Digest: bundle.DigestOf([]byte(d.Original)), CanonicalBytes: int64(len(canonical))},
 		Format: "test", Canonical: canonical, RawBytes: int64(len(d.Original)),
 	}
@@ -201,15 +206,15 @@ func (m Mirror) Mirrored(t testing.TB) *adapters.Mirrored {
 	}
 	if first != "" {
 		read.Segments = []adapters.Segment{{Path: first, Size: int64(segment.Len()), Open: func(context.Context) (bundle.Source, error) {
-			return source{bytes.NewReader(segment.Bytes())}, nil
+			return memory{bytes.NewReader(segment.Bytes())}, nil
 		}}}
 	}
 	return read
 }
 
-type source struct{ *bytes.Reader }
+type memory struct{ *bytes.Reader }
 
-func (source) Close() error { return nil }
+func (memory) Close() error { return nil }
 
 // Delta makes the delta between two mirrors.
 func (m Maker) Delta(t testing.TB, base, target Mirror) Mirror {

@@ -1,0 +1,142 @@
+package mirror_test
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/klauspost/compress/zstd"
+	"github.com/stretchr/testify/require"
+
+	"github.com/stella-ops/exportcenter/bundle"
+	"github.com/stella-ops/exportcenter/bundle/bundletest"
+	"github.com/stella-ops/exportcenter/mirror"
+	"github.com/stella-ops/exportcenter/mirror/mirrortest"
+)
+
+// otherEncoder packs the same lines into other bytes, as another version may.
+type otherEncoder struct {
+	to    io.Writer
+	lines bytes.Buffer
+	info  bundle.PayloadInfo
+}
+
+func (e *otherEncoder) WriteLine(parts ...[]byte) error {
+	for _, p := range parts {
+		e.lines.Write(p)
+	}
+	e.info.Records++
+	return e.lines.WriteByte('\n')
+}
+
+func (e *otherEncoder) Close() (bundle.PayloadInfo, error) {
+	encoder, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderCRC(true), zstd.WithNoEntropyCompression(true))
+	if err != nil {
+		return e.info, err
+	}
+	stored := encoder.EncodeAll(e.lines.Bytes(), nil)
+	e.info.Digest, e.info.Size = bundle.DigestOf(stored), int64(len(stored))
+	e.info.ContentDigest, e.info.ContentSize = bundle.DigestOf(e.lines.Bytes()), int64(e.lines.Len())
+	_, err = e.to.Write(stored)
+	return e.info, err
+}
+
+// Another encoder gives the same content in other bytes: that is accepted, remembered
+// and said, and later deltas still lead on.
+func TestAnotherEncoder(t *testing.T) {
+	s := newStory(t)
+	dir := s.at(t)
+	other := trust(t).Packed(func(w io.Writer) (mirror.Packer, error) { return &otherEncoder{to: w}, nil })
+	outcome, err := mirror.Apply(t.Context(), dir, []string{s.names["12"]}, other)
+	require.NoError(t, err)
+	require.Positive(t, outcome.Repacked)
+	require.Empty(t, outcome.ArchiveDigest)
+	status, err := mirror.Look(t.Context(), dir, true, trust(t))
+	require.NoError(t, err)
+	require.Equal(t, outcome.Repacked, status.Repacked)
+
+	// What is in it still counts, bit by bit.
+	tree := filepath.Join(dir, "current", "tree")
+	for path, content := range filesOf(t, tree) {
+		if strings.HasPrefix(path, "signatures/") || path == bundle.ChecksumsPath || strings.HasSuffix(path, ".md") {
+			continue
+		}
+		spoilt := []byte(content)
+		spoilt[len(spoilt)/2] ^= 4
+		at := filepath.Join(tree, filepath.FromSlash(path))
+		require.NoError(t, os.Remove(at)) // it may have other names
+		require.NoError(t, os.WriteFile(at, spoilt, 0o644))
+		_, err := mirror.Look(t.Context(), dir, true, trust(t))
+		require.Error(t, err, path)
+		require.NoError(t, os.WriteFile(at, []byte(content), 0o644))
+	}
+
+	outcome, err = mirror.Apply(t.Context(), dir, []string{s.names["23"]}, trust(t))
+	require.NoError(t, err)
+	require.Equal(t, int64(3), outcome.Mirror.Generation)
+	_, err = mirror.Look(t.Context(), dir, true, trust(t))
+	require.NoError(t, err)
+	got, want := filesOf(t, tree), map[string]string{}
+	for _, e := range s.fulls[2].Entries {
+		want[e.Path] = string(e.Data)
+	}
+	for path, content := range want {
+		if !strings.HasSuffix(path, ".zst") {
+			require.Equal(t, content, got[path], path)
+			continue
+		}
+		require.Equal(t, unpacked(t, content), unpacked(t, got[path]), path)
+	}
+	require.Len(t, got, len(want))
+}
+
+func unpacked(t testing.TB, stored string) string {
+	t.Helper()
+	content, err := bundle.OpenPayload(strings.NewReader(stored))
+	require.NoError(t, err)
+	text, err := io.ReadAll(content)
+	require.NoError(t, err)
+	return string(text)
+}
+
+// A delta's size follows the documents that changed, not the shards they are in:
+// 20 of 20,000 documents, scattered, take less than a hundredth of the mirror.
+func TestADeltaIsAsSmallAsWhatChanged(t *testing.T) {
+	const documents, every = 20_000, 1000
+	chance := rand.NewChaCha8([32]byte{1})
+	text := func(id int) mirrortest.Document {
+		random := make([]byte, 300)
+		_, err := chance.Read(random)
+		require.NoError(t, err)
+		name := fmt.Sprintf("GHSA-%05d", id)
+		return mirrortest.Document{Kind: kinds[id%len(kinds)], ID: name, Subject: "pkg:npm/" + name, Original: fmt.Sprintf("%s: %x", name, random)}
+	}
+	all := make([]mirrortest.Document, documents)
+	for i := range all {
+		all[i] = text(i)
+	}
+	m := mirrortest.Maker{Signer: bundletest.Key(t, 1), Target: bundle.ShardTarget}
+	before := m.Full(t, 1, append([]mirrortest.Document{}, all...)...)
+	for i := 0; i < documents; i += every {
+		all[i] = text(i)
+	}
+	after := m.Full(t, 2, all...)
+	d := m.Delta(t, before, after)
+	require.EqualValues(t, documents/every, d.Manifest.Delta.Changed)
+	require.EqualValues(t, documents/every, d.Manifest.Mirror.Originals.Count)
+	touched := 0
+	for i, c := range after.Manifest.Contents {
+		if bundle.IsEvidence(c.Path) && c.ContentDigest != before.Manifest.Contents[i].ContentDigest {
+			touched++
+		}
+	}
+	t.Logf("a mirror of %d bytes, %d shards of it touched; a delta of %d bytes, %.2f %%", len(after.Archive), touched, len(d.Archive),
+		100*float64(len(d.Archive))/float64(len(after.Archive)))
+	require.Greater(t, touched, 10, "scattered changes touch many shards")
+	require.Less(t, len(d.Archive)*100, len(after.Archive))
+}
