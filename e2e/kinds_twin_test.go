@@ -14,6 +14,7 @@ import (
 	"github.com/stella-ops/exportcenter/adapters"
 	"github.com/stella-ops/exportcenter/adapters/jsonpolicy"
 	"github.com/stella-ops/exportcenter/adapters/jsonraw"
+	"github.com/stella-ops/exportcenter/adapters/mirrordelta"
 	"github.com/stella-ops/exportcenter/adapters/mirrorfull"
 	"github.com/stella-ops/exportcenter/adapters/trivydb"
 	"github.com/stella-ops/exportcenter/adapters/trivyjavadb"
@@ -24,7 +25,7 @@ import (
 // allKinds registers every adapter there is.
 func allKinds(t testing.TB) *adapters.Registry {
 	t.Helper()
-	registry, err := adapters.NewRegistry(jsonraw.Adapter{}, jsonpolicy.Adapter{}, mirrorfull.Adapter{}, trivydb.Adapter{}, trivyjavadb.Adapter{})
+	registry, err := adapters.NewRegistry(jsonraw.Adapter{}, jsonpolicy.Adapter{}, mirrorfull.Adapter{}, mirrordelta.Adapter{}, trivydb.Adapter{}, trivyjavadb.Adapter{})
 	require.NoError(t, err)
 	require.Len(t, registry.Labels(), len(export.BuiltinProfiles()), "a kind that no twin is made of")
 	return registry

@@ -148,11 +148,17 @@ func runTwin(t *testing.T, documents []ledger.Observation, importers int) map[st
 	exporting := &activities.Export{Ledger: book, Execution: postgres.NewExecution(db.DB), Objects: objects, Scratch: rough, Policies: baseline{},
 		Signer: twinKey(t), Adapters: allKinds(t), Clock: clock.Fixed(twinTime), Log: slog.New(slog.DiscardHandler), Version: "twin"}
 	found := map[string]twin{}
+	var mirror string // a delta is of it and itself
 	for i, profile := range export.BuiltinProfiles() {
 		ref := export.Ref{Tenant: twinRef.Tenant, RunID: fmt.Sprintf("0190c0de-0000-7000-8000-%012d", i+1)}
 		var options export.Options
 		if export.HoldsPolicy(profile.Kind, profile.Variant) {
 			options.PolicySnapshotID = export.BaselineSnapshot // as the frontend fills it in
+		}
+		if export.IsFullMirror(profile.Kind, profile.Variant) {
+			mirror = ref.RunID
+		} else if export.IsDelta(profile.Kind, profile.Variant) {
+			options.BaseRunID, options.TargetRunID = mirror, mirror
 		}
 		_, _, err = runs.CreateRun(t.Context(), export.Run{Tenant: ref.Tenant, ID: ref.RunID, Options: options,
 			ProfileID: profile.ID, ProfileRevision: profile.Revision, ProfileName: profile.Name, Kind: profile.Kind, Variant: profile.Variant,
