@@ -30,6 +30,16 @@ func (w *world) revise(t *testing.T, tenant string) {
 	require.Empty(t, found, "a second revision is no divergence")
 }
 
+// remove says that a tenant's first document is gone.
+func (w *world) remove(t *testing.T, tenant string) {
+	t.Helper()
+	counts, err := postgres.NewLedger(w.DB).Remove(t.Context(), tenant, []ledger.Removal{{Identity: documents(t)[0].Identity()}})
+	require.NoError(t, err)
+	require.EqualValues(t, 1, counts.Removed)
+	_, found := w.look(t, true)
+	require.Empty(t, found, "a removal is no divergence")
+}
+
 // shard gives the one shard of a tenant's bundle.
 func (w *world) shard(t *testing.T, tenant string) storage.Shard {
 	t.Helper()

@@ -326,6 +326,16 @@ var injuries = []injury{
 		w.sql(t, "delete from ledger_superseded where tenant = 'acme' and seq = 1")
 		return "1"
 	}},
+	{name: "a removed document is current again", kind: "overtaken-differs", run: noRun, injure: func(t *testing.T, w *world) string {
+		w.remove(t, acme)
+		w.sql(t, "delete from ledger_superseded where tenant = 'acme' and seq = 1")
+		return "1"
+	}},
+	{name: "the last removal is gone", kind: "head-differs", run: noRun, with: []string{"overtaken-differs"}, injure: func(t *testing.T, w *world) string {
+		w.remove(t, acme)
+		w.sql(t, "delete from ledger_removals where tenant = 'acme'")
+		return ""
+	}},
 	{name: "a document's bytes changed", kind: "document-bytes", run: noRun, injure: func(t *testing.T, w *world) string {
 		digest := documents(t)[2].Digest
 		w.rewriteBlocks(t, 1, func(content []byte) { replaceIn(t, content, documents(t)[2].Raw) })
