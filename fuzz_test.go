@@ -133,6 +133,7 @@ var readers = map[string]string{
 	"orchestrator.Key":                 "FuzzRecord",
 	"frontend.checkSelectors":          "FuzzRunRequest FuzzSelectors",
 	"frontend.parseListCursor":         "FuzzListCursor",
+	"frontend.parseDiffCursor":         "FuzzDiffCursor",
 	"storage/postgres.parseCursor":     "FuzzCursor",
 	"storage/postgres.parseNotice":     "- hex words that our own processes send; what is odd means: look at all",
 	"client.decode":                    "- encoding/json, of bounded size; what is decided by is read by the two below",

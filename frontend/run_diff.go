@@ -97,7 +97,9 @@ func readDiff(req GetRunDiffRequestObject) (askedDiff, error) {
 	if p.Cursor == nil {
 		return asked, nil
 	}
-	return asked, asked.readCursor(*p.Cursor)
+	var err error
+	asked.after, err = parseDiffCursor(*p.Cursor, asked)
+	return asked, err
 }
 
 // maxDiffCursor bounds a cursor: a mark and a document's key, in base64.
@@ -116,24 +118,24 @@ func (a askedDiff) mark(key string) string {
 	return bundle.DigestOf([]byte(strings.Join(parts, "\n"))).Hex()[:16]
 }
 
-func (a *askedDiff) readCursor(text string) error {
+// parseDiffCursor gives the key that cursorOf wrote for the same comparison.
+func parseDiffCursor(text string, asked askedDiff) (key string, err error) {
 	if len(text) > maxDiffCursor {
-		return errNotOurCursor()
+		return "", errNotOurCursor()
 	}
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(text)
 	if err != nil {
-		return errNotOurCursor()
+		return "", errNotOurCursor()
 	}
 	parts := strings.SplitN(string(raw), ".", 3)
-	if len(parts) != 3 || a.cursorOf(parts[2]) != text {
-		return errNotOurCursor()
+	if len(parts) != 3 || asked.cursorOf(parts[2]) != text {
+		return "", errNotOurCursor()
 	}
-	key := parts[2]
+	key = parts[2]
 	if strings.Count(key, "\n") != 4 || !plainText(strings.ReplaceAll(key, "\n", "")) {
-		return errNotOurCursor()
+		return "", errNotOurCursor()
 	}
-	a.after = key
-	return nil
+	return key, nil
 }
 
 // fits says why two runs cannot be compared.

@@ -14,21 +14,26 @@ func (c *Catalog) CurrentOf(ctx context.Context, tenant, project string, seq int
 	if len(rows) == 0 {
 		return nil
 	}
-	identities := make([][]byte, len(rows))
-	for i, r := range rows {
-		identity := identityOf(ledger.Identity{Project: project, Kind: r.Kind, Source: r.Source, Stream: r.Stream, UpstreamID: r.UpstreamID})
-		identities[i] = identity[:]
-	}
 	err := c.db.readTenant(ctx, tenant, func(tx pgx.Tx) error {
-		q := newListing(tenant, project, seq)
-		q.overtaken, q.sorted = eachAsked, false
-		q.from = `
-from (select distinct unnest(` + q.param(identities) + `::bytea[]) as identity) w
-cross join lateral (select * from ledger_observations o where o.tenant = $1 and o.identity = w.identity offset 0) o`
-		return readRows(ctx, tx, q, yield)
+		return readRows(ctx, tx, listingOf(tenant, project, seq, rows), yield)
 	})
 	if err != nil {
 		return fmt.Errorf("look up %d documents as of %d: %w", len(rows), seq, err)
 	}
 	return nil
+}
+
+// listingOf lists the documents that rows are revisions of, each looked up.
+func listingOf(tenant, project string, seq int64, rows []ledger.Row) *listing {
+	identities := make([][]byte, len(rows))
+	for i, r := range rows {
+		identity := identityOf(ledger.Identity{Project: project, Kind: r.Kind, Source: r.Source, Stream: r.Stream, UpstreamID: r.UpstreamID})
+		identities[i] = identity[:]
+	}
+	q := newListing(tenant, project, seq)
+	q.overtaken, q.sorted = eachAsked, false
+	q.from = `
+from (select distinct unnest(` + q.param(identities) + `::bytea[]) as identity) w
+cross join lateral (select * from ledger_observations o where o.tenant = $1 and o.identity = w.identity offset 0) o`
+	return q
 }

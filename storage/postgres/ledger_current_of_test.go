@@ -2,6 +2,7 @@ package postgres_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -66,4 +67,23 @@ func namedAsOf(t *testing.T, c *postgres.Catalog, tenant, project string, seq in
 		return nil
 	}))
 	return got
+}
+
+// Each document is looked up, however many there are.
+func TestCurrentOfLooksEachUp(t *testing.T) {
+	l := newLibrary(t)
+	var batch []ledger.Observation
+	for n := range 3000 {
+		batch = append(batch, document("s", fmt.Sprint(n), someTime, strings.Repeat("x", 50)))
+	}
+	l.record(t, "acme", batch...)
+	l.admin(t, "analyze ledger_observations")
+	var wanted []ledger.Row
+	for n := range 1000 {
+		wanted = append(wanted, ledger.Row{Kind: ledger.KindAdvisory, Source: "osv", Stream: "s", UpstreamID: fmt.Sprint(n)})
+	}
+	sql, args := postgres.ListingOf("acme", 3000, wanted)
+	plan := strings.Join(postgres.Explain(t, l.DB, "acme", sql, args...), "\n")
+	require.Contains(t, plan, "ledger_observations_identity")
+	require.NotContains(t, plan, "Seq Scan on ledger_observations", plan)
 }

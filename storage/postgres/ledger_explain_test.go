@@ -61,6 +61,12 @@ func ExplainLines(t *testing.T, db *DB, tenant string) (plan []string) {
 	return plan
 }
 
+// ListingOf is the query of CurrentOf.
+func ListingOf(tenant string, seq int64, rows []ledger.Row) (sql string, args []any) {
+	q := listingOf(tenant, "", seq, rows)
+	return q.sql(), q.args
+}
+
 // StandingQuery is standingQuery.
 const StandingQuery = standingQuery
 
