@@ -52,7 +52,7 @@ func scenarios() []scenario {
 		{name: "undecided", kind: "trivy:db", ends: export.StateFailed, play: succeeds, parked: true,
 			points: []fault.Point{fault.Settle}},
 		{name: "rebuilt", kind: "trivy:db", ends: export.StateSucceeded, play: isRebuilt, rebuild: true,
-			points: []fault.Point{fault.SaveRebuilt, fault.DropBlobs, fault.EraseBlobs}},
+			points: []fault.Point{fault.SaveRebuilt, fault.DropBlobs}},
 		{name: "mirrored", kind: "mirror:full", ends: export.StateSucceeded, play: succeeds,
 			points: []fault.Point{fault.Start, fault.Stage, fault.Write, fault.Pin, fault.Publish, fault.SaveFiles}},
 		{name: "mirrored again", kind: "mirror:full", ends: export.StateSucceeded, play: isMirroredAgain, again: true,

@@ -1607,6 +1607,9 @@ type RunOptions struct {
 	// DryRun Record nothing and answer 200 with what the run would take.
 	DryRun bool `json:"dryRun,omitempty,omitzero"`
 
+	// MirrorRunID The run of a full mirror that this run belongs to: it reads as of the mirror's moment, takes a part of what the mirror has, and its provenance names the mirror, so that whoever has that can build it again. Selectors that are left out are the mirror's, and the policy snapshot too. A run that is not there, is no full mirror or did not succeed is 409 ERR_EXPORT_006; a run that would take what the mirror does not have is 400.
+	MirrorRunID string `json:"mirrorRunId,omitempty,omitzero"`
+
 	// PolicyEngine Who decides in a run of json:policy. opa, which is what absent means, asks the pack of the policy snapshot. imported takes the findings of another engine, evidence of kind finding, which the run must take; it asks no pack.
 	PolicyEngine RunOptionsPolicyEngine `json:"policyEngine,omitempty,omitzero"`
 

@@ -49,7 +49,8 @@ func readRun(req RunRequest) (askedRun, error) {
 		return asked, fieldError(export.CodeValidation, "options.policyEngine", "is not one of %s, %s", export.PolicyEngineOPA, export.PolicyEngineImported)
 	}
 	asked.options = export.Options{AllowEmpty: req.Options.AllowEmpty, Redaction: redaction, PolicySnapshotID: snapshot,
-		PolicyEngine: string(engine), SchemaVersion: req.Options.SchemaVersion, BaseRunID: req.Options.BaseRunID, TargetRunID: req.Options.TargetRunID}
+		PolicyEngine: string(engine), SchemaVersion: req.Options.SchemaVersion, BaseRunID: req.Options.BaseRunID, TargetRunID: req.Options.TargetRunID,
+		MirrorRunID: req.Options.MirrorRunID}
 	asked.dryRun = req.Options.DryRun
 	return asked, asked.readAsOf(req.Options)
 }
@@ -184,6 +185,10 @@ func (s *Server) promised(ctx context.Context, req RunRequest, key *string) (run
 		return run, idem, err
 	}
 	run, err = s.runOf(who, profile, asked)
+	var mirror *export.Run
+	if err == nil {
+		mirror, err = s.followMirror(ctx, &run, asked)
+	}
 	if err == nil {
 		err = s.resolveSnapshot(ctx, &run)
 	}
@@ -192,6 +197,9 @@ func (s *Server) promised(ctx context.Context, req RunRequest, key *string) (run
 	}
 	if err == nil {
 		err = s.resolveAsOf(ctx, &run, asked)
+	}
+	if err == nil && mirror != nil {
+		err = run.CheckMirror(*mirror)
 	}
 	if err == nil {
 		run.Reach, err = s.reachOf(ctx, who, profile, run)

@@ -21,6 +21,7 @@ type runFlags struct {
 	snapshot        string
 	engine          string
 	asOf            string
+	mirror          string
 	base, target    string
 	dryRun          bool
 	wait            bool
@@ -100,6 +101,7 @@ lists to keep of what a line repeats from its document.
 	f.StringVar(&flags.redact, "redact", "", "keep only the fields that this JSON `FILE` allows")
 	f.StringVar(&flags.snapshot, "policy-snapshot", "", "id of the policy snapshot that the run names")
 	f.StringVar(&flags.engine, "policy-engine", "", "who decides: opa (default), or imported, by findings that were imported")
+	f.StringVar(&flags.mirror, "mirror", "", "run of the full mirror that the run belongs to: it takes the mirror's evidence, and can be built again from it")
 	f.StringVar(&flags.asOf, "as-of", "", "read the ledger as of this sequence, day or time (`SEQ`, 2026-11-21, 2026-11-21T08:00:00Z)")
 	f.StringVar(&flags.base, "base", "", "of mirror:delta: the `RUN` of the full mirror that it begins at")
 	f.StringVar(&flags.target, "target", "", "of mirror:delta: the `RUN` of the full mirror that it leads to (default: the newest of the base's profile)")
@@ -126,7 +128,7 @@ func (f runFlags) request(profile string) (client.RunRequest, error) {
 		return client.RunRequest{}, err
 	}
 	options := client.RunOptions{AllowEmpty: f.allowEmpty, Redaction: redaction, PolicySnapshotID: f.snapshot, PolicyEngine: client.RunOptionsPolicyEngine(f.engine),
-		BaseRunID: f.base, TargetRunID: f.target}
+		BaseRunID: f.base, TargetRunID: f.target, MirrorRunID: f.mirror}
 	if options.AsOf, options.AsOfTime, err = pastMoment(f.asOf); err != nil {
 		return client.RunRequest{}, err
 	}

@@ -97,7 +97,7 @@ func TestNamesOfDownloads(t *testing.T) {
 			takeRuns = append(takeRuns, command)
 		}
 	}
-	require.Len(t, takeRuns, 10)
+	require.Len(t, takeRuns, 11)
 	for _, name := range testkit.Names() {
 		for _, id := range []string{name, aRun + name, name + aRun, name + "/" + aRun, aRun + "/" + name} {
 			for _, command := range takeRuns {
