@@ -192,3 +192,38 @@ func TestManifestAndProvenance(t *testing.T) {
 	w.Runs.Put(run, []storage.File{files[0]})
 	require.Equal(t, 500, c.send("GET", base+"/provenance", "").Status)
 }
+
+// TestDownloadOfEncrypted: the answers say how the archive is encrypted, the run says
+// for whom, and a run that is to be encrypted and is not gives nothing.
+func TestDownloadOfEncrypted(t *testing.T) {
+	w := frontendtest.New(t)
+	run, archive := w.Finish(t, w.Run("acme", export.StateRunning))
+	files, err := w.Runs.Files(t.Context(), run.Ref())
+	require.NoError(t, err)
+	c := newCaller(t, w, "acme")
+	path := runsPath + "/" + run.ID
+	require.Empty(t, c.send("GET", path+"/download", "").Header.Get("X-Export-Encryption"))
+
+	run.Encryption = &export.Encryption{Enabled: true, Mode: "aes-gcm", RecipientKeys: []string{"age1a", "kms://k"}}
+	w.Runs.Put(run, files)
+	for _, what := range []string{"download", "manifest", "provenance"} {
+		a := c.send("GET", path+"/"+what, "")
+		require.Equal(t, 500, a.Status, what)
+		require.NotContains(t, a.Body, "0123456789abcdef")
+	}
+
+	run.Result.Encrypted = &export.Encrypted{Mode: "aes-gcm", Recipients: []string{"age1a"}, PlainDigest: run.Result.PayloadDigest, PlainBytes: 10,
+		Omitted: []export.OmittedRecipient{{Recipient: "kms://k", Reason: "no key service"}}}
+	w.Runs.Put(run, files)
+	for _, headers := range [][]string{nil, {"Range", "bytes=0-9"}, {"If-None-Match", `"` + run.Result.ArchiveDigest + `"`}} {
+		a := c.send("GET", path+"/download", "", headers...)
+		require.Equal(t, "aes-gcm", a.Header.Get("X-Export-Encryption"))
+		require.Equal(t, "1", a.Header.Get("X-Export-Encryption-Recipients"))
+		require.True(t, a.Status != 200 || a.Body == string(archive))
+	}
+	said := c.send("GET", path, "")
+	require.Equal(t, 200, said.Status)
+	for _, member := range []string{`"encrypted":true`, `"mode":"aes-gcm"`, `"recipients":["age1a"]`, `"omitted":[{"reason":"no key service","recipient":"kms://k"}]`, `"plainBytes":10`} {
+		require.Contains(t, strings.ReplaceAll(said.Body, `{"recipient":"kms://k","reason":"no key service"}`, `{"reason":"no key service","recipient":"kms://k"}`), member)
+	}
+}

@@ -75,7 +75,7 @@ func TestScripts(t *testing.T) {
 			return errors.Join(os.WriteFile(filepath.Join(env.WorkDir, "expected.tar"), archive, 0o600), os.WriteFile(env.Getenv("KEY"), key, 0o600),
 				os.WriteFile(filepath.Join(env.WorkDir, "approver.pem"), approverPEM(t), 0o600))
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"status": checkStatus, "sign-audit": signAudit, "week": nextWeek, "remove-tenant": removeTenant, "snapshot-id": snapshotID, "make-mirrors": makeMirrors},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"status": checkStatus, "sign-audit": signAudit, "week": nextWeek, "remove-tenant": removeTenant, "snapshot-id": snapshotID, "make-mirrors": makeMirrors, "make-encrypted": makeEncrypted},
 	})
 }
 
