@@ -27,6 +27,7 @@ import (
 	"github.com/stella-ops/exportcenter/client"
 	"github.com/stella-ops/exportcenter/export"
 	"github.com/stella-ops/exportcenter/offboarding"
+	"github.com/stella-ops/exportcenter/signing"
 )
 
 // printed are a line for every command that has --format. Files are those of a
@@ -46,6 +47,7 @@ var printed = map[string][]string{
 	"stella export list":            {"export", "list"},
 	"stella export reject":          {"export", "reject", aRun, "--reason", "why"},
 	"stella export release":         {"export", "release", aRun, "--reason", "why"},
+	"stella export open":            {"export", "open", "encrypted.tar", "--key", "key.pub", "--identity", "identity", "--output", "opened.tar"},
 	"stella export plan":            {"export", "plan", aRun},
 	"stella export profile archive": {"export", "profile", "archive", "nightly"},
 	"stella export profile create":  {"export", "profile", "create", "--file", "profile.yaml"},
@@ -107,11 +109,13 @@ func workplace(t *testing.T) {
 	t.Setenv("STELLA_TOKEN", w.Token(t, "acme"))
 	for name, content := range map[string][]byte{
 		"audit.pub": signer.PublicKeyPEM(), "key.pub": key.PublicKeyPEM(),
-		"bundle.tar":   bundletest.New(t, bundletest.Options{RunID: aRun, Tenant: "acme", Signer: key}).Bytes(t),
-		"profile.yaml": []byte("apiVersion: stellaops.io/export.v1\nkind: ExportProfile\nmetadata: {name: nightly}\nspec: {kind: json, variant: raw}\n"),
-		"approver.pem": approverPEM(t),
-		"pack.tar.gz":  []byte("a pack"),
-		"doc.json":     []byte(`{"id":"OSV-1","modified":"2026-01-01T00:00:00Z"}`),
+		"bundle.tar":    bundletest.New(t, bundletest.Options{RunID: aRun, Tenant: "acme", Signer: key}).Bytes(t),
+		"encrypted.tar": encryptedArchive(t, key),
+		"identity":      []byte(bundletest.Identity(t, 0).String() + "\n"),
+		"profile.yaml":  []byte("apiVersion: stellaops.io/export.v1\nkind: ExportProfile\nmetadata: {name: nightly}\nspec: {kind: json, variant: raw}\n"),
+		"approver.pem":  approverPEM(t),
+		"pack.tar.gz":   []byte("a pack"),
+		"doc.json":      []byte(`{"id":"OSV-1","modified":"2026-01-01T00:00:00Z"}`),
 	} {
 		require.NoError(t, os.WriteFile(name, content, 0o600))
 	}
@@ -401,7 +405,7 @@ func TestTablesAreInert(t *testing.T) {
 			}
 		}
 		switch path {
-		case "stella export approve", "stella verify", "stella audit verify", "stella tenant verify", "stella export download", "stella ledger import", "stella ledger remove":
+		case "stella export approve", "stella export open", "stella verify", "stella audit verify", "stella tenant verify", "stella export download", "stella ledger import", "stella ledger remove":
 			// what they print was not said by a server; what was rejected or absent goes to standard error
 		default:
 			require.Equal(t, len(hostileWords()), texts, "%s prints what it was told", path)
@@ -411,4 +415,9 @@ func TestTablesAreInert(t *testing.T) {
 		requireInert(t, ask(t, []string{word}, "table", "export", "run", "json:raw", "--dry-run"))
 		require.Contains(t, ask(t, []string{word}, "table", "export", "plan", aRun, "--excluded"), "left out by "+printable(word))
 	}
+}
+
+func encryptedArchive(t *testing.T, key signing.Signer) []byte {
+	_, encrypted := bundletest.BuildEncrypted(t, bundletest.Options{Signer: key}, bundletest.Encrypting{Mode: "age"})
+	return encrypted.Bytes(t)
 }
