@@ -2,10 +2,8 @@ package bundle
 
 import (
 	"bytes"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"regexp"
 	"strconv"
 	"strings"
 )
@@ -19,8 +17,6 @@ const OriginalsDir = PayloadDir + "original/"
 // MaxOriginal bounds one original, in bytes: what the ledger takes.
 const MaxOriginal = 64 << 20
 
-var originalForm = regexp.MustCompile(`^data/original/([a-z]{1,20})/([0-9a-f]{64})$`)
-
 // IsOriginal reports whether path is in the directory of originals.
 func IsOriginal(path string) bool { return strings.HasPrefix(path, OriginalsDir) }
 
@@ -29,16 +25,30 @@ func OriginalPath(kind string, digest Digest) string {
 	return OriginalsDir + kind + "/" + digest.Hex()
 }
 
+// maxKind is more than the name of any kind of evidence has.
+const maxKind = 20
+
 // ParseOriginalPath reads what OriginalPath writes.
 func ParseOriginalPath(path string) (kind string, digest Digest, err error) {
-	match := originalForm.FindStringSubmatch(path)
-	if match == nil {
+	rest, within := strings.CutPrefix(path, OriginalsDir)
+	kind, name, two := strings.Cut(rest, "/")
+	if !within || !two || len(name) != 2*len(digest) || !isLower(kind) || len(kind) > maxKind {
 		return "", digest, fmt.Errorf("%.300q is no path of an original: %s<kind>/<64 hex digits>", path, OriginalsDir)
 	}
-	if _, err := hex.Decode(digest[:], []byte(match[2])); err != nil {
+	if digest, err = parseHex(name, name); err != nil {
 		return "", digest, fmt.Errorf("%.300q: %w", path, err)
 	}
-	return match[1], digest, nil
+	return kind, digest, nil
+}
+
+// isLower reports whether text is one or more letters from a to z.
+func isLower(text string) bool {
+	for i := 0; i < len(text); i++ {
+		if text[i] < 'a' || text[i] > 'z' {
+			return false
+		}
+	}
+	return text != ""
 }
 
 // Original is a line of indexes/originals-*: an original that is in the archive.
