@@ -120,6 +120,10 @@ func TestExportTablesAreBehindTheWall(t *testing.T) {
 	snapshot, pack := storagetest.NewSnapshot("globex", "blocking", "1", 1)
 	_, _, err = postgres.NewPolicySnapshots(w.DB).ImportSnapshot(t.Context(), snapshot, pack, storage.Idempotency{})
 	require.NoError(t, err)
+	require.NoError(t, w.DB.WithTenant(t.Context(), "globex", func(tx pgx.Tx) error {
+		_, err := tx.Exec(t.Context(), "insert into mirror_generations (tenant, last) values ('globex', 1)")
+		return err
+	}))
 	before := w.fingerprint(t)
 	for _, table := range exportTables {
 		require.Positive(t, value[int](t, w, "globex", "select count(*) from "+table), table)
