@@ -36,8 +36,10 @@ type Export struct {
 	Random     io.Reader
 	// MirrorOf tells of the mirror that a run belongs to; nil reads its row.
 	MirrorOf func(ctx context.Context, run export.Run) (MirrorRef, error)
-	Clock    clock.Clock
-	Log      *slog.Logger
+	// TUF is for mirrors.
+	TUF   TUF
+	Clock clock.Clock
+	Log   *slog.Logger
 	// Version of this program, for manifest and provenance.
 	Version string
 }

@@ -60,6 +60,11 @@ func (e *Export) manifest(ctx context.Context, ref export.Ref) (PhaseResult, err
 	if err != nil {
 		return PhaseResult{}, err
 	}
+	roots, err := e.rootEntries(ctx, run, named)
+	if err != nil {
+		return PhaseResult{}, err
+	}
+	documents = append(documents, roots...)
 	files, err := e.putAll(ctx, claim, documents)
 	if err != nil {
 		return PhaseResult{}, err

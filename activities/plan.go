@@ -36,6 +36,9 @@ func (e *Export) plan(ctx context.Context, ref export.Ref) (PhaseResult, error) 
 		}
 		return PhaseResult{Rebuild: true}, nil
 	}
+	if _, err := e.rootsOf(run); err != nil { // before anything is packed
+		return PhaseResult{}, err
+	}
 	head, err := e.headOf(ctx, run)
 	if err != nil {
 		return PhaseResult{}, fmt.Errorf("read ledger head: %w", err)

@@ -53,7 +53,7 @@ func (e *Export) sign(ctx context.Context, ref export.Ref) (PhaseResult, error) 
 
 // steps make the entries of this phase, one after the other.
 func (s *sealing) steps() []func(context.Context) error {
-	return []func(context.Context) error{s.signManifest, s.signProvenance, s.listChecksums, s.close}
+	return []func(context.Context) error{s.signManifest, s.signProvenance, s.signTUF, s.listChecksums, s.close}
 }
 
 // sealing is one attempt at signing a run's bundle.
@@ -127,7 +127,8 @@ func (s *sealing) named() error {
 func madeBySign(path string) bool {
 	switch path {
 	case bundle.ManifestBundlePath, bundle.ManifestEnvelopePath, bundle.ProvenanceBundlePath,
-		bundle.ProvenanceEnvelopePath, bundle.ChecksumsPath, bundle.SealPath:
+		bundle.ProvenanceEnvelopePath, bundle.TUFTargetsPath, bundle.TUFSnapshotPath, bundle.TUFTimestampPath,
+		bundle.ChecksumsPath, bundle.SealPath:
 		return true
 	}
 	return false

@@ -10,6 +10,7 @@ import (
 	"go.temporal.io/sdk/testsuite"
 
 	"github.com/stella-ops/exportcenter/activities"
+	"github.com/stella-ops/exportcenter/bundle/bundletest"
 	"github.com/stella-ops/exportcenter/export"
 	"github.com/stella-ops/exportcenter/internal/clock"
 	"github.com/stella-ops/exportcenter/internal/scratch"
@@ -42,7 +43,7 @@ func openWorkshop(t *testing.T) *workshop {
 	t.Cleanup(func() { rough.Close() })
 	book := postgres.NewLedger(db.DB)
 	return &workshop{book: book, catalog: postgres.NewCatalog(db.DB), runs: postgres.NewRuns(db.DB), objects: objects, exporting: &activities.Export{
-		Ledger: book, Execution: postgres.NewExecution(db.DB), Objects: objects, Scratch: rough, Policies: baseline{},
+		Ledger: book, Execution: postgres.NewExecution(db.DB), Objects: objects, Scratch: rough, Policies: baseline{}, TUF: activities.TUF{Roots: bundletest.RootsFor(t, twinKey(t))},
 		Signer: twinKey(t), Adapters: allKinds(t), Clock: clock.Fixed(twinTime), Log: slog.New(slog.DiscardHandler), Version: "twin"}}
 }
 

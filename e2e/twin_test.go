@@ -28,6 +28,7 @@ import (
 
 	"github.com/stella-ops/exportcenter/activities"
 	"github.com/stella-ops/exportcenter/bundle"
+	"github.com/stella-ops/exportcenter/bundle/bundletest"
 	"github.com/stella-ops/exportcenter/export"
 	"github.com/stella-ops/exportcenter/internal/clock"
 	"github.com/stella-ops/exportcenter/internal/scratch"
@@ -145,7 +146,7 @@ func runTwin(t *testing.T, documents []ledger.Observation, importers int) map[st
 	rough, err := scratch.Open(t.TempDir())
 	require.NoError(t, err)
 	defer rough.Close()
-	exporting := &activities.Export{Ledger: book, Execution: postgres.NewExecution(db.DB), Objects: objects, Scratch: rough, Policies: baseline{},
+	exporting := &activities.Export{Ledger: book, Execution: postgres.NewExecution(db.DB), Objects: objects, Scratch: rough, Policies: baseline{}, TUF: activities.TUF{Roots: bundletest.RootsFor(t, twinKey(t))},
 		Signer: twinKey(t), Adapters: allKinds(t), Clock: clock.Fixed(twinTime), Log: slog.New(slog.DiscardHandler), Version: "twin"}
 	found := map[string]twin{}
 	var mirror string // a delta is of it and itself

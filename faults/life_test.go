@@ -114,7 +114,7 @@ func (l *life) work(s *scene) error {
 		Waiting: l.injector.Dispatch(mine{postgres.NewDispatch(l.db).Within(s.limits), s.ref.Tenant}),
 	}
 	exporting := &activities.Export{Ledger: l.book, Execution: execution, Objects: l.injector.Objects(l.stages),
-		Signer: l.injector.Signer(s.world.signer), Adapters: s.world.registry, Scratch: l.rough, Policies: policies{},
+		Signer: l.injector.Signer(s.world.signer), Adapters: s.world.registry, Scratch: l.rough, Policies: policies{}, TUF: s.world.tuf,
 		Clock: clock.Fixed(moment), Log: s.log, Version: "twin"}
 	ctx, stop := context.WithCancel(context.Background())
 	l.stop = stop

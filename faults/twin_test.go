@@ -35,7 +35,7 @@ func (w *world) twin(t *testing.T, of scenario, ref export.Ref) oracle.Expect {
 	require.NoError(t, err)
 	defer rough.Close()
 	exporting := &activities.Export{Ledger: book, Execution: postgres.NewExecution(w.calm.DB), Objects: objects,
-		Signer: w.signer, Adapters: w.registry, Scratch: rough, Policies: policies{},
+		Signer: w.signer, Adapters: w.registry, Scratch: rough, Policies: policies{}, TUF: w.tuf,
 		Clock: clock.Fixed(moment), Log: slog.New(slog.DiscardHandler), Version: "twin"}
 	made := []export.Ref{ref}
 	if of.again {

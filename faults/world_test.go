@@ -22,11 +22,13 @@ import (
 	sdklog "go.temporal.io/sdk/log"
 	sdkworker "go.temporal.io/sdk/worker"
 
+	"github.com/stella-ops/exportcenter/activities"
 	"github.com/stella-ops/exportcenter/adapters"
 	"github.com/stella-ops/exportcenter/adapters/jsonraw"
 	"github.com/stella-ops/exportcenter/adapters/mirrorfull"
 	"github.com/stella-ops/exportcenter/adapters/trivydb"
 	"github.com/stella-ops/exportcenter/bundle"
+	"github.com/stella-ops/exportcenter/bundle/bundletest"
 	"github.com/stella-ops/exportcenter/bundle/verify"
 	"github.com/stella-ops/exportcenter/export"
 	"github.com/stella-ops/exportcenter/internal/testkit"
@@ -58,8 +60,9 @@ type world struct {
 	registry  *adapters.Registry
 	signer    signing.Signer
 	trust     verify.Trust
-	forbidden [][]byte      // what no history may hold, and no log
-	attempt   time.Duration // how long an attempt may take
+	tuf       activities.TUF // mirrors are signed under it
+	forbidden [][]byte       // what no history may hold, and no log
+	attempt   time.Duration  // how long an attempt may take
 }
 
 // moment is when everything happens, in every case and its twin.
@@ -108,6 +111,7 @@ func (w *world) makeKey(t *testing.T) {
 	public, err := signing.ParsePublicKey(w.signer.PublicKeyPEM())
 	require.NoError(t, err)
 	w.trust = verify.Trust{public}
+	w.tuf = activities.TUF{Roots: bundletest.RootsFor(t, w.signer)}
 	w.forbidden = [][]byte{secret[:], []byte(hex.EncodeToString(secret[:])), []byte(base64.StdEncoding.EncodeToString(secret[:])), []byte(identity)}
 }
 

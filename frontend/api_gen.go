@@ -1927,6 +1927,9 @@ type VerifyReport struct {
 	Signatures    []VerifySignature      `json:"signatures"`
 	Status        VerifyReportStatus     `json:"status"`
 	Tenant        string                 `json:"tenant,omitempty,omitzero"`
+
+	// Tuf What the TUF metadata of a full mirror says, when it holds.
+	Tuf VerifyTUF `json:"tuf,omitempty,omitzero"`
 }
 
 // VerifyReportStatus defines model for VerifyReport.Status.
@@ -1943,6 +1946,31 @@ type VerifySignature struct {
 
 	// Path Where the signature is.
 	Path string `json:"path"`
+}
+
+// VerifyTUF What the TUF metadata of a full mirror says, when it holds.
+type VerifyTUF struct {
+	// At The moment that was judged by; empty when it was not come to that.
+	At string `json:"at"`
+
+	// AtNamed The caller named that moment.
+	AtNamed bool `json:"atNamed,omitempty,omitzero"`
+
+	// Ends Which document that is.
+	Ends string `json:"ends"`
+
+	// Expires When the first of the documents ends.
+	Expires string `json:"expires"`
+
+	// FirstRoot Digest of the first root.
+	FirstRoot  string `json:"firstRoot"`
+	Generation int64  `json:"generation"`
+
+	// Roots Version of the last root.
+	Roots int64 `json:"roots"`
+
+	// TrustedRoot Version of the root from outside that the roots follow from; 0 when there was none to compare with.
+	TrustedRoot int64 `json:"trustedRoot"`
 }
 
 // WithdrawnChange When the document was withdrawn; absent when it was not.

@@ -119,6 +119,7 @@ type Config struct {
 	// believed; none = signed records are refused.
 	Orchestrators []signing.Verifier
 	Trust         verify.Trust // keys by which stored bundles are verified; none = they are not
+	TUFRoot       []byte       // that stored mirrors are compared with; nil = with none
 	Rates         Rates
 	Clock         clock.Clock
 	IDs           clock.IDs

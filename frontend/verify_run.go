@@ -47,7 +47,7 @@ func (h handlers) VerifyRun(ctx context.Context, req VerifyRunRequestObject) (Ve
 	if err != nil {
 		return nil, err
 	}
-	options := []verify.Option{verify.WithWorkers(verifyWorkers)}
+	options := []verify.Option{verify.WithWorkers(verifyWorkers), verify.WithMirror(verify.MirrorPolicy{Root: h.cfg.TUFRoot, Clock: h.cfg.Clock})}
 	if approvers := h.cfg.CrossTenant.Approvers; len(approvers) > 0 {
 		options = append(options, verify.WithApprovers(approvers))
 	}

@@ -17,7 +17,7 @@ type Chain []Document[Root]
 // have expired are good links (specification section 5.3.10 asks of the last only).
 func ReadChain(documents [][]byte) (Chain, error) {
 	if len(documents) == 0 || len(documents) > bundle.MaxTUFRoots {
-		return nil, fmt.Errorf("%s: %w: %d roots, want 1 to %d", bundle.TUFRootPath, ErrForm, len(documents), bundle.MaxTUFRoots)
+		return nil, faulty(bundle.TUFRootPath, fmt.Errorf("%w: %d roots, want 1 to %d", ErrForm, len(documents), bundle.MaxTUFRoots))
 	}
 	chain := make(Chain, 0, len(documents))
 	for i, raw := range documents {
@@ -26,7 +26,7 @@ func ReadChain(documents [][]byte) (Chain, error) {
 			return nil, err
 		}
 		if want := int64(i + 1); root.Signed.Version != want {
-			return nil, fmt.Errorf("%s: %w: %d", bundle.TUFRootPathOf(want), ErrVersion, root.Signed.Version)
+			return nil, faulty(bundle.TUFRootPathOf(want), fmt.Errorf("%w: %d", ErrVersion, root.Signed.Version))
 		}
 		if err := chain.follows(root); err != nil {
 			return nil, err
@@ -68,8 +68,5 @@ func (c Chain) From(trusted []byte) (int64, error) {
 	return version, nil
 }
 
-// Expired is the error of a chain whose last root is no good at a moment.
-func (c Chain) Expired(at time.Time) error {
-	last := c.Last()
-	return expired(last.path(), last.Expires, at)
-}
+// Expired is the error of a root that is no good at a moment.
+func (r Root) Expired(at time.Time) error { return expired(r.path(), r.Expires, at) }

@@ -33,6 +33,17 @@ var (
 	ErrExpired = errors.New("has expired")
 )
 
+// Fault is an error of a document.
+type Fault struct {
+	Path string // in a mirror
+	Err  error
+}
+
+func (f *Fault) Error() string { return f.Path + ": " + f.Err.Error() }
+func (f *Fault) Unwrap() error { return f.Err }
+
+func faulty(path string, err error) error { return &Fault{path, err} }
+
 // Names of the roles, as documents have them.
 const (
 	roleRoot      = "root"
@@ -59,6 +70,12 @@ type part interface {
 	limit() int
 }
 
+// MirrorPart is the signed part of a document that is made anew for each mirror.
+type MirrorPart interface {
+	part
+	Targets | Snapshot | Timestamp
+}
+
 // Signature is one signature of a document.
 type Signature struct {
 	KeyID string `json:"keyid"` // of the Key
@@ -75,7 +92,7 @@ type Document[T part] struct {
 // Message gives the bytes that are signed.
 func Message[T part](signed T) ([]byte, error) {
 	if err := signed.check(); err != nil {
-		return nil, fmt.Errorf("%s: %w: %w", signed.path(), ErrForm, err)
+		return nil, faulty(signed.path(), fmt.Errorf("%w: %w", ErrForm, err))
 	}
 	return canonical(signed)
 }
@@ -89,7 +106,7 @@ func Encode[T part](signed T, signatures ...Signature) (Document[T], error) {
 		err = signed.check()
 	}
 	if err != nil {
-		return d, fmt.Errorf("%s: %w: %w", signed.path(), ErrForm, err)
+		return d, faulty(signed.path(), fmt.Errorf("%w: %w", ErrForm, err))
 	}
 	text, err := bundle.MarshalCanonical(signed)
 	if err != nil {
@@ -108,25 +125,25 @@ func Parse[T part](raw []byte) (Document[T], error) {
 	var d Document[T]
 	path := d.Signed.path()
 	if len(raw) > d.Signed.limit() {
-		return d, fmt.Errorf("%s: %w: %d bytes, more than %d", path, ErrForm, len(raw), d.Signed.limit())
+		return d, faulty(path, fmt.Errorf("%w: %d bytes, more than %d", ErrForm, len(raw), d.Signed.limit()))
 	}
 	var read struct {
 		Signatures []Signature     `json:"signatures"`
 		Signed     json.RawMessage `json:"signed"`
 	}
 	if err := bundle.UnmarshalStrict(raw, &read); err != nil {
-		return d, fmt.Errorf("%s: %w: %w", path, ErrForm, err)
+		return d, faulty(path, fmt.Errorf("%w: %w", ErrForm, err))
 	}
 	var signed T
 	if err := bundle.UnmarshalStrict(read.Signed, &signed); err != nil {
-		return d, fmt.Errorf("%s: %w: signed: %w", path, ErrForm, err)
+		return d, faulty(path, fmt.Errorf("%w: signed: %w", ErrForm, err))
 	}
 	again, err := Encode(signed, read.Signatures...)
 	if err != nil {
 		return d, err
 	}
 	if !bytes.Equal(again.Raw, raw) {
-		return d, fmt.Errorf("%s: %w: %w", path, ErrForm, bundle.ErrNotCanonical)
+		return d, faulty(path, fmt.Errorf("%w: %w", ErrForm, bundle.ErrNotCanonical))
 	}
 	again.Raw = raw
 	return again, nil
@@ -188,12 +205,12 @@ func momentOf(stamp string) (time.Time, error) {
 func expired(path, stamp string, at time.Time) error {
 	end, err := momentOf(stamp)
 	if err != nil {
-		return fmt.Errorf("%s: %w: %w", path, ErrForm, err)
+		return faulty(path, fmt.Errorf("%w: %w", ErrForm, err))
 	}
 	if at.Before(end) {
 		return nil
 	}
-	return fmt.Errorf("%s: %w, since %s", path, ErrExpired, stamp)
+	return faulty(path, fmt.Errorf("%w, since %s", ErrExpired, stamp))
 }
 
 // signedBy holds the signatures of a document against a role: how many are by its
@@ -214,19 +231,19 @@ func signedBy[T part](d Document[T], roles ...holders) error {
 			}
 		}
 		if key == nil {
-			return fmt.Errorf("%s: %w: key %s is none of the role's", path, ErrSignature, s.KeyID)
+			return faulty(path, fmt.Errorf("%w: key %s is none of the role's", ErrSignature, s.KeyID))
 		}
 		value, err := hex.DecodeString(s.Value)
 		if err != nil {
-			return fmt.Errorf("%s: %w: %w", path, ErrForm, err)
+			return faulty(path, fmt.Errorf("%w: %w", ErrForm, err))
 		}
 		if err := key.Verify(message, value); err != nil {
-			return fmt.Errorf("%s: %w: by key %s: %w", path, ErrSignature, s.KeyID, err)
+			return faulty(path, fmt.Errorf("%w: by key %s: %w", ErrSignature, s.KeyID, err))
 		}
 	}
 	for i, r := range roles {
 		if counts[i] < r.threshold {
-			return fmt.Errorf("%s: %w: %d of the %d signatures that %s wants", path, ErrSignature, counts[i], r.threshold, r.whose)
+			return faulty(path, fmt.Errorf("%w: %d of the %d signatures that %s wants", ErrSignature, counts[i], r.threshold, r.whose))
 		}
 	}
 	return nil

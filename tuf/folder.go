@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/stella-ops/exportcenter/bundle"
+	"github.com/stella-ops/exportcenter/internal/durable"
 )
 
 // Folder is a directory of root documents: 1.root.json, 2.root.json, and so on
@@ -72,4 +73,23 @@ func ReadFile(path string) ([]byte, error) {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return raw, nil
+}
+
+// Write adds a root. It never replaces a file (the error is then fs.ErrExist): two
+// roots of one version are a fork. After a crash the file is there in full or not at
+// all.
+func (f Folder) Write(root Document[Root]) error {
+	if err := os.MkdirAll(string(f), 0o755); err != nil {
+		return fmt.Errorf("TUF roots: %w", err)
+	}
+	path := f.At(root.Signed.Version)
+	temp := path + ".making"
+	if err := durable.WriteFile(temp, root.Raw, 0o644); err != nil {
+		return err
+	}
+	defer os.Remove(temp)                       //nolint:errcheck // it is no root
+	if err := os.Link(temp, path); err != nil { // a link, unlike a rename, replaces nothing
+		return fmt.Errorf("TUF root %d: %w", root.Signed.Version, err)
+	}
+	return durable.SyncDir(string(f))
 }

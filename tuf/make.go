@@ -29,7 +29,7 @@ func Sign[T part](ctx context.Context, signed T, signers ...signing.Signer) (Doc
 	for _, signer := range signers {
 		value, err := signer.Sign(ctx, message)
 		if err != nil {
-			return Document[T]{}, fmt.Errorf("%s: %w", signed.path(), err)
+			return Document[T]{}, faulty(signed.path(), fmt.Errorf("%w", err))
 		}
 		s, err := SignatureBy(signer.PublicKeyPEM(), value)
 		if err != nil {
@@ -64,10 +64,10 @@ func (r Root) MaySign(key Key) error {
 		role Role
 	}{{roleTargets, r.Roles.Targets}, {roleSnapshot, r.Roles.Snapshot}, {roleTimestamp, r.Roles.Timestamp}} {
 		if !slices.Contains(of.role.KeyIDs, id) {
-			return fmt.Errorf("%s: %w: role %s is not given to that key", r.path(), ErrSignature, of.name)
+			return faulty(r.path(), fmt.Errorf("%w: role %s is not given to that key", ErrSignature, of.name))
 		}
 		if of.role.Threshold != 1 {
-			return fmt.Errorf("%s: %w: role %s wants %d signatures, a mirror has one", r.path(), ErrSignature, of.name, of.role.Threshold)
+			return faulty(r.path(), fmt.Errorf("%w: role %s wants %d signatures, a mirror has one", ErrSignature, of.name, of.role.Threshold))
 		}
 	}
 	return nil

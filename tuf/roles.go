@@ -156,6 +156,15 @@ type File struct {
 	Lists bool
 }
 
+// FilesOf are the payload files of a manifest.
+func FilesOf(contents []bundle.Content) []File {
+	files := make([]File, 0, len(contents)+2)
+	for _, c := range contents {
+		files = append(files, File{Path: c.Path, Digest: c.Digest, Bytes: c.Bytes, Lists: bundle.IsOriginalsIndex(c.Path)})
+	}
+	return files
+}
+
 // Lifetimes say how long the documents of a mirror are good, from the moment the
 // run was asked for.
 type Lifetimes struct{ Targets, Snapshot, Timestamp time.Duration }
@@ -203,4 +212,32 @@ func NewTimestamp(at time.Time, last Lifetimes, snapshot Document[Snapshot]) Tim
 
 func metaOf(raw []byte, version int64) Meta {
 	return Meta{Hashes{bundle.DigestOf(raw).Hex()}, int64(len(raw)), version}
+}
+
+// LifetimesOf reads from a set for how long its documents are good, from the moment
+// its run was asked for.
+func LifetimesOf(set Set, at time.Time) (last Lifetimes, err error) {
+	targets, err := Parse[Targets](set.Targets)
+	if err != nil {
+		return last, err
+	}
+	snapshot, err := Parse[Snapshot](set.Snapshot)
+	if err != nil {
+		return last, err
+	}
+	timestamp, err := Parse[Timestamp](set.Timestamp)
+	if err != nil {
+		return last, err
+	}
+	for _, of := range []struct {
+		stamp string
+		last  *time.Duration
+	}{{targets.Signed.Expires, &last.Targets}, {snapshot.Signed.Expires, &last.Snapshot}, {timestamp.Signed.Expires, &last.Timestamp}} {
+		end, err := momentOf(of.stamp)
+		if err != nil {
+			return last, err
+		}
+		*of.last = end.Sub(at)
+	}
+	return last, nil
 }

@@ -150,3 +150,29 @@ func NewRoot(version int64, expires string, rootKeys, online []Key) (Root, error
 	}
 	return r, err
 }
+
+// RootKeys are the keys that sign roots, OnlineKeys those that sign mirrors.
+func (r Root) RootKeys() []Key { return r.keysOf(r.Roles.Root) }
+
+// OnlineKeys are the keys of all roles but root.
+func (r Root) OnlineKeys() []Key {
+	return r.keysOf(r.Roles.Targets, r.Roles.Snapshot, r.Roles.Timestamp)
+}
+
+func (r Root) keysOf(roles ...Role) (keys []Key) {
+	var ids []string
+	for _, role := range roles {
+		ids = append(ids, role.KeyIDs...)
+	}
+	slices.Sort(ids)
+	for _, id := range slices.Compact(ids) {
+		keys = append(keys, r.Keys[id])
+	}
+	return keys
+}
+
+// IsRootKey reports whether a public key signs roots.
+func (r Root) IsRootKey(publicPEM []byte) bool {
+	key, err := KeyOf(publicPEM)
+	return err == nil && slices.Contains(r.RootKeys(), key)
+}

@@ -35,7 +35,7 @@ func Verify(set Set, generation int64, files []File) (Verified, error) {
 		return v, err
 	}
 	if !bytes.Equal(set.Root, set.Roots[len(set.Roots)-1]) {
-		return v, fmt.Errorf("%s: %w: it is not root %d, the last", bundle.TUFRootPath, ErrMismatch, len(set.Roots))
+		return v, faulty(bundle.TUFRootPath, fmt.Errorf("%w: it is not root %d, the last", ErrMismatch, len(set.Roots)))
 	}
 	root := v.Chain.Last()
 	if v.Timestamp, err = online[Timestamp](set.Timestamp, root.holders(roleTimestamp, root.Roles.Timestamp)); err != nil {
@@ -71,10 +71,10 @@ func online[T part](raw []byte, by holders) (Document[T], error) {
 // matches holds the bytes of a document against what another says of them.
 func (m Meta) matches(path string, raw []byte) error {
 	if int64(len(raw)) != m.Length {
-		return fmt.Errorf("%s: %w: it has %d bytes, not %d", path, ErrMismatch, len(raw), m.Length)
+		return faulty(path, fmt.Errorf("%w: it has %d bytes, not %d", ErrMismatch, len(raw), m.Length))
 	}
 	if have := bundle.DigestOf(raw).Hex(); have != m.Hashes.SHA256 {
-		return fmt.Errorf("%s: %w: its SHA-256 is %s, not %s", path, ErrMismatch, have, m.Hashes.SHA256)
+		return faulty(path, fmt.Errorf("%w: its SHA-256 is %s, not %s", ErrMismatch, have, m.Hashes.SHA256))
 	}
 	return nil
 }
@@ -89,7 +89,7 @@ func (v Verified) checkVersions(generation int64) error {
 		{bundle.TUFTargetsPath, v.Targets.Signed.Version, v.Snapshot.Signed.Meta.Targets.Version},
 	} {
 		if of.version != of.said || of.version != generation {
-			return fmt.Errorf("%s: %w: %d, of a mirror of generation %d that is said to be %d", of.path, ErrVersion, of.version, generation, of.said)
+			return faulty(of.path, fmt.Errorf("%w: %d, of a mirror of generation %d that is said to be %d", ErrVersion, of.version, generation, of.said))
 		}
 	}
 	return nil
@@ -104,16 +104,16 @@ func (t Targets) lists(files []File) error {
 	for _, path := range slices.Sorted(maps.Keys(want)) {
 		have, there := t.Targets[path]
 		if !there {
-			return fmt.Errorf("%s: %w: %s is no target", t.path(), ErrMismatch, path)
+			return faulty(t.path(), fmt.Errorf("%w: %s is no target", ErrMismatch, path))
 		}
 		if !have.equal(want[path]) {
-			return fmt.Errorf("%s: %w: of %s it says %d bytes of %s, the manifest %d of %s", t.path(), ErrMismatch, path,
-				have.Length, have.Hashes.SHA256, want[path].Length, want[path].Hashes.SHA256)
+			return faulty(t.path(), fmt.Errorf("%w: of %s it says %d bytes of %s, the manifest %d of %s", ErrMismatch, path,
+				have.Length, have.Hashes.SHA256, want[path].Length, want[path].Hashes.SHA256))
 		}
 	}
 	for _, path := range slices.Sorted(maps.Keys(t.Targets)) {
 		if _, there := want[path]; !there {
-			return fmt.Errorf("%s: %w: the target %s is not in the manifest", t.path(), ErrMismatch, path)
+			return faulty(t.path(), fmt.Errorf("%w: the target %s is not in the manifest", ErrMismatch, path))
 		}
 	}
 	return nil
@@ -154,4 +154,28 @@ func (v Verified) Expired(at time.Time) error {
 		}
 	}
 	return nil
+}
+
+// Signer is a key that signed a document that counts.
+type Signer struct {
+	Path  string // of the document
+	KeyID string // as package signing names the key
+}
+
+// Signers are the keys that signed targets, snapshot and timestamp.
+func (v Verified) Signers() (signers []Signer) {
+	root := v.Chain.Last()
+	for _, of := range []struct {
+		path string
+		by   []Signature
+	}{{bundle.TUFTargetsPath, v.Targets.Signatures}, {bundle.TUFSnapshotPath, v.Snapshot.Signatures}, {bundle.TUFTimestampPath, v.Timestamp.Signatures}} {
+		for _, s := range of.by {
+			id := ""
+			if key, err := root.Keys[s.KeyID].Verifier(); err == nil { // it has verified
+				id = key.KeyID()
+			}
+			signers = append(signers, Signer{of.path, id})
+		}
+	}
+	return signers
 }

@@ -81,8 +81,8 @@ func TestMomentsAreToTheSecond(t *testing.T) {
 	require.NoError(t, v.Expired(end.Add(-1)))
 	require.ErrorIs(t, v.Expired(end), tuf.ErrExpired)
 	require.ErrorContains(t, v.Expired(end), "since 2027-11-21T08:00:00Z")
-	require.NoError(t, v.Chain.Expired(bundletest.TUFEnd.Add(-1)))
-	require.ErrorIs(t, v.Chain.Expired(bundletest.TUFEnd), tuf.ErrExpired)
+	require.NoError(t, v.Chain.Last().Expired(bundletest.TUFEnd.Add(-1)))
+	require.ErrorIs(t, v.Chain.Last().Expired(bundletest.TUFEnd), tuf.ErrExpired)
 	for _, short := range []tuf.Lifetimes{{Targets: 1e9, Snapshot: 9e9, Timestamp: 9e9}, {Targets: 9e9, Snapshot: 1e9, Timestamp: 9e9}, {Targets: 9e9, Snapshot: 9e9, Timestamp: 1e9}} {
 		set := bundletest.TUFSet(t, w.chain, w.online, generation, short, w.files)
 		v, err := tuf.Verify(set, generation, w.files)

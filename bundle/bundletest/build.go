@@ -18,6 +18,7 @@ import (
 	"github.com/stella-ops/exportcenter/bundle"
 	"github.com/stella-ops/exportcenter/signing"
 	"github.com/stella-ops/exportcenter/signing/keyfile"
+	"github.com/stella-ops/exportcenter/tuf"
 )
 
 // Shard is one payload file to make.
@@ -61,6 +62,8 @@ type Options struct {
 	Entries func(map[string][]byte)
 	// Checksums may change checksums.txt before the seal.
 	Checksums func([]byte) []byte
+	// TUF makes the metadata of a mirror; nil = that of TUFOf.
+	TUF func(m bundle.Manifest, files []tuf.File) tuf.Set
 }
 
 // Entry is one entry of an archive.
@@ -126,6 +129,7 @@ func New(t testing.TB, options Options) *Bundle {
 	b.files()
 	b.documents()
 	b.signatures()
+	b.metadata()
 	return b.seal()
 }
 
@@ -306,6 +310,23 @@ func (b *builder) signatures() {
 	require.NoError(b.t, err)
 	b.entries[bundle.ProvenanceBundlePath], err = signing.EncodeDSSEBundle(statement, b.provenance, signer.KeyID(), sig)
 	require.NoError(b.t, err)
+}
+
+// metadata adds what full mirrors have beside their payload.
+func (b *builder) metadata() {
+	if b.manifest.Mirror == nil || b.manifest.Delta != nil {
+		return
+	}
+	files := tuf.FilesOf(b.manifest.Contents)
+	for _, path := range []string{bundle.ManifestPath, bundle.ProvenancePath} {
+		files = append(files, tuf.File{Path: path, Digest: bundle.DigestOf(b.entries[path]), Bytes: int64(len(b.entries[path]))})
+	}
+	if b.o.TUF == nil {
+		b.o.TUF = func(m bundle.Manifest, files []tuf.File) tuf.Set { return TUFOf(b.t, b.o.Signer, m, files) }
+	}
+	for path, document := range TUFEntries(b.o.TUF(b.manifest, files)) {
+		b.entries[path] = document
+	}
 }
 
 func (b *builder) seal() *Bundle {

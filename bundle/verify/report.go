@@ -27,6 +27,7 @@ type Report struct {
 	Originals      int64      `json:"originals,omitempty"` // of a mirror, each what its name says
 	Evidence       *Evidence  `json:"evidence,omitempty"`  // when it was asked for
 	Approvals      []Approval `json:"approvals,omitempty"`
+	TUF            *TUF       `json:"tuf,omitempty"` // of full mirrors
 	Files          int64      `json:"files"`
 	// Encryption is nil of a plain bundle.
 	Encryption *Encryption `json:"encryption,omitempty"`
@@ -129,6 +130,14 @@ const (
 	ReasonEncryption    Reason = "encryption_invalid" // manifests/encryption.json is not about this bundle
 	ReasonCiphertext    Reason = "ciphertext"         // an encrypted file not in its form, or not authentic
 	ReasonPolicy        Reason = "policy"             // the policy snapshot is not what the manifest says
+
+	// TUF metadata of a mirror.
+	ReasonTUF          Reason = "tuf_invalid"
+	ReasonTUFSignature Reason = "tuf_signature" // not signed as the root demands
+	ReasonTUFRoot      Reason = "tuf_root"      // the root is not the trusted one
+	ReasonExpired      Reason = "tuf_expired"
+	ReasonRollback     Reason = "rollback" // an older generation than was asked for
+	ReasonNoMirror     Reason = "no_mirror"
 
 	// Everything else.
 	ReasonNoKey       Reason = "no_trusted_key"

@@ -8,7 +8,9 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/stella-ops/exportcenter/bundle"
 	"github.com/stella-ops/exportcenter/signing"
+	"github.com/stella-ops/exportcenter/tuf"
 )
 
 // Trust is the keys the caller trusts.
@@ -45,6 +47,33 @@ func LoadTrust(keyFile, trustDir string) (Trust, error) {
 		trust = append(trust, key)
 	}
 	return trust, nil
+}
+
+// LoadTUFRoot reads the TUF root to compare mirrors with: that of rootFile, or, when
+// that is "", tuf/root.json in trustDir if it is there. nil is none. A file that is no
+// root is an error.
+func LoadTUFRoot(rootFile, trustDir string) ([]byte, error) {
+	path := rootFile
+	if path == "" {
+		if trustDir == "" {
+			return nil, nil
+		}
+		path = filepath.Join(trustDir, filepath.FromSlash(bundle.TUFRootPath))
+	}
+	raw, err := tuf.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		if rootFile == "" {
+			return nil, nil
+		}
+		return nil, fmt.Errorf("%w: %s does not exist", ErrNoKeys, rootFile)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("trusted TUF root: %w", err)
+	}
+	if _, err := tuf.Parse[tuf.Root](raw); err != nil {
+		return nil, fmt.Errorf("trusted TUF root %s: %w", path, err)
+	}
+	return raw, nil
 }
 
 func publicKeyFiles(dir string) ([]string, error) {

@@ -18,6 +18,7 @@
 //	contents    digests of all entries; content, length and records of payload files
 //	originals   of mirrors: exactly those that the indexes list, each what its name says
 //	seal        digest and length of all bytes before it
+//	tuf         of mirrors: the metadata, from its first root to the files it lists
 //	policy      what the manifest says of decisions is what the policy snapshot says
 //	delta       what the manifest says of a delta is what its payload says
 //	evidence    when it is wanted: the lines, and what can be proved of them
@@ -159,6 +160,7 @@ type verifier struct {
 	keys      sealed.Keys
 	// within is set of the verifier of an opened bundle.
 	within bool
+	mirror    MirrorPolicy
 	// evidence is whether to read lines too.
 	evidence bool
 	// before is called before each step.
@@ -208,6 +210,7 @@ func (v *verifier) steps() []step {
 		{"contents", v.checkContents},
 		{"originals", v.checkOriginals},
 		{"seal", v.checkSeal},
+		{"tuf", v.checkTUF},
 		{"policy", v.checkPolicy},
 		{"delta", v.checkDelta},
 		{"evidence", v.checkEvidence},

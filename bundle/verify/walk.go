@@ -86,7 +86,7 @@ func (v *verifier) admit(e entry, known map[string]bool) *Failure {
 		if failure := v.originalPath(e.path); failure != nil {
 			return failure
 		}
-	} else if !known[e.path] && !bundle.IsPayload(e.path) && !strings.HasPrefix(e.path, bundle.ApprovalsDir) {
+	} else if !known[e.path] && !bundle.IsPayload(e.path) && !bundle.IsTUF(e.path) && !strings.HasPrefix(e.path, bundle.ApprovalsDir) {
 		return fail(ClassContent, ReasonUnknown, e.path, "is not an entry of a bundle")
 	}
 	if len(v.entries) >= v.limits.Entries {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/stella-ops/exportcenter/bundle/verify"
 	"github.com/stella-ops/exportcenter/frontend"
 	"github.com/stella-ops/exportcenter/internal/clock"
 	"github.com/stella-ops/exportcenter/internal/config"
@@ -51,6 +52,10 @@ func runAPI(ctx context.Context, cfg config.Config, log *slog.Logger, issue bool
 	trust, err := trustedKeys("verify.trust", cfg.Verify.Trust)
 	if err != nil {
 		return err
+	}
+	tufRoot, err := verify.LoadTUFRoot("", cfg.Verify.Trust)
+	if err != nil {
+		return fmt.Errorf("verify.trust: %w", err)
 	}
 	orchestrators, err := trustedKeys("orchestrator.trust", cfg.Orchestrator.Trust)
 	if err != nil {
@@ -115,7 +120,7 @@ func runAPI(ctx context.Context, cfg config.Config, log *slog.Logger, issue bool
 			{Name: "keys", Run: keys.Check},
 			{Name: "temporal", Run: func(ctx context.Context) error { return worker.Check(ctx, client) }},
 		},
-		Trust: trust,
+		Trust: trust, TUFRoot: tufRoot,
 		Rates: frontend.Rates{PerSecond: cfg.Calls.PerSecond, Burst: cfg.Calls.Burst, AtOnce: cfg.Calls.AtOnce, Streams: cfg.Calls.Streams, InAll: cfg.Calls.InAll},
 
 		Orchestrators: orchestrators,

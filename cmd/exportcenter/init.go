@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/stella-ops/exportcenter/internal/box"
+	"github.com/stella-ops/exportcenter/internal/clock"
 )
 
 func initCommand() *cobra.Command {
@@ -14,11 +15,11 @@ func initCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "init --data DIR",
 		Short: "Make the keys that the first start of `up` makes, and start nothing",
-		Long: "Makes a signing key, its password, its public key and a development token issuer in DIR, " +
+		Long: "Makes a signing key, its password, its public key, a development token issuer and the first TUF root of mirrors in DIR, " +
 			"unless they are there, and prints the signing key's id. docker-compose.yml runs it once for its volume.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			keyID, err := box.MakeKeys(data, rand.Reader)
+			keyID, err := box.MakeKeys(data, rand.Reader, clock.System)
 			if err != nil {
 				return err
 			}

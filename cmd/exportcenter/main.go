@@ -63,7 +63,7 @@ func rootCommand() *cobra.Command {
 		SilenceErrors: true,
 	}
 	root.AddCommand(upCommand(), apiCommand(), workerCommand(), migrateCommand(), tokenCommand(), clientCommand(), initCommand(), healthCommand(),
-		fsckCommand(), offboardCommand(), policyCommand(), rebuildCommand())
+		fsckCommand(), offboardCommand(), policyCommand(), rebuildCommand(), tufRootCommand())
 	return root
 }
 

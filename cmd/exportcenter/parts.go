@@ -9,6 +9,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/stella-ops/exportcenter/activities"
 	"github.com/stella-ops/exportcenter/adapters"
 	"github.com/stella-ops/exportcenter/adapters/jsonpolicy"
 	"github.com/stella-ops/exportcenter/adapters/jsonraw"
@@ -26,6 +27,7 @@ import (
 	"github.com/stella-ops/exportcenter/storage"
 	"github.com/stella-ops/exportcenter/storage/files"
 	"github.com/stella-ops/exportcenter/storage/postgres"
+	"github.com/stella-ops/exportcenter/tuf"
 	"github.com/stella-ops/exportcenter/worker"
 )
 
@@ -95,15 +97,32 @@ func offboardAfter(c config.Offboarding) time.Duration {
 
 // loadSigner reads the signing key.
 func loadSigner(cfg config.Signing) (signing.Signer, error) {
-	var password []byte
-	if cfg.PasswordFile != "" {
-		raw, err := os.ReadFile(cfg.PasswordFile)
-		if err != nil {
-			return nil, fmt.Errorf("read the signing key's password: %w", err)
-		}
-		password = bytes.TrimRight(raw, "\r\n")
+	password, err := passwordIn(cfg.PasswordFile)
+	if err != nil {
+		return nil, fmt.Errorf("read the signing key's password: %w", err)
 	}
 	return keyfile.Load(cfg.Key, password)
+}
+
+// passwordIn reads a password file; "" is no password.
+func passwordIn(file string) ([]byte, error) {
+	if file == "" {
+		return nil, nil
+	}
+	raw, err := os.ReadFile(file)
+	return bytes.TrimRight(raw, "\r\n"), err
+}
+
+// mirrorMetadata is what the worker makes the TUF metadata of mirrors with.
+func mirrorMetadata(cfg config.TUF) activities.TUF {
+	t := activities.TUF{Lifetimes: tuf.Offline}
+	if cfg.Roots != "" {
+		t.Roots = tuf.Folder(cfg.Roots)
+	}
+	if cfg.Expiry == config.ExpiryOnline {
+		t.Lifetimes = tuf.Online
+	}
+	return t
 }
 
 // profileKinds are the adapters of this program. A new profile kind is a

@@ -77,6 +77,7 @@ func runWorker(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 		Approvals: activities.Approvals{Trust: crossTenant, Neighbours: postgres.NewNeighbours(stores.db), Profiles: postgres.NewProfiles(stores.db)},
 		Scratch:   rough,
 		Policies:  activities.Snapshots{Store: policies},
+		TUF:       mirrorMetadata(cfg.TUF),
 		Clock:     clock.System,
 		Log:       log,
 		Version:   version,

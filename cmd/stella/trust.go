@@ -33,12 +33,27 @@ func loadTrust(key, trust string) (verify.Trust, error) {
 		return nil, verifyUsage(errors.New("no key to trust: give --key PUB or --trust DIR, or set STELLA_TRUST"))
 	}
 	keys, err := verify.LoadTrust(key, trust)
-	if err == nil {
-		return keys, nil
+	return keys, trustError(err)
+}
+
+// loadRoot reads the TUF root that mirrors are compared with: a file, or that of the
+// directory whose keys are trusted. nil: there is none.
+func loadRoot(root, key, trust string) ([]byte, error) {
+	if key == "" && trust == "" {
+		trust = trustRoots()
 	}
-	class := verify.ClassSignature // a file that is no key
+	raw, err := verify.LoadTUFRoot(root, trust)
+	return raw, trustError(err)
+}
+
+// trustError gives an error of what is trusted its exit code.
+func trustError(err error) error {
+	if err == nil {
+		return nil
+	}
+	class := verify.ClassSignature // a file that is no key, or no root
 	if errors.Is(err, verify.ErrNoKeys) || errors.Is(err, os.ErrNotExist) {
 		class = verify.ClassAbsent
 	}
-	return nil, &exitError{err, class.ExitCode()}
+	return &exitError{err, class.ExitCode()}
 }

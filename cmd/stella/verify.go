@@ -24,10 +24,18 @@ An encrypted bundle is verified as far as that goes without its keys: all but wh
 inside its encrypted files. With --identity it is opened and verified to the end, and
 nothing is written.
 
+A full mirror has TUF metadata, which ends: after that it is refused, unless --at names
+the moment to judge by. Its chain of roots is compared with the root of --tuf-root, or
+with tuf/root.json of the trust directory; any root of the chain will do, so one that
+was received once serves for good. Without one the report says that the roots were
+compared with nothing. --newer-than refuses a mirror that is no news.
+
 Exit codes:
   0  verified: every check passed
-  2  content differs: a file, a header, a digest, the order or length of the archive
-  3  a signature or its key: not valid, or not by a trusted key; or no identity is a recipient's
+  2  content differs: a file, a header, a digest, the order or length of the archive,
+     or a generation that is not as new as --newer-than asks
+  3  a signature or its key: not valid, not by a trusted key, or over by its own word;
+     a TUF root that is not the trusted one; or no identity is a recipient's
   4  something required is absent: the file, an entry, a signature, a trusted key
   5  anything else, usage included`
 
@@ -42,6 +50,7 @@ type verifyFlags struct {
 	format     *format
 	evidence   bool
 	identities []string
+	mirror     mirrorFlags
 }
 
 // verifyCommand is "stella verify": it needs no server and opens no socket.
@@ -69,6 +78,7 @@ func verifyCommand() *cobra.Command {
 	command.Flags().StringVar(&flags.approvers, "approvers", "", "`DIR` whose *.pub files are the keys of those who may approve that a bundle has evidence of other tenants; their signatures are verified too")
 	command.Flags().BoolVar(&flags.evidence, "evidence", false, "also read every line, and tell how many documents are proved to be what was imported")
 	identityFlags(command, &flags.identities)
+	flags.mirror.add(command)
 	flags.format = addFormat(command)
 	command.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return verifyUsage(err) })
 	return command
@@ -108,6 +118,11 @@ func runVerify(ctx context.Context, out io.Writer, file string, flags verifyFlag
 		return err
 	}
 	options = append(options, verify.WithKeys(keys))
+	policy, err := flags.mirror.policy(flags.key, flags.trust)
+	if err != nil {
+		return err
+	}
+	options = append(options, verify.WithMirror(policy))
 	report, verdict := verify.File(ctx, file, trust, options...)
 	if err := printReport(out, file, report, flags.format); err != nil {
 		// A report that nobody can read must not look like a success.
@@ -151,6 +166,7 @@ func printReport(out io.Writer, file string, report verify.Report, f *format) er
 		}
 		add("approval", "evidence of %s, by %q until %s; %s", whose, a.Approver, a.ExpiresAt, word)
 	}
+	printTUF(report.TUF, add)
 	if e := report.Evidence; e != nil {
 		add("evidence", "%d identical to what was imported, %d rewritten in canonical form, %d redacted", e.Identical, e.Rewritten, e.Redacted)
 	}

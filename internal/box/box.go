@@ -112,7 +112,7 @@ func (b *box) prepare() error {
 	if err := b.choosePorts(); err != nil {
 		return err
 	}
-	if b.keyID, err = makeKeys(b.layout, b.options.Random); err != nil {
+	if b.keyID, err = makeKeys(b.layout, b.options.Random, b.options.Clock); err != nil {
 		return err
 	}
 	if err := b.writeConfigs(); err != nil {

@@ -65,6 +65,7 @@ func (b *box) writeConfigs() error {
 		Blobs:   config.Blobs{Dir: b.layout.blobs()},
 		Scratch: config.Scratch{Dir: b.layout.scratch()},
 		Signing: config.Signing{Key: b.layout.signingKey(), PasswordFile: b.layout.signingPassword()},
+		TUF:     config.TUF{Roots: b.layout.roots()},
 		Auth: config.Auth{
 			Issuer: devtoken.IssuerName(b.state.Installation), Audience: devtoken.Audience, JWKS: b.layout.jwks(),
 		},

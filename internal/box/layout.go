@@ -28,6 +28,9 @@ func (l layout) scratch() string          { return l.at("scratch") }
 func (l layout) trust() string            { return l.at("trust") }
 func (l layout) signingKey() string       { return l.at("keys", "signing.key") }
 func (l layout) signingPassword() string  { return l.at("keys", "password") }
+func (l layout) rootKey() string          { return l.at("keys", "tuf-root.key") }
+func (l layout) rootPassword() string     { return l.at("keys", "tuf-root.password") }
+func (l layout) roots() string            { return l.at("tuf") }
 func (l layout) tokenIssuer() string      { return l.at("keys", "issuer.jwk") }
 func (l layout) jwks() string             { return l.at("keys", "jwks.json") }
 func (l layout) log(child string) string  { return l.at("logs", child+".log") }

@@ -31,6 +31,8 @@ type Config struct {
 	Blobs     Blobs    `yaml:"blobs"`
 	Signing   Signing  `yaml:"signing"`
 	Auth      Auth     `yaml:"auth"`
+	// TUF is what mirrors need for their metadata; the worker reads it.
+	TUF TUF `yaml:"tuf,omitempty"`
 	// Exports bounds the runs of each tenant; api and worker must agree.
 	Exports Exports `yaml:"exports,omitempty"`
 	// CrossTenant lets runs read other tenants' evidence where an approval covers it;
@@ -105,6 +107,22 @@ type Signing struct {
 	Key          string `yaml:"key"`          // encrypted private key file (PEM)
 	PasswordFile string `yaml:"passwordFile"` // its password, without line end
 }
+
+// TUF says which keys sign mirrors, and for how long these are good.
+type TUF struct {
+	// Roots is the directory with 1.root.json, 2.root.json ... that exportcenter tuf-root
+	// writes; they are read anew for each mirror. "" = no mirrors are made.
+	Roots string `yaml:"roots,omitempty"`
+	// Expiry is offline (365 days; the default) for sites that get a mirror now and then,
+	// or online (targets and snapshot 30 days, timestamp 7) for clients that ask daily.
+	Expiry string `yaml:"expiry,omitempty"`
+}
+
+// The values of TUF.Expiry.
+const (
+	ExpiryOffline = "offline"
+	ExpiryOnline  = "online"
+)
 
 // Auth says whose tokens are believed.
 type Auth struct {
@@ -234,6 +252,9 @@ func (c Config) Validate() error {
 	}
 	if c.Exports.ActiveRuns < 0 || c.Exports.PendingRuns < 0 || c.Exports.EventStreams < 0 {
 		return errors.New("exports.activeRuns, exports.pendingRuns and exports.eventStreams must be positive, or 0 for the default")
+	}
+	if e := c.TUF.Expiry; e != "" && e != ExpiryOffline && e != ExpiryOnline {
+		return fmt.Errorf("tuf.expiry: %q; choose %s or %s", e, ExpiryOffline, ExpiryOnline)
 	}
 	if after := c.Offboarding.After; after != nil && *after < 0 {
 		return errors.New("offboarding.after must be a duration such as 168h, and not negative")
