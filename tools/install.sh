@@ -79,6 +79,27 @@ package() {
 	command -v "$1" >/dev/null 2>&1 || debian_install "$2" || missing="$missing $1"
 }
 
+# tuf_js puts tuf-js, as locked in tools/tuf-js, into .tools/tuf-js. It runs no script
+# of a package, and needs no network afterwards.
+tuf_js() {
+	package node nodejs
+	package npm npm
+	if cmp -s tools/tuf-js/package-lock.json .tools/tuf-js/package-lock.json && [ -d .tools/tuf-js/node_modules/tuf-js ]; then
+		echo "tuf-js is there"
+		return
+	fi
+	fresh=$PWD/.tools/build-tuf-js.$$
+	mkdir -p "$fresh"
+	cp tools/tuf-js/package.json tools/tuf-js/package-lock.json "$fresh"
+	if (cd "$fresh" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error); then
+		rm -rf .tools/tuf-js
+		mv "$fresh" .tools/tuf-js
+	else
+		rm -rf "$fresh"
+		missing="$missing tuf-js"
+	fi
+}
+
 install() {
 	case $1 in
 	oapi-codegen) small "$1" github.com/oapi-codegen/oapi-codegen/v2 /cmd/oapi-codegen ;;
@@ -89,6 +110,8 @@ install() {
 	age | age-keygen) build "$1" filippo.io/age v1.3.2 alone filippo.io/age/cmd/$1@v1.3.2 ;;
 	trivy) build "$1" github.com/aquasecurity/trivy v0.69.3 inside github.com/aquasecurity/trivy/cmd/trivy github.com/aquasecurity/trivy v0.69.3 jsonv2 ;;
 	oras) build "$1" oras.land/oras v1.2.3 inside oras.land/oras/cmd/oras oras.land/oras v1.2.3 "" ;;
+	tuf-client) build "$1" github.com/theupdateframework/go-tuf/v2 v2.4.2 alone github.com/theupdateframework/go-tuf/v2/examples/cli/tuf-client@v2.4.2 ;;
+	tuf-js) tuf_js ;;
 	trivy-db) build "$1" github.com/aquasecurity/trivy-db "$trivy_db" alone github.com/aquasecurity/trivy-db/cmd/trivy-db@$trivy_db ;;
 	sha256sum) package "$1" coreutils ;;
 	zstd | jq | openssl | strace) package "$1" "$1" ;;
@@ -99,7 +122,7 @@ install() {
 	esac
 }
 
-[ $# -gt 0 ] || set -- zstd jq sha256sum openssl strace oapi-codegen staticcheck workflowcheck cosign toxiproxy trivy oras age age-keygen
+[ $# -gt 0 ] || set -- zstd jq sha256sum openssl strace oapi-codegen staticcheck workflowcheck cosign toxiproxy trivy oras age age-keygen tuf-client tuf-js
 for name in "$@"; do
 	install "$name"
 done

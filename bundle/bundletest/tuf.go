@@ -57,6 +57,12 @@ func rootUntil(t testing.TB, end time.Time, chain tuf.Chain, before, root, onlin
 	return chain
 }
 
+// TUFRootLasting is TUFRoot for a root that no clock ends.
+func TUFRootLasting(t testing.TB, chain tuf.Chain, before, root, online signing.Signer) tuf.Chain {
+	t.Helper()
+	return rootUntil(t, TUFMoment.Add(longLife), chain, before, root, online)
+}
+
 // TUFSet makes the metadata of a mirror.
 func TUFSet(t testing.TB, chain tuf.Chain, online signing.Signer, generation int64, last tuf.Lifetimes, files []tuf.File) tuf.Set {
 	t.Helper()

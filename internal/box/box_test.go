@@ -54,7 +54,7 @@ func TestSecretsAreReadableByTheirOwnerOnly(t *testing.T) {
 	require.NoError(t, b.writeEnv())
 	for _, path := range []string{
 		b.layout.state(), b.layout.config(), b.layout.env(), b.layout.temporalConfig(),
-		b.layout.signingKey(), b.layout.signingPassword(), b.layout.tokenIssuer(),
+		b.layout.signingKey(), b.layout.signingPassword(), b.layout.tokenIssuer(), b.layout.rootKey(), b.layout.rootPassword(),
 	} {
 		info, err := os.Stat(path)
 		require.NoError(t, err)
