@@ -160,7 +160,7 @@ type verifier struct {
 	keys      sealed.Keys
 	// within is set of the verifier of an opened bundle.
 	within bool
-	mirror    MirrorPolicy
+	mirror MirrorPolicy
 	// evidence is whether to read lines too.
 	evidence bool
 	// before is called before each step.

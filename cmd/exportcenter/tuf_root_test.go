@@ -74,7 +74,9 @@ func (d desk) chain(t *testing.T) tuf.Chain {
 
 var mine = []string{"--roots", "@roots", "--key", "@root.key", "--password-file", "@password"}
 
-func with(verb string, words ...string) []string { return append(append([]string{verb}, mine...), words...) }
+func with(verb string, words ...string) []string {
+	return append(append([]string{verb}, mine...), words...)
+}
 
 func TestRootsAreMadeRenewedAndRotated(t *testing.T) {
 	d := newDesk(t)

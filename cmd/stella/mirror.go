@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/stella-ops/exportcenter/bundle/verify"
 	"github.com/stella-ops/exportcenter/mirror"
 )
 
@@ -35,11 +36,13 @@ func mirrorCommand() *cobra.Command {
 // mirrorFlags are what the commands have in common.
 type mirrorFlags struct {
 	key, trust string
+	tuf        tufFlags
 	format     *format
 }
 
 func (f *mirrorFlags) add(command *cobra.Command) {
 	trustFlags(command, &f.key, &f.trust)
+	f.tuf.addTrust(command)
 	f.format = addFormat(command)
 	command.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return verifyUsage(err) })
 	args := command.Args
@@ -53,10 +56,19 @@ func (f *mirrorFlags) add(command *cobra.Command) {
 
 // options read the keys to trust, and say what is done on the error output.
 func (f *mirrorFlags) options(command *cobra.Command) (mirror.Options, error) {
-	keys, err := loadTrust(f.key, f.trust)
-	return mirror.Options{Trust: keys, Say: func(format string, args ...any) {
+	say := func(format string, args ...any) {
 		fmt.Fprintln(command.ErrOrStderr(), printable(fmt.Sprintf(format, args...)))
-	}}, err
+	}
+	keys, err := loadTrust(f.key, f.trust)
+	if err != nil {
+		return mirror.Options{}, err
+	}
+	policy, err := f.tuf.policy(f.key, f.trust)
+	policy.Only = false // deltas are verified too, and have no metadata of their own
+	if policy.Root == nil && err == nil {
+		say("the mirror's TUF roots are compared with no root from outside (--tuf-root)")
+	}
+	return mirror.Options{Trust: keys, Say: say, Verify: []verify.Option{verify.WithMirror(policy)}}, err
 }
 
 // run does it; a panic is an error of the program, not one of the content.

@@ -50,7 +50,7 @@ type verifyFlags struct {
 	format     *format
 	evidence   bool
 	identities []string
-	mirror     mirrorFlags
+	mirror     tufFlags
 }
 
 // verifyCommand is "stella verify": it needs no server and opens no socket.

@@ -10,21 +10,26 @@ import (
 	"github.com/stella-ops/exportcenter/internal/clock"
 )
 
-// mirrorFlags are what a command asks of mirrors.
-type mirrorFlags struct {
+// tufFlags are what a command asks of mirrors.
+type tufFlags struct {
 	root, at  string
 	newerThan int64
 }
 
-func (m *mirrorFlags) add(command *cobra.Command) {
+func (m *tufFlags) add(command *cobra.Command) {
+	m.addTrust(command)
+	command.Flags().Int64Var(&m.newerThan, "newer-than", 0, "refuse a mirror whose generation is not greater than `GENERATION`")
+}
+
+// addTrust is for commands that know which generation they have.
+func (m *tufFlags) addTrust(command *cobra.Command) {
 	flags := command.Flags()
 	flags.StringVar(&m.root, "tuf-root", "", "`FILE` with a TUF root that you have from elsewhere; a mirror's roots must follow from it. Default: tuf/root.json of the trust directory, if it is there")
 	flags.StringVar(&m.at, "at", "", "judge a mirror as of this `TIME` (2026-11-21, or RFC 3339) and not as of now")
-	flags.Int64Var(&m.newerThan, "newer-than", 0, "refuse a mirror whose generation is not greater than `GENERATION`")
 }
 
 // policy is what verify is to ask. A flag that only mirrors have refuses other bundles.
-func (m mirrorFlags) policy(key, trust string) (verify.MirrorPolicy, error) {
+func (m tufFlags) policy(key, trust string) (verify.MirrorPolicy, error) {
 	p := verify.MirrorPolicy{Clock: clock.System, NewerThan: m.newerThan, Only: m.root != "" || m.at != "" || m.newerThan != 0}
 	if m.newerThan < 0 {
 		return p, verifyUsage(errors.New("--newer-than is a generation: 1 or more"))
