@@ -284,7 +284,7 @@ func (v *verifier) open(ctx context.Context) *Failure {
 	}
 	defer opened.Close()
 	inner := &verifier{archive: opened, size: opened.size, trust: v.trust, limits: v.limits, workers: v.workers,
-		approvers: v.approvers, evidence: v.evidence, before: v.before, within: true, report: newReport()}
+		approvers: v.approvers, mirror: v.mirror, evidence: v.evidence, before: v.before, within: true, report: newReport()}
 	failure = inner.run(ctx)
 	if failure == nil {
 		failure = inner.settled()
