@@ -111,7 +111,7 @@ func (t Target) check(path string) error {
 		return fmt.Errorf("targets: %w", err)
 	}
 	switch {
-	case t.Length < 1 || t.Length > maxLength:
+	case t.Length < 0 || t.Length > maxLength:
 		return fmt.Errorf("targets[%q]: length %d", path, t.Length)
 	case t.Custom != nil && t.Custom.Lists != listsOriginals:
 		return fmt.Errorf("targets[%q]: custom.lists %.40q", path, t.Custom.Lists)

@@ -53,6 +53,7 @@ func (v *verifier) encryptedSteps() []step {
 		{"contents", v.checkContents},
 		{"ciphertexts", v.checkCiphertexts},
 		{"seal", v.checkSeal},
+		{"tuf", v.checkTUF}, // of the plain files, whose digests the manifest has
 		{"open", v.open},
 	}
 }
