@@ -132,10 +132,32 @@ else
 	echo "trivy is not here (make tools builds it): skipped"
 fi
 
+say "a mirror for a site without a network"
+bin/stella export run mirror:full --wait --output "$work/mirror.tar" --format json >"$work/mirror.json"
+bin/stella mirror init "$work/site" "$work/mirror.tar" --trust "$STELLA_TRUST"
+
+say "an advisory comes in; the site gets what changed, and nothing else"
+mkdir "$work/news"
+cat >"$work/news/demo.json" <<'END'
+{"id": "EXC-DEMO-2026-0001", "modified": "2026-11-22T08:00:00Z", "summary": "Lanterns may be lit twice",
+ "affected": [{"package": {"ecosystem": "npm", "name": "quayside-lantern"},
+  "ranges": [{"type": "SEMVER", "events": [{"introduced": "0"}, {"fixed": "1.4.2"}]}]}]}
+END
+bin/stella ledger import "$work/news"
+bin/stella export run mirror:full --wait --output "$work/mirror-2.tar" --format json >"$work/mirror-2.json"
+bin/stella export diff "$(field runId <"$work/mirror.json")" "$(field runId <"$work/mirror-2.json")"
+bin/stella export run mirror:delta --base "$(field runId <"$work/mirror.json")" --wait --output "$work/delta.tar"
+bin/stella mirror apply --base "$work/site" "$work/delta.tar" --trust "$STELLA_TRUST"
+bin/stella mirror status "$work/site" --verify --trust "$STELLA_TRUST"
+
+say "anybody who has the mirror builds it again"
+bin/exportcenter rebuild --from "$work/mirror-2.tar" --trust "$STELLA_TRUST"
+
 say "where everything is"
 cat <<END
   bundle         $bundle
   unpacked       $work/unpacked
+  mirror         $work/site/current
   trusted keys   $STELLA_TRUST
   payloadDigest  $(field payloadDigest <"$work/run.json")
   data and logs  $data
