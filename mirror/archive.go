@@ -52,6 +52,9 @@ func open(ctx context.Context, name string, options Options) (_ *opened, err err
 	if err := o.walk(ctx); err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
+	if _, encrypted := o.entries[bundle.EncryptionPath]; encrypted {
+		return nil, refuse(ReasonKind, "%s is encrypted: open it first (stella export open), and give what comes out", name)
+	}
 	text, err := o.document(bundle.ManifestPath)
 	if err != nil {
 		return nil, err

@@ -28,7 +28,7 @@ const mirrorCodesHelp = `Exit codes:
 // mirrorCommand is "stella mirror": it needs no server and opens no socket.
 func mirrorCommand() *cobra.Command {
 	command := group("mirror", "Keep a mirror in a directory, without a network",
-		"Keep a mirror in a directory: a full one first, then what changed. Nothing is touched\nbefore the signatures were verified, by keys that come from you (docs/mirror.md).\n\n"+mirrorCodesHelp)
+		"Keep a mirror in a directory: a full one first, then what changed. Nothing is touched\nbefore the signatures were verified, by keys that come from you (docs/mirror.md). The commands\nbelow have exit codes of their own.\n\n"+exitCodesHelp)
 	command.AddCommand(mirrorInitCommand(), mirrorApplyCommand(), mirrorStatusCommand())
 	return command
 }
