@@ -19,6 +19,8 @@ type TUF struct {
 	Roots Roots
 	// Lifetimes of the metadata; zero is tuf.Offline.
 	Lifetimes tuf.Lifetimes
+	// None makes mirrors without metadata: somebody builds one again and signs nothing.
+	None bool
 }
 
 // Roots gives a chain of root documents: tuf.Folder, outside tests.
@@ -36,7 +38,7 @@ func (t TUF) lifetimes() tuf.Lifetimes {
 // rootsOf gives the roots of a full mirror, nil for any other run. It refuses roots
 // under which nobody would take the mirror: Plan asks, so that nothing is packed.
 func (e *Export) rootsOf(run export.Run) (tuf.Chain, error) {
-	if !export.IsFullMirror(run.Kind, run.Variant) {
+	if !export.IsFullMirror(run.Kind, run.Variant) || e.TUF.None {
 		return nil, nil
 	}
 	if e.TUF.Roots == nil {

@@ -131,7 +131,7 @@ func (h *house) builds(ctx context.Context, run export.Run, mirror, target *arch
 	}
 	m := mirror.manifest
 	exporting := &activities.Export{Ledger: book, Execution: postgres.NewExecution(h.db), Objects: h.objects, Adapters: h.Adapters,
-		Signer: named{target.manifest.Keys[0]}, Scratch: h.part, Policies: given{policy},
+		Signer: named{target.manifest.Keys[0]}, Scratch: h.part, Policies: given{policy}, TUF: activities.TUF{None: true},
 		MirrorOf: func(context.Context, export.Run) (activities.MirrorRef, error) {
 			return activities.MirrorRef{ExportID: m.ExportID, Generation: m.Mirror.Generation, AsOf: head,
 				ManifestDigest: bundle.DigestOf(mirror.manifestText), Digest: m.PayloadDigest}, nil
