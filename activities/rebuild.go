@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 
 	"github.com/stella-ops/exportcenter/bundle"
 	"github.com/stella-ops/exportcenter/export"
@@ -153,11 +154,15 @@ func (e *Export) comparison(ctx context.Context, claim storage.Claim, run export
 	if err != nil {
 		return export.Rebuilt{}, fmt.Errorf("list what was built: %w", err)
 	}
-	unsigned := func(f storage.File) bool { return !madeBySign(f.Path) }
+	unsigned := func(f storage.File) bool { return !madeBySign(f.Path) && !isTUF(f) }
 	report, err := e.compareFiles(ctx, run.Tenant, recorded, again, unsigned)
 	if err != nil || report.Verdict != export.RebuildIdentical {
 		report.NotCompared = []string{"signatures, checksums and seal: they follow from what differs"}
 		return report, err
+	}
+	if slices.ContainsFunc(recorded, isTUF) {
+		report.NotCompared = []string{notTUF}
+		return report, nil
 	}
 	signed, _, why, err := e.signAgain(ctx, claim, run)
 	switch {
@@ -169,6 +174,12 @@ func (e *Export) comparison(ctx context.Context, claim storage.Claim, run export
 	}
 	return e.compareFiles(ctx, run.Tenant, recorded, signed, func(storage.File) bool { return true })
 }
+
+// isTUF reports whether a file is TUF metadata, which is signed with keys of its own and
+// expires: it is no part of what follows from the evidence.
+func isTUF(f storage.File) bool { return strings.HasPrefix(f.Path, bundle.TUFDir) }
+
+const notTUF = "signatures, TUF metadata and seal: those of a mirror are verified, and not made again"
 
 // compareDigests compares a rebuild with the recorded digests of a run whose plain bundle
 // is not there.
@@ -192,6 +203,10 @@ func (e *Export) compareDigests(ctx context.Context, claim storage.Claim, run, o
 		}
 	}
 	if report.First != nil {
+		return report, nil
+	}
+	if export.IsFullMirror(of.Kind, of.Variant) {
+		report.NotCompared = append(report.NotCompared, notTUF)
 		return report, nil
 	}
 	_, archive, why, err := e.signAgain(ctx, claim, run)

@@ -33,7 +33,7 @@ func TestRunsAreBuiltAgain(t *testing.T) {
 	require.Zero(t, imported.Rejected)
 
 	runs := map[string]string{}
-	for _, kind := range []string{"json:raw", "json:policy", "trivy:db"} {
+	for _, kind := range []string{"json:raw", "json:policy", "trivy:db", "mirror:full"} {
 		var run exported
 		h.must(t, &run, "export", "run", kind, "--wait")
 		runs[kind] = run.RunID
