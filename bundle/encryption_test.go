@@ -2,6 +2,7 @@ package bundle_test
 
 import (
 	"encoding/base64"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -145,4 +146,19 @@ func FuzzParseEncryption(f *testing.F) {
 		require.NoError(t, err)
 		require.Equal(t, string(text), string(again))
 	})
+}
+
+// The guide says what a stranger needs, and nothing of it where nothing is encrypted.
+func TestGuideOfEncrypted(t *testing.T) {
+	m := goodManifest(t)
+	require.NotContains(t, string(bundle.VerifyGuide(m)), "encrypted")
+	for _, mode := range []string{bundle.EncryptionAge, bundle.EncryptionGCM} {
+		m.Encryption = &bundle.EncryptionTerms{Mode: mode, Recipients: []string{recipientA}}
+		text := string(bundle.VerifyGuide(m))
+		for _, words := range []string{"(mode " + mode + ")", recipientA, bundle.EncryptionPath, bundle.OuterSealPath, "--identity IDENTITY",
+			"(" + strconv.Itoa(len(bundle.OuterSealPayloadType)) + " bytes)"} {
+			require.Contains(t, text, words)
+		}
+		require.Equal(t, mode == bundle.EncryptionAge, strings.Contains(text, "age -d -i IDENTITY"))
+	}
 }

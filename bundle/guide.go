@@ -18,6 +18,7 @@ func VerifyGuide(m Manifest) []byte {
 		fmt.Fprintf(&out, "- `%s` (%s)\n", k.KeyID, k.Algorithm)
 	}
 	out.WriteString(strings.Replace(guideSteps, guidePayload, guidePayloadOf(m), 1))
+	out.WriteString(guideEncrypted(m))
 	return out.Bytes()
 }
 
