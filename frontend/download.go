@@ -45,6 +45,8 @@ func (s *Server) finishedRun(ctx context.Context, id string) (export.Run, error)
 		return run, err
 	case run.State == export.StateExpired:
 		return run, export.Errorf(export.CodeExpired, "the bundle of this run has expired; start a new run")
+	case run.RebuildOf != "":
+		return run, export.Errorf(export.CodeNotReady, "the run builds run %s again, and has no bundle of its own", run.RebuildOf)
 	case run.State.Terminal() && !run.State.Downloadable():
 		return run, export.Errorf(export.CodeNotReady, "the run ended %s and has no bundle", run.State)
 	case !run.State.Downloadable():
