@@ -10,6 +10,7 @@ import (
 	"github.com/stella-ops/exportcenter/export"
 	"github.com/stella-ops/exportcenter/internal/clock"
 	"github.com/stella-ops/exportcenter/internal/fault"
+	"github.com/stella-ops/exportcenter/ledger"
 	"github.com/stella-ops/exportcenter/storage"
 )
 
@@ -50,9 +51,11 @@ func once(ctx context.Context, l *life, ask func(context.Context, *life) error) 
 }
 
 // imports brings the evidence.
-func (s *scene) imports(ctx context.Context) error {
+func (s *scene) imports(ctx context.Context) error { return s.importsSome(ctx, s.world.evidence) }
+
+func (s *scene) importsSome(ctx context.Context, evidence []ledger.Observation) error {
 	return s.insist(ctx, "import", func(ctx context.Context, l *life) error {
-		_, err := l.book.Import(ctx, s.ref.Tenant, s.world.evidence)
+		_, err := l.book.Import(ctx, s.ref.Tenant, evidence)
 		return err
 	})
 }
@@ -90,6 +93,10 @@ func (s scenario) request(ref export.Ref) export.Run {
 	if kind == "" {
 		kind = "json:raw"
 	}
+	mirror := s.delta && (ref.RunID == baseMirror || ref.RunID == targetMirror)
+	if mirror {
+		kind = "mirror:full"
+	}
 	profile, _ := export.BuiltinProfile(kind)
 	var guard *export.GuardConfig
 	if s.parked { // the runs' clock stands still, Temporal's does not: an hour is over at once
@@ -101,6 +108,9 @@ func (s scenario) request(ref export.Ref) export.Run {
 	var options export.Options
 	if export.HoldsPolicy(profile.Kind, profile.Variant) {
 		options.PolicySnapshotID = export.BaselineSnapshot // as frontend fills it in
+	}
+	if s.delta && !mirror {
+		options.BaseRunID, options.TargetRunID = baseMirror, targetMirror
 	}
 	var encryption *export.Encryption
 	if s.encryption != "" {

@@ -74,8 +74,11 @@ func seedOf(t *testing.T) uint64 {
 func casesOf(of scenario, hits map[fault.Point]int, random *rand.Rand) (cases []testCase) {
 	for _, p := range slices.Concat(of.points, of.chance) {
 		first := 1
-		if of.again { // half of the hits are of the run before
+		switch {
+		case of.again: // half of the hits are of the run before
 			first = hits[p]/2 + 1
+		case of.delta: // the last is the delta's, and not of the mirrors before
+			first = hits[p]
 		}
 		for _, mode := range p.Modes() {
 			cases = append(cases, testCase{scenario: of, fault: fault.Fault{Point: p, Hit: first, Mode: mode}})

@@ -25,6 +25,7 @@ type scenario struct {
 	encryption  string // mode in which its bundle leaves
 	parked      bool   // the result lacks a canary, and waits for an approval
 	again       bool   // a run of the same kind was published before
+	delta       bool   // two full mirrors were published before, and it lies between them
 	// points are those whose faults belong to the scenario: an undisturbed run
 	// reaches each of them.
 	points []fault.Point
@@ -57,6 +58,8 @@ func scenarios() []scenario {
 			points: []fault.Point{fault.Start, fault.Stage, fault.Write, fault.Pin, fault.Publish, fault.SaveFiles}},
 		{name: "mirrored again", kind: "mirror:full", ends: export.StateSucceeded, play: isMirroredAgain, again: true,
 			points: []fault.Point{fault.Pin, fault.SaveFiles}},
+		{name: "delta", kind: "mirror:delta", ends: export.StateSucceeded, play: isDelta, delta: true,
+			points: []fault.Point{fault.SavePlan, fault.PinAll, fault.Publish, fault.SaveFiles}},
 		{name: "encrypted", encryption: export.EncryptionGCM, ends: export.StateSucceeded, play: succeeds,
 			points: []fault.Point{fault.EraseCiphers, fault.SaveEncrypted}},
 		{name: "encrypted mirror", kind: "mirror:full", encryption: export.EncryptionAge, ends: export.StateSucceeded, play: succeeds,
@@ -126,13 +129,37 @@ func isMirroredAgain(ctx context.Context, s *scene) error {
 	return s.asks(ctx)
 }
 
+// isDelta: between two mirrors some evidence came in; the delta between them is asked for.
+func isDelta(ctx context.Context, s *scene) error {
+	for i, id := range []string{baseMirror, targetMirror} {
+		if err := s.importsSome(ctx, s.world.halves()[i]); err != nil {
+			return err
+		}
+		if _, err := s.publishedAs(ctx, id); err != nil {
+			return err
+		}
+	}
+	return s.asks(ctx)
+}
+
+// The mirrors of the scenario delta have the same names in a scene and in its twin: a
+// delta names them.
+const (
+	baseMirror   = "0190c0de-0000-7000-8000-00000000ba5e"
+	targetMirror = "0190c0de-0000-7000-8000-00000000beef"
+)
+
 // published imports the evidence and makes a run of the scenario's kind that has a bundle.
 func (s *scene) published(ctx context.Context) (export.Ref, error) {
 	if err := s.imports(ctx); err != nil {
 		return export.Ref{}, err
 	}
+	return s.publishedAs(ctx, clock.NewID())
+}
+
+func (s *scene) publishedAs(ctx context.Context, id string) (export.Ref, error) {
 	runs := postgres.NewRuns(s.world.db.DB)
-	run, _, err := runs.CreateRun(ctx, s.request(clock.NewID()), storage.Idempotency{})
+	run, _, err := runs.CreateRun(ctx, s.request(id), storage.Idempotency{})
 	if err != nil {
 		return export.Ref{}, err
 	}

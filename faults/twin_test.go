@@ -15,6 +15,7 @@ import (
 	"github.com/stella-ops/exportcenter/internal/clock"
 	"github.com/stella-ops/exportcenter/internal/oracle"
 	"github.com/stella-ops/exportcenter/internal/scratch"
+	"github.com/stella-ops/exportcenter/ledger"
 	"github.com/stella-ops/exportcenter/storage"
 	"github.com/stella-ops/exportcenter/storage/files"
 	"github.com/stella-ops/exportcenter/storage/postgres"
@@ -29,19 +30,25 @@ func (w *world) twin(t *testing.T, of scenario, ref export.Ref) oracle.Expect {
 	require.NoError(t, err)
 	defer objects.Close()
 	book, runs := postgres.NewLedger(w.calm.DB), postgres.NewRuns(w.calm.DB)
-	_, err = book.Import(t.Context(), ref.Tenant, w.evidence)
-	require.NoError(t, err)
 	rough, err := scratch.Open(t.TempDir())
 	require.NoError(t, err)
 	defer rough.Close()
 	exporting := &activities.Export{Ledger: book, Execution: postgres.NewExecution(w.calm.DB), Objects: objects,
 		Signer: w.signer, Adapters: w.registry, Scratch: rough, Policies: policies{}, TUF: w.tuf,
 		Clock: clock.Fixed(moment), Log: slog.New(slog.DiscardHandler), Version: "twin"}
-	made := []export.Ref{ref}
-	if of.again {
-		made = []export.Ref{{Tenant: ref.Tenant, RunID: clock.NewID()}, ref}
+	made, evidence := []string{ref.RunID}, [][]ledger.Observation{w.evidence}
+	switch {
+	case of.again:
+		made = []string{clock.NewID(), ref.RunID}
+	case of.delta:
+		made, evidence = []string{baseMirror, targetMirror, ref.RunID}, w.halves()
 	}
-	for _, one := range made {
+	for i, id := range made {
+		if i < len(evidence) {
+			_, err = book.Import(t.Context(), ref.Tenant, evidence[i])
+			require.NoError(t, err)
+		}
+		one := export.Ref{Tenant: ref.Tenant, RunID: id}
 		_, _, err = runs.CreateRun(t.Context(), of.request(one), storage.Idempotency{})
 		require.NoError(t, err)
 		w.walk(t, of, one, exporting)
@@ -88,7 +95,9 @@ func (w *world) walk(t *testing.T, of scenario, ref export.Ref, exporting *activ
 	phase(exporting.Plan, in)
 	planned := phase(exporting.Resolve, in)
 	ranges := planned.Ranges
-	require.Greater(t, len(ranges), 1, "the evidence must make more than one range")
+	if !of.again && !of.delta { // they take over, or pack nothing
+		require.Greater(t, len(ranges), 1, "the evidence must make more than one range")
+	}
 	for _, of := range ranges {
 		phase(exporting.AdaptRange, activities.RangeInput{Ref: ref, Range: of})
 	}

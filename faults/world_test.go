@@ -25,6 +25,7 @@ import (
 	"github.com/stella-ops/exportcenter/activities"
 	"github.com/stella-ops/exportcenter/adapters"
 	"github.com/stella-ops/exportcenter/adapters/jsonraw"
+	"github.com/stella-ops/exportcenter/adapters/mirrordelta"
 	"github.com/stella-ops/exportcenter/adapters/mirrorfull"
 	"github.com/stella-ops/exportcenter/adapters/trivydb"
 	"github.com/stella-ops/exportcenter/bundle"
@@ -80,7 +81,7 @@ func openWorld(t *testing.T) *world {
 		Logger: sdklog.NewStructuredLogger(slog.New(slog.DiscardHandler))})
 	require.NoError(t, err)
 	t.Cleanup(w.client.Close)
-	w.registry, err = adapters.NewRegistry(jsonraw.Adapter{}, trivydb.Adapter{}, mirrorfull.Adapter{})
+	w.registry, err = adapters.NewRegistry(jsonraw.Adapter{}, trivydb.Adapter{}, mirrorfull.Adapter{}, mirrordelta.Adapter{})
 	require.NoError(t, err)
 	w.makeKey(t)
 	w.evidence = evidence(t)
@@ -145,6 +146,12 @@ func evidence(t *testing.T) []ledger.Observation {
 		all = append(all, o)
 	}
 	return all
+}
+
+// halves are the evidence in two parts, the second of which is new between two mirrors.
+func (w *world) halves() [][]ledger.Observation {
+	at := len(w.evidence) / 2
+	return [][]ledger.Observation{w.evidence[:at], w.evidence[at:]}
 }
 
 func renamed(t *testing.T, raw []byte, n int) []byte {
