@@ -40,7 +40,7 @@ type rebuildResult struct {
 func exportRebuildCommand(c *connection) *cobra.Command {
 	var key string
 	var f *format
-	command := leaf("rebuild RUN", "Build a run again, and compare every byte", cobra.ExactArgs(1), func(command *cobra.Command, args []string) error {
+	command := leaf("rebuild RUN", "Build a run again, and compare every byte", oneRun, func(command *cobra.Command, args []string) error {
 		opened, err := c.open()
 		if err != nil {
 			return err

@@ -121,7 +121,7 @@ var scopes = map[string]string{
 	"stella policy archive": "export:profile:manage", "stella policy import": "export:profile:manage",
 	"stella policy download": "export:read", "stella policy list": "export:read", "stella policy show": "export:read",
 	"stella export attestation": "export:read", "stella export cancel": "export:run", "stella export download": "export:download",
-	"stella export diff": "export:read", "stella export guard": "export:read", "stella export latest": "export:read", "stella export release": "export:approve", "stella export reject": "export:approve",
+	"stella export diff": "export:read", "stella export guard": "export:read", "stella export latest": "export:read", "stella export rebuild": "export:run", "stella export release": "export:approve", "stella export reject": "export:approve",
 	"stella export events": "export:read", "stella export list": "export:read", "stella export plan": "export:read",
 	"stella export run": "export:run", "stella export status": "export:read", "stella export verify": "export:read",
 	"stella export profile archive": "export:profile:manage", "stella export profile create": "export:profile:manage",

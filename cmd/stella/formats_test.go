@@ -26,6 +26,8 @@ import (
 	"github.com/stella-ops/exportcenter/bundle/verify"
 	"github.com/stella-ops/exportcenter/client"
 	"github.com/stella-ops/exportcenter/export"
+	"github.com/stella-ops/exportcenter/ledger"
+	"github.com/stella-ops/exportcenter/mirror/mirrortest"
 	"github.com/stella-ops/exportcenter/offboarding"
 	"github.com/stella-ops/exportcenter/signing"
 )
@@ -45,6 +47,7 @@ var printed = map[string][]string{
 	"stella export guard":           {"export", "guard", aRun},
 	"stella export latest":          {"export", "latest", "json:raw"},
 	"stella export list":            {"export", "list"},
+	"stella export rebuild":         {"export", "rebuild", aRun},
 	"stella export reject":          {"export", "reject", aRun, "--reason", "why"},
 	"stella export release":         {"export", "release", aRun, "--reason", "why"},
 	"stella export open":            {"export", "open", "encrypted.tar", "--key", "key.pub", "--identity", "identity", "--output", "opened.tar"},
@@ -61,6 +64,9 @@ var printed = map[string][]string{
 	"stella ledger remove":          {"ledger", "remove", "--source", "osv", "--stream", "npm", "--kind", "advisory", "OSV-1"},
 	"stella ledger list":            {"ledger", "list", "--limit", "1"},
 	"stella ledger stats":           {"ledger", "stats"},
+	"stella mirror apply":           {"mirror", "apply", "--base", "site", "delta12.tar", "--key", "key.pub"},
+	"stella mirror init":            {"mirror", "init", "site", "full1.tar", "--key", "key.pub"},
+	"stella mirror status":          {"mirror", "status", "site"},
 	"stella policy archive":         {"policy", "archive", aRun},
 	"stella policy import":          {"policy", "import", "pack.tar.gz", "--name", "blocking"},
 	"stella policy list":            {"policy", "list"},
@@ -107,6 +113,8 @@ func workplace(t *testing.T) {
 	_, err = stella(t, "tenant", "record", "leaver", "--output", "record.jsonl")
 	require.NoError(t, err)
 	t.Setenv("STELLA_TOKEN", w.Token(t, "acme"))
+	maker := mirrortest.Maker{Signer: key}
+	full, next := maker.Full(t, 1), maker.Full(t, 2, mirrortest.Document{Kind: ledger.KindAdvisory, ID: "a", Subject: "pkg:npm/a", Original: "1"})
 	for name, content := range map[string][]byte{
 		"audit.pub": signer.PublicKeyPEM(), "key.pub": key.PublicKeyPEM(),
 		"bundle.tar":    bundletest.New(t, bundletest.Options{RunID: aRun, Tenant: "acme", Signer: key}).Bytes(t),
@@ -116,6 +124,7 @@ func workplace(t *testing.T) {
 		"approver.pem":  approverPEM(t),
 		"pack.tar.gz":   []byte("a pack"),
 		"doc.json":      []byte(`{"id":"OSV-1","modified":"2026-01-01T00:00:00Z"}`),
+		"full1.tar":     full.Archive, "delta12.tar": maker.Delta(t, full, next).Archive,
 	} {
 		require.NoError(t, os.WriteFile(name, content, 0o600))
 	}
@@ -136,6 +145,7 @@ func approverPEM(t *testing.T) []byte {
 type parrot struct {
 	words []string
 	n     int
+	ended bool // a run was asked for whose end the command awaits
 }
 
 func (p *parrot) word() string {
@@ -143,8 +153,17 @@ func (p *parrot) word() string {
 	return p.words[p.n%len(p.words)]
 }
 
+// deepest is how many values within values fill goes: types may have members of their own.
+const deepest = 20
+
 // fill puts something into everything that v has.
-func (p *parrot) fill(v reflect.Value) {
+func (p *parrot) fill(v reflect.Value) { p.fillWithin(v, deepest) }
+
+func (p *parrot) fillWithin(v reflect.Value, left int) {
+	if left == 0 {
+		return
+	}
+	left--
 	switch v.Interface().(type) {
 	case time.Time:
 		v.Set(reflect.ValueOf(time.Date(2026, 11, 21, 8, 0, 0, 0, time.UTC)))
@@ -164,22 +183,22 @@ func (p *parrot) fill(v reflect.Value) {
 		v.SetFloat(0.1)
 	case reflect.Pointer:
 		v.Set(reflect.New(v.Type().Elem()))
-		p.fill(v.Elem())
+		p.fillWithin(v.Elem(), left)
 	case reflect.Slice:
 		v.Set(reflect.MakeSlice(v.Type(), 2, 2))
-		p.fill(v.Index(0))
-		p.fill(v.Index(1))
+		p.fillWithin(v.Index(0), left)
+		p.fillWithin(v.Index(1), left)
 	case reflect.Map:
 		key, value := reflect.New(v.Type().Key()).Elem(), reflect.New(v.Type().Elem()).Elem()
-		p.fill(key)
-		p.fill(value)
+		p.fillWithin(key, left)
+		p.fillWithin(value, left)
 		v.Set(reflect.MakeMap(v.Type()))
 		v.SetMapIndex(key, value)
 	case reflect.Interface:
 		v.Set(reflect.ValueOf(p.word()))
 	case reflect.Struct:
 		for i := range v.NumField() {
-			p.fill(v.Field(i))
+			p.fillWithin(v.Field(i), left)
 		}
 	}
 }
@@ -191,6 +210,7 @@ var answers = map[string]any{
 	"POST /api/export/runs/" + aRun + "/reject": client.Run{}, "GET /api/export/profiles/json:raw/latest": client.Run{},
 	"POST /api/export/runs": client.Run{}, "POST /api/export/runs/" + aRun + "/cancel": client.Run{}, "GET /api/export/runs/" + aRun + "/plan": client.RunPlan{},
 	"GET /api/export/runs/" + aRun + "/diff/" + aRun: client.RunDiff{},
+	"POST /api/export/runs/" + aRun + "/rebuild":     client.Run{},
 	"POST /api/export/runs/" + aRun + "/verify":      verify.Report{}, "GET /api/export/runs/" + aRun + "/attestation": client.AttestationList{},
 	"GET /api/export/profiles": client.ProfilePage{}, "POST /api/export/profiles": client.Profile{}, "GET /api/export/profiles/nightly": client.Profile{},
 	"PATCH /api/export/profiles/": client.Profile{}, "DELETE /api/export/profiles/nightly": client.Profile{},
@@ -254,11 +274,15 @@ func (p *parrot) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		answer.Digest = bundle.DigestOf([]byte("a pack")).String() // as was sent
 	case *client.RunDiff:
 		answer.NextCursor = "" // all of it is read
+	case *client.Run:
+		if p.ended = p.ended || strings.HasSuffix(call, "/rebuild"); p.ended {
+			answer.RunID, answer.Status, answer.Rebuilt.Verdict = aRun, client.RunStatusSucceeded, client.RebuiltVerdictIdentical
+		}
 	case *client.AuditPage:
 		answer.Next = 1 << 53
 	}
 	switch call {
-	case "POST /api/export/runs/" + aRun + "/approve", "POST /api/export/runs/" + aRun + "/reject",
+	case "POST /api/export/runs/" + aRun + "/rebuild", "POST /api/export/runs/" + aRun + "/approve", "POST /api/export/runs/" + aRun + "/reject",
 		"POST /api/export/runs", "POST /api/export/runs/" + aRun + "/cancel", "POST /api/tenants/acme/offboard":
 		if !bytes.Contains(raw, []byte(`"dryRun":true`)) {
 			w.WriteHeader(http.StatusAccepted)
@@ -277,6 +301,13 @@ func (p *parrot) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // itself is no failure of the command.
 func ask(t *testing.T, words []string, format string, args ...string) string {
 	t.Helper()
+	if args[0] == "mirror" { // a mirror takes no delta twice
+		require.NoError(t, os.RemoveAll("site"))
+		if args[1] != "init" {
+			_, err := stella(t, printed["stella mirror init"]...)
+			require.NoError(t, err)
+		}
+	}
 	server := httptest.NewServer(&parrot{words: words})
 	defer server.Close()
 	t.Setenv("STELLA_SERVER", server.URL)
@@ -405,7 +436,8 @@ func TestTablesAreInert(t *testing.T) {
 			}
 		}
 		switch path {
-		case "stella export approve", "stella export open", "stella verify", "stella audit verify", "stella tenant verify", "stella export download", "stella ledger import", "stella ledger remove":
+		case "stella export approve", "stella export open", "stella verify", "stella audit verify", "stella tenant verify", "stella export download", "stella ledger import", "stella ledger remove",
+			"stella mirror apply", "stella mirror init", "stella mirror status":
 			// what they print was not said by a server; what was rejected or absent goes to standard error
 		default:
 			require.Equal(t, len(hostileWords()), texts, "%s prints what it was told", path)
