@@ -8,6 +8,7 @@ package rebuild
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -59,7 +60,7 @@ func Compare(ctx context.Context, recorded, again Side) (export.Rebuilt, error) 
 	if first == nil {
 		return report, nil
 	}
-	verdict, err := verdictOf(pairs, recorded.Manifest, again.Manifest)
+	verdict, err := verdictOf(ctx, pairs, recorded.Manifest, again.Manifest)
 	if err != nil {
 		return report, err
 	}
@@ -115,21 +116,31 @@ func pairsOf(recorded, again []Entry) []pair {
 	return pairs
 }
 
+// What else follows from an entry: from a payload file all, from checksums nothing.
+const (
+	rankPayload = iota
+	rankManifest
+	rankOther
+	rankPage
+	rankSignature
+	rankChecksums
+)
+
 // rank is how much else follows from an entry.
 func rank(p pair) int {
 	switch {
 	case p.recorded != nil && p.recorded.Payload, p.again != nil && p.again.Payload, bundle.IsOriginal(p.path()):
-		return 0
+		return rankPayload
 	case p.path() == bundle.ManifestPath:
-		return 1
+		return rankManifest
 	case p.path() == bundle.ReadmePath, p.path() == bundle.GuidePath:
-		return 3
+		return rankPage
 	case p.path() == bundle.ChecksumsPath:
-		return 5
+		return rankChecksums
 	case bundle.IsSignature(p.path()):
-		return 4
+		return rankSignature
 	}
-	return 2
+	return rankOther
 }
 
 // tools reads what built each side.
@@ -152,10 +163,10 @@ func tools(report *export.Rebuilt, recorded, again []byte) error {
 }
 
 // verdictOf says what the differences of two bundles mean, of which there are some.
-func verdictOf(pairs []pair, recorded, again []byte) (export.RebuildVerdict, error) {
+func verdictOf(ctx context.Context, pairs []pair, recorded, again []byte) (export.RebuildVerdict, error) {
 	verdict := export.RebuildVersion
 	for _, p := range pairs {
-		if rank(p) > 0 || p.same() {
+		if rank(p) > rankPayload || p.same() {
 			continue
 		}
 		if p.recorded == nil || p.again == nil || p.recorded.ContentDigest != p.again.ContentDigest || p.recorded.ContentDigest.IsZero() {
@@ -172,6 +183,19 @@ func verdictOf(pairs []pair, recorded, again []byte) (export.RebuildVerdict, err
 	}
 	if !same {
 		return export.RebuildDiffers, nil
+	}
+	there, err1 := bundle.ParseManifest(recorded)
+	here, err2 := bundle.ParseManifest(again)
+	if err := errors.Join(err1, err2); err != nil {
+		return "", fmt.Errorf("compare manifests: %w", err)
+	}
+	for _, p := range pairs {
+		if rank(p) == rankPayload || p.same() {
+			continue
+		}
+		if same, err := p.describesTheSame(ctx, there, here); err != nil || !same {
+			return export.RebuildDiffers, err
+		}
 	}
 	return verdict, nil
 }

@@ -24,6 +24,7 @@ type world struct {
 	version string
 	level   string
 	readme  string
+	option  string // of the run, as the provenance has it
 	raw     []byte // stored bytes of the payload file; nil: packed from lines
 }
 
@@ -59,7 +60,14 @@ func (w world) side() rebuild.Side {
 	}
 	payload := entry(shard, stored)
 	payload.Payload, payload.ContentDigest = true, info.ContentDigest
-	return rebuild.Side{Manifest: manifest, Entries: []rebuild.Entry{entry(bundle.ReadmePath, []byte("read "+w.readme+w.version)), payload, entry(bundle.ManifestPath, manifest)}}
+	if w.option == "" {
+		w.option = "x"
+	}
+	provenance, err := bundle.NewProvenance(m, bundle.DigestOf(manifest), []byte(`{"asked":"`+w.option+`"}`), nil).Encode()
+	require.NoError(w.t, err)
+	readme := fmt.Sprintf("read %s%s\n| payload bytes, compressed | %d |\n", w.readme, m.PayloadDigest, m.Counts.Bytes)
+	return rebuild.Side{Manifest: manifest, Entries: []rebuild.Entry{entry(bundle.ReadmePath, []byte(readme)), payload,
+		entry(bundle.ManifestPath, manifest), entry(bundle.ProvenancePath, provenance)}}
 }
 
 func lines(n int) (all []string) {
@@ -75,7 +83,7 @@ func TestIdentical(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, export.RebuildIdentical, report.Verdict)
 	require.Nil(t, report.First)
-	require.EqualValues(t, 3, report.Files)
+	require.EqualValues(t, 4, report.Files)
 	require.Equal(t, report.Recorded, report.Now)
 }
 
@@ -133,6 +141,31 @@ func TestAnotherVersionIsTold(t *testing.T) {
 	require.Equal(t, export.RebuildDiffers, report.Verdict, "the manifest says nothing of another program")
 	require.Equal(t, bundle.ReadmePath, report.First.Path)
 	require.EqualValues(t, 5, report.First.Offset)
+}
+
+// Another program or encoder excuses no other words beside the payload.
+func TestAnotherProgramExcusesNoOtherDescription(t *testing.T) {
+	a := world{t: t, lines: lines(3), version: "1"}
+	for verdict, b := range map[export.RebuildVerdict]world{
+		export.RebuildVersion: {t: t, lines: lines(3), version: "2"},
+		export.RebuildEncoder: {t: t, lines: lines(3), version: "1", level: "github.com/other/zstd@v9", raw: []byte("the same content in another form")},
+	} {
+		report, err := rebuild.Compare(t.Context(), a.side(), b.side())
+		require.NoError(t, err)
+		require.Equal(t, verdict, report.Verdict)
+		for what, change := range map[string]func(w *world, s *rebuild.Side){
+			"provenance": func(w *world, s *rebuild.Side) { w.option = "y"; *s = w.side() },
+			"README":     func(w *world, s *rebuild.Side) { w.readme = "me "; *s = w.side() },
+			"an entry":   func(_ *world, s *rebuild.Side) { s.Entries = s.Entries[1:] },
+			"gone":       func(_ *world, s *rebuild.Side) { s.Entries[3].Open = nil },
+		} {
+			w, other := b, b.side()
+			change(&w, &other)
+			report, err := rebuild.Compare(t.Context(), a.side(), other)
+			require.NoError(t, err)
+			require.Equal(t, export.RebuildDiffers, report.Verdict, "%s: %s", verdict, what)
+		}
+	}
 }
 
 func TestMissingAndAdditionalEntries(t *testing.T) {
