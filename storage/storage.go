@@ -323,7 +323,8 @@ type Execution interface {
 	SaveRebuilt(ctx context.Context, c Claim, r export.Rebuilt, at time.Time) (export.Run, error)
 	// Start moves a pending run to running and fixes AsOf to seq, unless
 	// that was done before: the first fixing stays. A run of mirror:full gets its
-	// Generation with it, so that generations rise as moments do. A tenant that keeps as many bytes
+	// Generation with it, and AsOf is the head of the ledger then, not seq, so that
+	// generations rise as moments do. A tenant that keeps as many bytes
 	// of bundles as it may starts none but
 	// rebuilds: the error is a *QuotaReached.
 	Start(ctx context.Context, c Claim, seq int64, at time.Time) (export.Run, error)

@@ -143,7 +143,8 @@ func (e *Execution) locked(ctx context.Context, c storage.Claim, op string, fn f
 	return nil
 }
 
-// Start moves a run to running and fixes the moment it reads at.
+// Start moves a run to running and fixes the moment it reads at: seq, and of a full
+// mirror now.
 func (e *Execution) Start(ctx context.Context, c storage.Claim, seq int64, at time.Time) (run export.Run, err error) {
 	err = e.claimed(ctx, c, "start run", func(tx pgx.Tx, found export.Run) error {
 		// One that waits goes on when it is approved, also when its workflow begins anew.
@@ -155,7 +156,7 @@ func (e *Execution) Start(ctx context.Context, c storage.Claim, seq int64, at ti
 				return err
 			}
 		}
-		generation, err := nextGeneration(ctx, tx, run)
+		generation, seq, err := nextGeneration(ctx, tx, run, seq)
 		if err != nil {
 			return err
 		}

@@ -11,17 +11,23 @@ import (
 	"github.com/stella-ops/exportcenter/storage"
 )
 
-// nextGeneration numbers a full mirror that starts. The tenant's counter is held until
-// its moment is fixed with it, so a later generation never reads an earlier moment. A run
-// that fails leaves its number out.
-func nextGeneration(ctx context.Context, tx pgx.Tx, run export.Run) (generation int64, err error) {
+// nextGeneration numbers a full mirror that starts, and gives the moment that it reads at:
+// the head of the ledger once the tenant's counter is held. The run read seq before it, and
+// one that overtook it may have read a later head and have the earlier number. A run that
+// fails leaves its number out. Other runs, and a rebuild, read at seq.
+func nextGeneration(ctx context.Context, tx pgx.Tx, run export.Run, seq int64) (generation, asOf int64, err error) {
 	if !export.IsFullMirror(run.Kind, run.Variant) || run.Generation > 0 || run.RebuildOf != "" {
-		return run.Generation, nil
+		return run.Generation, seq, nil
 	}
 	err = tx.QueryRow(ctx, `
 		insert into mirror_generations as g (tenant, last) values ($1, 1)
 		on conflict (tenant) do update set last = g.last + 1 returning last`, run.Tenant).Scan(&generation)
-	return generation, err
+	if err != nil {
+		return 0, 0, err
+	}
+	// A statement of its own: it sees what was recorded while the one before waited.
+	err = tx.QueryRow(ctx, "select coalesce((select seq from ledger_heads where tenant = $1), 0)", run.Tenant).Scan(&asOf)
+	return generation, asOf, err
 }
 
 // PriorMirror finds the last full mirror before a run. After one that failed there is
