@@ -79,9 +79,10 @@ func (e *Export) headOf(ctx context.Context, run export.Run) (int64, error) {
 		}
 		return mirror.AsOf, nil
 	}
-	if run.Reach == nil || run.Past() {
+	asked := run.Options.AsOf != 0
+	if run.Reach == nil || asked {
 		head, err := e.Ledger.Head(ctx, run.Tenant)
-		if err != nil || !run.Past() {
+		if err != nil || !asked {
 			return head, err
 		}
 		return run.Options.AsOf, run.CheckAsOf(head)

@@ -1,8 +1,9 @@
 package export
 
-// Past reports whether the run was asked for as of a sequence. Its bundle is an answer
-// about then: it is not the published one of its profile, and nothing is held against it.
-func (r Run) Past() bool { return r.Options.AsOf != 0 }
+// Past reports whether the run was asked for as of a moment: a sequence, or a mirror's.
+// Its bundle is an answer about then: it is not the published one of its profile, and
+// nothing is held against it.
+func (r Run) Past() bool { return r.Options.AsOf != 0 || r.Options.MirrorRunID != "" }
 
 // CheckAsOf says why the run cannot be made as of the sequence that its options name.
 // head is the last sequence of its tenant's ledger.

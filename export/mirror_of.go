@@ -26,7 +26,7 @@ func (r Run) CheckMirror(mirror Run) error {
 		return refuse("mirror %s is of another project", mirror.ID)
 	case r.Reach != nil || len(r.Selectors.OtherTenants(r.Tenant)) > 0:
 		return refuse("a mirror has the evidence of one tenant, and the run reads that of others")
-	case r.Past():
+	case r.Options.AsOf != 0:
 		return refuse("the run reads as of the mirror's moment; leave options.asOf out")
 	case r.Selectors.TimeWindow != nil && r.Selectors.TimeWindow.Field == TimeObserved:
 		return refuse("a mirror does not tell when its documents were recorded; select by the time of modification (field modifiedAt)")

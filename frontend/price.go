@@ -52,7 +52,7 @@ func (s *Server) priceOf(ctx context.Context, run export.Run) (PriceTag, error) 
 	switch {
 	case run.Reach != nil:
 		head = ownReading(run).AsOf // the request's, as of the others
-	case run.Past():
+	case run.Options.AsOf != 0:
 		head = run.Options.AsOf
 	}
 	tag.AsOf = head

@@ -57,7 +57,7 @@ func (s *Server) resolveAsOf(ctx context.Context, run *export.Run, asked askedRu
 
 // asOfDocument is the sequence that a run was asked for as of, nil where none was.
 func asOfDocument(run export.Run) *int64 {
-	if !run.Past() {
+	if run.Options.AsOf == 0 {
 		return nil
 	}
 	return &run.Options.AsOf

@@ -90,6 +90,10 @@ func TestThePastIsNotTheLatest(t *testing.T) {
 	past := w.Run("acme", export.StateSucceeded)
 	past.Options.AsOf, past.AsOf = 1, 1
 	w.Runs.Put(past, nil)
+	ofMirror := w.Run("acme", export.StateSucceeded)
+	ofMirror.Options.MirrorRunID = now.ID
+	w.Runs.Put(ofMirror, nil)
+	require.Nil(t, c.send("GET", runsPath+"/"+ofMirror.ID, "").run(t).Options.AsOf, "it was not asked for as of a sequence")
 	require.Equal(t, now.ID, c.send("GET", "/api/export/profiles/json:raw/latest", "").run(t).RunID)
 	shown := c.send("GET", runsPath+"/"+past.ID, "").run(t)
 	require.Equal(t, [2]int64{1, 1}, [2]int64{shown.AsOf, *shown.Options.AsOf})

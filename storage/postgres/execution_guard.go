@@ -101,7 +101,7 @@ func (e *Execution) LastGuarded(ctx context.Context, run export.Run) (last expor
 		return err
 	}, `select `+runColumns+` from export_runs r
 		where tenant = $1 and profile_id = $2 and project = $3 and selectors = $4::jsonb and id <> $5
-			and status in ('succeeded', 'expired') and not options ? 'asOf'
+			and status in ('succeeded', 'expired') and not options ?| array['asOf', 'mirrorRunId']
 			and exists (select from export_guards g where g.tenant = r.tenant and g.run_id = r.id)
 		order by requested_at desc, id desc limit 1`,
 		run.Tenant, run.ProfileID, projectColumn(run.Project), selectors, run.ID)

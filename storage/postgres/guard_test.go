@@ -299,6 +299,7 @@ func TestTheLastGuardedRun(t *testing.T) {
 	publish(4, func(r *export.Run) { r.ProfileID = "prof-other" })
 	publish(5, func(r *export.Run) { r.Project = "" })
 	publish(8, func(r *export.Run) { r.Options.AsOf = 70 })
+	publish(9, func(r *export.Run) { r.Options.MirrorRunID = runID(70) })
 	unguarded := w.delivered(t, "acme", 6)
 	w.finish(t, unguarded.Ref(), succeeded(unguarded))
 	w.parked(t, "acme", 7)
