@@ -124,8 +124,23 @@ func (s *sealing) signTUF(ctx context.Context) error {
 	}
 	set.Targets, set.Snapshot, set.Timestamp = targets.Raw, snapshot.Raw, timestamp.Raw
 	// What no client would take is not published.
-	if _, err := tuf.Verify(set, s.parsed.Mirror.Generation, files); err != nil {
+	verified, err := tuf.Verify(set, s.parsed.Mirror.Generation, files)
+	if err != nil {
 		return s.refused(fmt.Errorf("TUF metadata: %w", err))
+	}
+	return s.stillGood(verified)
+}
+
+// stillGood refuses metadata that is over before the mirror is published: it lasts from
+// when the run was asked for, and the run may have waited. What is built again is as old
+// as it is.
+func (s *sealing) stillGood(v tuf.Verified) error {
+	if s.again {
+		return nil
+	}
+	if err := v.Expired(s.Clock()); err != nil {
+		return &export.Error{Code: export.CodeSigning, Class: export.ClassPermanent, Err: err,
+			Message: fmt.Sprintf("no client would take the mirror any more: %v. Its TUF metadata lasts from %s, when the run was asked for: ask for a new mirror, and approve one that waits before its metadata ends", err, s.parsed.GeneratedAt)}
 	}
 	return nil
 }

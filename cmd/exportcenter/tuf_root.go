@@ -29,8 +29,9 @@ a service, a database or a network. What they make is public, but for the key fi
   tuf-root init --online signing.pub  ->  the directory that tuf.roots names
   tuf-root renew                      ->  N.root.json, beside the others
 
-Sites keep 1.root.json (stella verify --tuf-root). Every mirror brings all roots, so
-they need no other one, also when keys are changed.`
+Sites begin with 1.root.json (stella verify --tuf-root); every mirror brings all roots.
+After each renew or rotate a site replaces the root it trusts by the newest: with an
+older one it also takes mirrors of a key that is retired, and may be stolen.`
 
 func tufRootCommand() *cobra.Command {
 	cmd := &cobra.Command{

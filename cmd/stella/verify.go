@@ -26,8 +26,9 @@ nothing is written.
 
 A full mirror has TUF metadata, which ends: after that it is refused, unless --at names
 the moment to judge by. Its chain of roots is compared with the root of --tuf-root, or
-with tuf/root.json of the trust directory; any root of the chain will do, so one that
-was received once serves for good. Without one the report says that the roots were
+with tuf/root.json of the trust directory. Put the newest root there whenever the
+service has made one: with an older root, mirrors of a key that is retired since, and
+may be stolen, are taken too. Without a root the report says that the roots were
 compared with nothing. --newer-than refuses a mirror that is no news.
 
 Exit codes:
