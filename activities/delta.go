@@ -20,6 +20,10 @@ func (e *Export) ends(ctx context.Context, run export.Run) (base, target export.
 		if *end.to, _, err = e.publishedMirror(ctx, run, end.id); err != nil {
 			return base, target, err
 		}
+		if end.to.Encryption != nil && run.Encryption == nil {
+			return base, target, export.Errorf(export.CodeBaseManifest, "the mirror of run %s leaves encrypted only, and this delta, which holds its documents, would leave in the clear; "+
+				"make it with a profile of kind mirror:delta that encrypts", end.id)
+		}
 	}
 	return base, target, nil
 }
@@ -43,6 +47,9 @@ func (e *Export) publishedMirror(ctx context.Context, run export.Run, id string)
 // while they are compared, nor in a retry of that.
 func (e *Export) resolveDelta(ctx context.Context, claim storage.Claim, run export.Run) (PhaseResult, error) {
 	defer newHeartbeat(ctx).wait()()
+	if _, _, err := e.ends(ctx, run); err != nil {
+		return PhaseResult{}, err
+	}
 	for _, id := range []string{run.Options.BaseRunID, run.Options.TargetRunID} {
 		_, files, err := e.publishedMirror(ctx, run, id)
 		if err != nil {
@@ -62,7 +69,7 @@ func (e *Export) resolveDelta(ctx context.Context, claim storage.Claim, run expo
 		return PhaseResult{}, err
 	}
 	e.log(run, export.PhaseResolve).Info("planned a delta", "base", run.Options.BaseRunID, "target", run.Options.TargetRunID)
-	return PhaseResult{Digest: digest.String(), Builds: true}, nil
+	return PhaseResult{Digest: digest.String(), Builds: true, Encrypted: run.Encryption != nil}, nil
 }
 
 // pinFiles keeps the blobs of files from the collector.

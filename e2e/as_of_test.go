@@ -31,6 +31,8 @@ type workshop struct {
 	ageless   bool // the age of evidence is not asked for
 	exporting *activities.Export
 	made      int
+	// encryption is how what is made leaves; nil = in the clear.
+	encryption *export.Encryption
 }
 
 func openWorkshop(t *testing.T) *workshop {
@@ -62,7 +64,7 @@ func (w *workshop) record(t *testing.T, profile export.Profile, asOf int64) expo
 	}
 	_, _, err := w.runs.CreateRun(t.Context(), export.Run{Tenant: ref.Tenant, ID: ref.RunID, Options: options,
 		ProfileID: profile.ID, ProfileRevision: profile.Revision, ProfileName: profile.Name, Kind: profile.Kind, Variant: profile.Variant,
-		Selectors: export.Selectors{Kinds: profile.Config.IncludedKinds()}, Guard: guard,
+		Selectors: export.Selectors{Kinds: profile.Config.IncludedKinds()}, Guard: guard, Encryption: w.encryption,
 		RequestedBy: "twin", RequestedAt: twinTime, State: export.StatePending}, storage.Idempotency{})
 	require.NoError(t, err)
 	return ref

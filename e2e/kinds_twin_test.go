@@ -93,7 +93,11 @@ func walkKind(t *testing.T, exporting *activities.Export, ref export.Ref, worker
 		require.NoError(t, phase(exporting.Guard, in, &found))
 		require.False(t, found.Parked, "there is nothing to compare with")
 	}
-	for _, activity := range []any{exporting.Manifest, exporting.Sign, exporting.Distribute} {
+	concluding := []any{exporting.Manifest, exporting.Sign}
+	if planned.Encrypted {
+		concluding = append(concluding, exporting.Encrypt)
+	}
+	for _, activity := range append(concluding, exporting.Distribute) {
 		require.NoError(t, phase(activity, in, nil))
 	}
 	var ended activities.EmitTimelineResult

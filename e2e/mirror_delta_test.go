@@ -9,27 +9,39 @@ import (
 	"path/filepath"
 	"testing"
 
+	"filippo.io/age"
 	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/testsuite"
 
+	"github.com/stella-ops/exportcenter/activities"
 	"github.com/stella-ops/exportcenter/bundle"
 	"github.com/stella-ops/exportcenter/bundle/bundletest"
 	"github.com/stella-ops/exportcenter/bundle/verify"
 	"github.com/stella-ops/exportcenter/export"
 	"github.com/stella-ops/exportcenter/ledger"
 	"github.com/stella-ops/exportcenter/mirror"
+	"github.com/stella-ops/exportcenter/sealed"
 	"github.com/stella-ops/exportcenter/storage"
 )
 
-// delta makes the delta between two full mirrors, and gives its archive.
-func (w *workshop) delta(t *testing.T, base, target export.Run) (export.Run, []byte) {
+// recordDelta asks for the delta between two full mirrors.
+func (w *workshop) recordDelta(t *testing.T, base, target export.Run) export.Ref {
 	t.Helper()
 	w.made++
 	profile, _ := export.BuiltinProfile("mirror:delta")
 	ref := export.Ref{Tenant: twinRef.Tenant, RunID: fmt.Sprintf("0190c0de-0000-7000-8000-%012d", w.made)}
 	_, _, err := w.runs.CreateRun(t.Context(), export.Run{Tenant: ref.Tenant, ID: ref.RunID, Options: export.Options{BaseRunID: base.ID, TargetRunID: target.ID},
 		ProfileID: profile.ID, ProfileRevision: profile.Revision, ProfileName: profile.Name, Kind: profile.Kind, Variant: profile.Variant,
-		Selectors: target.Selectors, RequestedBy: "twin", RequestedAt: twinTime, State: export.StatePending}, storage.Idempotency{})
+		Selectors: target.Selectors, Encryption: w.encryption, RequestedBy: "twin", RequestedAt: twinTime, State: export.StatePending}, storage.Idempotency{})
 	require.NoError(t, err)
+	return ref
+}
+
+// delta makes the delta between two full mirrors, and gives its archive.
+func (w *workshop) delta(t *testing.T, base, target export.Run) (export.Run, []byte) {
+	t.Helper()
+	ref := w.recordDelta(t, base, target)
 	walkKind(t, w.exporting, ref, 1)
 	run, err := w.runs.GetRun(t.Context(), ref)
 	require.NoError(t, err)
@@ -99,4 +111,55 @@ func TestADeltaOfTwoDays(t *testing.T) {
 	require.Equal(t, second.Result.PayloadDigest, third.Result.PayloadDigest)
 	empty, _ := w.delta(t, second, second)
 	require.Equal(t, export.StateSucceeded, empty.State)
+}
+
+// TestADeltaOfEncryptedMirrors: it leaves encrypted as they do, and opened it leads from
+// the one to the other; in the clear it is not made.
+func TestADeltaOfEncryptedMirrors(t *testing.T) {
+	alice := bundletest.Identity(t, 0)
+	w := openWorkshop(t)
+	w.ageless = true
+	w.encryption = &export.Encryption{Enabled: true, Mode: export.EncryptionAge, RecipientKeys: []string{alice.Recipient().String()}}
+	trust := verify.Trust{bundletest.Verifier(t, twinKey(t))}
+	keys := sealed.Keys{Identities: []*age.X25519Identity{alice}}
+	opened := func(name string, archive []byte) string {
+		path := filepath.Join(t.TempDir(), name)
+		file, err := os.Create(path)
+		require.NoError(t, err)
+		defer file.Close()
+		_, err = verify.Open(t.Context(), bytes.NewReader(archive), int64(len(archive)), trust, keys, file)
+		require.NoError(t, err)
+		return path
+	}
+	w.take(t, evidenceOfDay(t, 1))
+	profile, _ := export.BuiltinProfile("mirror:full")
+	first := w.run(t, profile, 0)
+	w.take(t, evidenceOfDay(t, 2))
+	second := w.run(t, profile, 0)
+	run, archive := w.delta(t, first, second)
+	require.NotNil(t, run.Result.Encrypted)
+	report, err := verify.Reader(t.Context(), bytes.NewReader(archive), int64(len(archive)), trust)
+	require.NoError(t, err)
+	require.False(t, report.Encryption.Opened)
+
+	dir := filepath.Join(t.TempDir(), "site")
+	_, err = mirror.Init(t.Context(), dir, opened("full.tar", w.archive(t, first)), mirror.Options{Trust: trust})
+	require.NoError(t, err)
+	outcome, err := mirror.Apply(t.Context(), dir, []string{opened("delta.tar", archive)}, mirror.Options{Trust: trust})
+	require.NoError(t, err)
+	require.Equal(t, second.Result.Encrypted.PlainDigest, outcome.ArchiveDigest, "exactly the second mirror")
+
+	w.encryption = nil
+	for phase, activity := range map[string]any{"plan": w.exporting.Plan, "resolve": w.exporting.Resolve} {
+		ref := w.recordDelta(t, first, second)
+		var suite testsuite.WorkflowTestSuite
+		env := suite.NewTestActivityEnvironment()
+		env.RegisterActivity(w.exporting)
+		_, err := env.ExecuteActivity(activity, activities.PhaseInput{Ref: ref})
+		var refused *temporal.ApplicationError
+		require.ErrorAs(t, err, &refused, phase)
+		var failure export.Failure
+		require.NoError(t, refused.Details(&failure))
+		require.Contains(t, failure.Message, "leaves encrypted only", phase)
+	}
 }

@@ -61,6 +61,11 @@ func TestADeltaLiesBetweenTwoMirrors(t *testing.T) {
 		require.Equal(t, field, p.Details[0].Field)
 		require.Contains(t, p.Message, says)
 	}
+	locked := func(r *export.Run) {
+		r.ProfileID, r.Encryption = "locked", &export.Encryption{Enabled: true, Mode: export.EncryptionAge}
+	}
+	secret, open := mirrored(w, "acme", 20, locked), mirrored(w, "acme", 21, func(r *export.Run) { r.ProfileID = "locked" })
+	later := mirrored(w, "acme", 22, locked)
 	const base, target = "options.baseRunId", "options.targetRunId"
 	absent := ask("0195f000-0000-7000-8000-0000deadbeef", "")
 	refused(ask("0195f000-0000-7000-8000-0000deadbeef", second.ID), 409, "ERR_EXPORT_006", base, "no such run")
@@ -74,6 +79,8 @@ func TestADeltaLiesBetweenTwoMirrors(t *testing.T) {
 	refused(ask(first.ID, narrow.ID), 409, "ERR_EXPORT_006", target, "different evidence")
 	refused(ask(first.ID, profile.ID), 409, "ERR_EXPORT_006", target, "one project and profile")
 	refused(ask(second.ID, first.ID), 409, "ERR_EXPORT_006", target, "older than the base")
+	refused(ask(secret.ID, open.ID), 409, "ERR_EXPORT_006", base, "leaves encrypted only")
+	refused(ask(open.ID, later.ID), 409, "ERR_EXPORT_006", target, "leaves encrypted only")
 	send := func(body string) answer { return c.send("POST", runsPath, fmt.Sprintf(body, first.ID)) }
 	refused(send(`{"profileId":"mirror:delta","labels":{"a":%q}}`), 400, "ERR_EXPORT_001", base, "is missing")
 	refused(send(`{"profileId":"json:raw","options":{"baseRunId":%q}}`), 400, "ERR_EXPORT_001", base, "lies between no mirrors")

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -15,11 +16,17 @@ import (
 const exportOpenHelp = `Open an encrypted bundle: verify it, decrypt it with an age identity, verify what is
 within, and write that plain bundle. It needs no server and opens no socket.
 
-PLAIN.tar is there as a whole, with every byte verified, or not at all.
+PLAIN.tar is there as a whole, with every byte verified, or not at all; only its owner
+can read it. Killed in the middle (SIGKILL, power), the command leaves plaintext in
+.stella-*.partial beside it: remove that file.
+
+A full mirror's TUF metadata ends; --at, --tuf-root and --newer-than are as of
+"stella verify".
 
 Exit codes:
   0  written
-  2  content differs: a file, a header, a digest, the order or length of the archive
+  2  content differs: a file, a header, a digest, the order or length of the archive,
+     or a generation that is not as new as --newer-than asks
   3  a signature or its key: not valid, or not by a trusted key; or no identity is a recipient's
   4  something required is absent: the file, an entry, a signature, a trusted key, an identity
   5  anything else, usage included`
@@ -28,6 +35,7 @@ type openFlags struct {
 	key, trust, output string
 	identities         []string
 	format             *format
+	mirror             tufFlags
 }
 
 // exportOpenCommand is "stella export open".
@@ -52,6 +60,7 @@ func exportOpenCommand() *cobra.Command {
 	trustFlags(command, &flags.key, &flags.trust)
 	identityFlags(command, &flags.identities)
 	command.Flags().StringVarP(&flags.output, "output", "o", "", "write the plain bundle to `FILE`")
+	flags.mirror.add(command)
 	flags.format = addFormat(command)
 	command.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return verifyUsage(err) })
 	return command
@@ -81,6 +90,11 @@ func runOpen(ctx context.Context, out io.Writer, file string, flags openFlags) (
 	if err != nil {
 		return err
 	}
+	policy, err := flags.mirror.policy(flags.key, flags.trust)
+	if err != nil {
+		return err
+	}
+	options := append(slices.Clone(verifyOptions), verify.WithMirror(policy))
 	from, err := os.Open(file)
 	if errors.Is(err, os.ErrNotExist) {
 		return &exitError{fmt.Errorf("%s does not exist", file), verify.ClassAbsent.ExitCode()}
@@ -95,8 +109,8 @@ func runOpen(ctx context.Context, out io.Writer, file string, flags openFlags) (
 	}
 	var report verify.Report
 	var verdict error
-	err = replaceFile(flags.output, func(w io.Writer) error {
-		report, verdict = verify.Open(ctx, from, info.Size(), trust, keys, w, verifyOptions...)
+	err = replacePrivate(flags.output, func(w io.Writer) error {
+		report, verdict = verify.Open(ctx, from, info.Size(), trust, keys, w, options...)
 		return verdict
 	})
 	if verdict == nil && err != nil {

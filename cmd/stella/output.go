@@ -195,9 +195,18 @@ func writeThrough(path string, write func(io.Writer) error) error {
 
 // replaceFile writes beside path and renames. The mode is what the umask
 // leaves, as for any other file.
-func replaceFile(path string, write func(io.Writer) error) (err error) {
+func replaceFile(path string, write func(io.Writer) error) error {
+	return replaceAs(path, 0o666, write)
+}
+
+// replacePrivate is replaceFile for what nobody but its owner is to read.
+func replacePrivate(path string, write func(io.Writer) error) error {
+	return replaceAs(path, 0o600, write)
+}
+
+func replaceAs(path string, mode os.FileMode, write func(io.Writer) error) (err error) {
 	name := filepath.Join(filepath.Dir(path), ".stella-"+clock.NewID()+".partial")
-	temp, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+	temp, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
 	if err != nil {
 		return inputErrorf("write %s: %w", path, err)
 	}

@@ -192,6 +192,9 @@ func (a *archive) run() (export.Run, error) {
 	if m.Mirror != nil {
 		run.Generation = m.Mirror.Generation
 	}
+	if e := m.Encryption; e != nil { // manifest and provenance of what is within say it too
+		run.Encryption = &export.Encryption{Enabled: true, Mode: e.Mode, RecipientKeys: e.Recipients, Strict: e.Strict}
+	}
 	if err := bundle.UnmarshalStrict(m.Selectors, &run.Selectors); err != nil {
 		return run, refuse("%s has selectors that this program does not know (%v); use the release that the manifest names: %s", a.name, err, m.Tool.Version)
 	}
