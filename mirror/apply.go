@@ -1,12 +1,16 @@
 package mirror
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"fmt"
+	"io/fs"
 	"slices"
 
 	"github.com/stella-ops/exportcenter/bundle"
 	"github.com/stella-ops/exportcenter/bundle/delta"
+	"github.com/stella-ops/exportcenter/bundle/verify"
 )
 
 // Outcome is what an Apply did.
@@ -97,24 +101,37 @@ func (a *applying) check() (err error) {
 		return refuse(ReasonContent, "%s: its manifest is %s, and was %s when it was made: it has changed on this disk; make the mirror anew of a full one",
 			base.dir, base.digest, a.state.Mirror.ManifestDigest)
 	}
+	if err := errors.Join(a.state.fits(a.dir, base.manifest), base.strays()); err != nil {
+		return err
+	}
+	var steps []step
 	for _, d := range a.deltas {
 		if err := checkFamily(a.ctx, d, base.manifest); err != nil {
 			return err
 		}
-	}
-	if slices.Equal(a.readJournal(), a.digest) {
-		for a.before < len(a.deltas) && a.state.has(a.digest[a.before]) {
-			a.before++
-		}
-	}
-	var steps []step
-	for _, d := range a.deltas[a.before:] {
 		steps = append(steps, stepOf(d))
 	}
-	if refused := checkChain(a.state, steps); refused != nil {
+	if slices.Equal(a.readJournal(), a.digest) {
+		a.before = applied(a.state, steps)
+	}
+	if refused := checkChain(a.state, steps[a.before:]); refused != nil {
 		return refused
 	}
+	if a.lastChange() < 0 { // nothing will be built, and so nothing verified then
+		a.o.say("verifying what is there")
+		return held(a.ctx, a.path(a.at, treeName), a.state, a.o)
+	}
 	return nil
+}
+
+// lastChange is the last delta that is left and changes something; -1: none does.
+func (a *applying) lastChange() int {
+	for i := len(a.deltas) - 1; i >= a.before; i-- {
+		if !stepOf(a.deltas[i]).still() {
+			return i
+		}
+	}
+	return -1
 }
 
 func stepOf(d *opened) step {
@@ -136,6 +153,9 @@ func checkFamily(ctx context.Context, d *opened, base bundle.Manifest) error {
 		if err != nil {
 			return refuse(ReasonContent, "%s: the target's %w", d.name, err)
 		}
+		if err := targetFits(d, target); err != nil {
+			return err
+		}
 		switch {
 		case target.Tenant != base.Tenant || target.Project != base.Project:
 			return refuse(ReasonForeign, "%s leads to a mirror of tenant %s, project %q; this one is of %s, %q", d.name, target.Tenant, target.Project, base.Tenant, base.Project)
@@ -148,47 +168,79 @@ func checkFamily(ctx context.Context, d *opened, base bundle.Manifest) error {
 	})
 }
 
+// targetFits holds the target's manifest against what the delta says of it.
+func targetFits(d *opened, target bundle.Manifest) error {
+	says := d.manifest.Delta.Target
+	switch {
+	case target.Mirror == nil || target.Delta != nil:
+		return refuse(ReasonContent, "%s: its target is no full mirror", d.name)
+	case target.ExportID != says.ExportID || target.Mirror.Generation != says.Generation:
+		return refuse(ReasonContent, "%s: says that it leads to %s, generation %d; the target's manifest is of %s, generation %d",
+			d.name, says.ExportID, says.Generation, target.ExportID, target.Mirror.Generation)
+	}
+	return nil
+}
+
 // run applies the deltas that are left.
 func (a *applying) run() (Outcome, error) {
-	outcome := Outcome{Before: a.before, Done: []Applied{}}
+	outcome, last := Outcome{Before: a.before, Done: []Applied{}}, a.lastChange()
+	// The link that leads to what is kept may not have reached the disk.
+	if err := a.disk.syncDir(a.dir); err != nil {
+		return outcome, err
+	}
 	if err := a.clean(a.at); err != nil {
 		return outcome, err
 	}
 	if err := a.writeJournal(a.digest); err != nil {
-		return outcome, errors.Join(err, a.giveUp())
+		return outcome, errors.Join(err, a.giveUp(len(outcome.Done)))
 	}
-	for _, d := range a.deltas[a.before:] {
+	for i, d := range a.deltas {
+		if i < a.before {
+			continue
+		}
 		if stepOf(d).still() {
 			a.o.say("%s changes nothing: it was made of one mirror twice", d.name)
 			continue
 		}
 		a.o.say("applying %s", d.name)
-		if err := a.advance(d); err != nil {
-			return outcome, errors.Join(err, a.giveUp())
+		if err := a.advance(d, i == last); err != nil {
+			return outcome, errors.Join(err, a.giveUp(len(outcome.Done)))
 		}
 		outcome.Done = append(outcome.Done, a.state.Applied[len(a.state.Applied)-1])
 	}
 	outcome.Copied = a.disk.copied
-	if err := a.disk.remove(a.path(journalName)); err != nil {
-		return outcome, err
-	}
+	a.tidy(a.disk.remove(a.path(journalName)))
 	t, err := openManifest(a.path(a.at, treeName))
 	outcome.Status = statusOf(a.state, t)
+	outcome.looked()
 	return outcome, err
 }
 
-// giveUp removes what a delta that was not applied left: all but what the directory
-// leads to, which is the new generation when only the end of the switch failed.
-func (a *applying) giveUp() error {
+// giveUp removes what a delta that was not applied left. The journal stays once a
+// delta was applied, so that the same command goes on behind it. When only the end of
+// a switch failed, all stays: which generation the disk leads to is not known.
+func (a *applying) giveUp(done int) error {
 	at, _, err := a.current()
-	if err != nil {
+	if err != nil || at != a.at {
 		return err
 	}
-	return errors.Join(a.clean(at), a.disk.remove(a.path(journalName)))
+	if err := a.clean(at); err != nil || a.before+done > 0 {
+		return err
+	}
+	return a.disk.remove(a.path(journalName))
 }
 
-// advance applies one delta.
-func (a *applying) advance(d *opened) error {
+// tidy says what could not be cleaned up behind a switch: the mirror is there, and the
+// next command tries again.
+func (a *applying) tidy(err error) {
+	if err != nil {
+		a.o.say("warning: what the command leaves stays until the next one: %v", err)
+	}
+}
+
+// advance applies one delta. The moments of the target's metadata count for the last
+// one of a command: what is passed on the way there is nobody's mirror.
+func (a *applying) advance(d *opened, last bool) error {
 	base, err := openTree(a.path(a.at, treeName))
 	if err != nil {
 		return err
@@ -201,7 +253,11 @@ func (a *applying) advance(d *opened) error {
 		return err
 	}
 	a.o.say("verifying generation %d", d.manifest.Delta.Target.Generation)
-	report, err := check(a.ctx, b.dir, b.repacked || a.state.Repacked > 0, a.o)
+	o := a.o
+	if !last {
+		o.Verify = append(slices.Clip(o.Verify), verify.WithoutMoment())
+	}
+	report, err := check(a.ctx, b.dir, b.repacked || a.state.Repacked > 0, o)
 	if err != nil {
 		return err
 	}
@@ -215,9 +271,36 @@ func (a *applying) advance(d *opened) error {
 	if report.ManifestDigest != says.ManifestDigest.String() {
 		return refuse(ReasonContent, "%s: leads to manifest %s, not %s", d.name, report.ManifestDigest, says.ManifestDigest)
 	}
+	if err := rootsFollow(base, &tree{dir: b.dir}); err != nil {
+		return fmt.Errorf("%s: %w", d.name, err)
+	}
 	if err := a.keep(state); err != nil {
 		return err
 	}
 	a.state, a.at = state, generationDir(state.Mirror.Generation)
-	return a.clean(a.at)
+	a.tidy(a.clean(a.at))
+	return nil
+}
+
+// rootsFollow requires that the TUF roots of the next mirror go on from those of the
+// one before: a key that a root took away may not come back by leaving that root out.
+func rootsFollow(base, next *tree) error {
+	for version := int64(1); base.has(bundle.TUFRootPathOf(version)); version++ {
+		path := bundle.TUFRootPathOf(version)
+		had, err := base.document(path)
+		if err != nil {
+			return err
+		}
+		has, err := next.document(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			return refuse(ReasonRoots, "leads to a mirror without TUF root %d, which this one has: it is signed by keys that were changed since. Ask the producer", version)
+		}
+		if err != nil {
+			return err
+		}
+		if !bytes.Equal(had, has) {
+			return refuse(ReasonRoots, "leads to a mirror with another TUF root %d than this one has. Ask the producer", version)
+		}
+	}
+	return nil
 }

@@ -46,14 +46,14 @@ func open(ctx context.Context, name string, options Options) (_ *opened, err err
 			err = errors.Join(err, o.close())
 		}
 	}()
+	if o.isEncrypted() {
+		return nil, refuse(ReasonEncrypted, "%s is encrypted: open it first: stella export open, and give what comes out", name)
+	}
 	if o.report, err = verify.Reader(ctx, archive, size, options.Trust, options.Verify...); err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	if err := o.walk(ctx); err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
-	}
-	if _, encrypted := o.entries[bundle.EncryptionPath]; encrypted {
-		return nil, refuse(ReasonKind, "%s is encrypted: open it first (stella export open), and give what comes out", name)
 	}
 	text, err := o.document(bundle.ManifestPath)
 	if err != nil {
@@ -66,6 +66,18 @@ func open(ctx context.Context, name string, options Options) (_ *opened, err err
 		return nil, fmt.Errorf("%s: %w", name, errChanged)
 	}
 	return o, nil
+}
+
+// isEncrypted looks for what says how a bundle is encrypted, before anything is
+// verified. Whatever else is wrong with it, verification says.
+func (o *opened) isEncrypted() bool {
+	for at := int64(0); ; {
+		path, size, err := o.header(at)
+		if err != nil || path == "" || path == bundle.EncryptionPath || bundle.PathBefore(bundle.EncryptionPath, path) {
+			return err == nil && path == bundle.EncryptionPath
+		}
+		at += bundle.EntrySize(size)
+	}
 }
 
 // walk notes where the entries are.

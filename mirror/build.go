@@ -72,6 +72,9 @@ func (b *building) outline() error {
 	if bundle.DigestOf(text) != says.ManifestDigest || bundle.ContentRoot(b.target.Contents) != says.ContentRoot {
 		return refuse(ReasonContent, "%s: carries the manifest of another mirror than its target", b.delta.name)
 	}
+	if err := targetFits(b.delta, b.target); err != nil {
+		return err
+	}
 	if text, err = b.own(bundle.ChecksumsPath); err != nil {
 		return err
 	}

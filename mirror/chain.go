@@ -80,6 +80,21 @@ func chains(at Identity, steps []step) bool {
 	return true
 }
 
+// applied is how many of a command's deltas led to the mirror of a state already: as
+// far as the signed deltas themselves lead there, one after the other, and the state
+// has all of them that change anything. Its word alone counts for nothing.
+func applied(state State, steps []step) (n int) {
+	for i, s := range steps {
+		if i > 0 && !s.leads(steps[i-1].target) || !s.still() && !state.has(s.manifest) {
+			break
+		}
+		if s.target == state.Mirror {
+			n = i + 1
+		}
+	}
+	return n
+}
+
 func namesOf(steps []step) string {
 	names := make([]string, len(steps))
 	for i, s := range steps {

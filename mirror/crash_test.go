@@ -100,7 +100,11 @@ func TestAKilledApplyIsFinishedByTheNext(t *testing.T) {
 	for _, n := range places {
 		dir := copied(t, start)
 		_, err := mirror.Apply(t.Context(), dir, deltas, killedAt(trust(t), n))
-		if n < len(all) {
+		if err == nil { // only what is to be cleaned up was left
+			for _, effect := range all[n:] {
+				require.Equal(t, "remove", effect)
+			}
+		} else {
 			require.ErrorIs(t, err, errKilled, "at %d, %v", n, all[n])
 		}
 		requireOneOf(t, dir, s.fulls...)
@@ -179,8 +183,57 @@ func TestAFullDisk(t *testing.T) {
 		require.Equal(t, 5, why.ExitCode())
 		status, err := mirror.Look(t.Context(), dir, false, mirror.Options{})
 		require.NoError(t, err)
+		if status.Mirror.Generation == 2 { // it may not have reached the disk: nothing is cleaned up
+			_, err = mirror.Apply(t.Context(), dir, deltas, trust(t))
+			require.NoError(t, err)
+		}
 		requireHolds(t, dir, s.fulls[status.Mirror.Generation-1])
 	}
+}
+
+// An error in a command of several deltas, at any effect, is nothing that the same
+// command again does not mend: it goes on behind the deltas that were applied.
+func TestTheSameCommandAfterAnError(t *testing.T) {
+	s := newStory(t)
+	start := s.at(t)
+	// One that changes nothing is between them, and is passed.
+	deltas := []string{s.names["12"], written(t, "still", s.m.Delta(t, s.fulls[1], s.fulls[1])), s.names["23"]}
+	all := effects(trust(t), func(o mirror.Options) {
+		_, err := mirror.Apply(t.Context(), copied(t, start), deltas, o)
+		require.NoError(t, err)
+	})
+	resumed := 0
+	for n := 0; n < len(all); n += 3 {
+		dir, done := copied(t, start), 0
+		_, failed := mirror.Apply(t.Context(), dir, deltas, trust(t).Disturbed(func(string) error {
+			if done++; done == n+1 {
+				return errKilled
+			}
+			return nil
+		}))
+		if failed == nil {
+			require.Equal(t, "remove", all[n], "only cleaning up may fail and be no error")
+			requireOneOf(t, dir, s.fulls[2])
+			continue
+		}
+		outcome, err := mirror.Apply(t.Context(), dir, deltas, trust(t))
+		require.NoError(t, err, "after %d, %s: %v", n, all[n], failed)
+		if outcome.Before > 0 {
+			resumed++
+		}
+		requireHolds(t, dir, s.fulls[2])
+		require.NoError(t, os.RemoveAll(dir))
+	}
+	require.Greater(t, resumed, 3)
+
+	// All were applied, and only the journal stayed.
+	dir := copied(t, start)
+	_, err := mirror.Apply(t.Context(), dir, deltas, killedAt(trust(t), len(all)-1))
+	require.NoError(t, err)
+	outcome, err := mirror.Apply(t.Context(), dir, deltas, trust(t))
+	require.NoError(t, err)
+	require.Equal(t, 3, outcome.Before)
+	requireHolds(t, dir, s.fulls[2])
 }
 
 func TestAFileSystemWithoutLinks(t *testing.T) {

@@ -42,6 +42,18 @@ func (d *disk) mkdir(path string) error {
 	return os.MkdirAll(path, dirMode)
 }
 
+// make makes a directory and those above it; made says that it was not there.
+func (d *disk) make(path string) (made bool, err error) {
+	if err := d.mkdir(filepath.Dir(filepath.Clean(path))); err != nil {
+		return false, err
+	}
+	err = os.Mkdir(path, dirMode)
+	if errors.Is(err, fs.ErrExist) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
 // output is a file being written.
 type output struct {
 	disk *disk
@@ -106,8 +118,14 @@ func (d *disk) content(path string, content []byte) (err error) {
 // link makes path another name of the file old, or a copy of it where the file
 // system has no such names or no more of them.
 func (d *disk) link(old, path string) error {
-	err := d.may("link", path)
-	if err == nil {
+	info, err := os.Lstat(old)
+	if err == nil && !info.Mode().IsRegular() {
+		err = irregular(old)
+	}
+	if err != nil {
+		return err
+	}
+	if err = d.may("link", path); err == nil {
 		if err = os.Link(old, path); errors.Is(err, fs.ErrNotExist) {
 			if mkdirErr := d.mkdir(filepath.Dir(path)); mkdirErr != nil {
 				return mkdirErr
@@ -118,7 +136,7 @@ func (d *disk) link(old, path string) error {
 	if !withoutLinks(err) {
 		return err
 	}
-	file, err := os.Open(old)
+	file, _, err := openRegular(old)
 	if err != nil {
 		return err
 	}
@@ -173,6 +191,15 @@ func (d *disk) remove(path string) error {
 		return err
 	}
 	return os.RemoveAll(path)
+}
+
+// unmake removes an empty directory; one that has something is somebody's, and stays.
+func (d *disk) unmake(path string) error {
+	if err := d.may("remove", path); err != nil {
+		return err
+	}
+	_ = os.Remove(path) //nolint:errcheck // as above
+	return nil
 }
 
 // settle has all that was written below path reach the disk.

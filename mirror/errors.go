@@ -32,6 +32,10 @@ const (
 	ReasonKind Reason = "kind"
 	// ReasonMirror: the directory is no mirror, or is one where none may be.
 	ReasonMirror Reason = "no_mirror"
+	// ReasonEncrypted: the bundle is encrypted, and is to be opened first.
+	ReasonEncrypted Reason = "encrypted"
+	// ReasonRoots: the target's TUF roots do not go on from those of the mirror.
+	ReasonRoots Reason = "roots"
 	// ReasonContent: base and delta do not give the target.
 	ReasonContent Reason = "content"
 	// ReasonOther: the disk, the command line.
@@ -39,7 +43,7 @@ const (
 )
 
 var exitCodes = map[Reason]int{
-	ReasonContent: 2, ReasonMirror: 4, ReasonOther: 5, ReasonKind: 5,
+	ReasonContent: 2, ReasonRoots: 3, ReasonMirror: 4, ReasonEncrypted: 4, ReasonOther: 5, ReasonKind: 5,
 	ReasonBase: 6, ReasonForeign: 7, ReasonRollback: 8, ReasonReplay: 9, ReasonGap: 11, ReasonOrder: 12, ReasonBusy: 13,
 }
 

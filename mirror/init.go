@@ -22,8 +22,7 @@ func Init(ctx context.Context, dir, name string, o Options) (Status, error) {
 }
 
 func initialise(ctx context.Context, dir, name string, o Options) (_ Status, err error) {
-	made, err := free(dir)
-	if err != nil {
+	if err := free(dir); err != nil {
 		return Status{}, err
 	}
 	o.say("verifying %s", name)
@@ -36,8 +35,8 @@ func initialise(ctx context.Context, dir, name string, o Options) (_ Status, err
 		return Status{}, refuse(ReasonKind, "%s is of profile %s:%s; a directory begins with a full mirror (mirror:full)",
 			name, full.manifest.Profile.Kind, full.manifest.Profile.Variant)
 	}
-	d := &disk{at: o.at}
-	if err := d.mkdir(dir); err != nil {
+	made, err := (&disk{at: o.at}).make(dir)
+	if err != nil {
 		return Status{}, err
 	}
 	p, err := enter(dir, true, o)
@@ -45,35 +44,36 @@ func initialise(ctx context.Context, dir, name string, o Options) (_ Status, err
 		return Status{}, err
 	}
 	defer func() { err = errors.Join(err, p.leave()) }()
-	if _, err := os.Lstat(p.path(currentName)); err == nil {
-		return Status{}, refuse(ReasonMirror, "%s is a mirror already", dir)
+	if err := free(dir); err != nil { // verifying took its time
+		return Status{}, err
 	}
 	state, err := p.begin(ctx, full, o)
 	if err != nil {
 		return Status{}, errors.Join(err, p.undo(made))
 	}
-	return statusOf(state, full.manifest), nil
+	status := statusOf(state, full.manifest)
+	status.looked()
+	return status, nil
 }
 
-// free wants dir to be absent, empty, or what an Init left that ended on the way. made
-// says that it is to be made.
-func free(dir string) (made bool, err error) {
+// free wants dir to be absent, empty, or what an Init left that ended on the way.
+func free(dir string) error {
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
-		return true, nil
+		return nil
 	}
 	if err != nil {
-		return false, err
+		return err
 	}
 	for _, e := range entries {
 		if e.Name() == currentName {
-			return false, refuse(ReasonMirror, "%s is a mirror already; \"stella mirror apply\" brings it further, and for another one take another directory", dir)
+			return refuse(ReasonMirror, "%s is a mirror already; \"stella mirror apply\" brings it further, and for another one take another directory", dir)
 		}
 		if !ours(e.Name()) {
-			return false, refuse(ReasonMirror, "%s is not empty: it has %q; take another directory", dir, e.Name())
+			return refuse(ReasonMirror, "%s is not empty: it has %q; take another directory", dir, e.Name())
 		}
 	}
-	return false, nil
+	return nil
 }
 
 // begin unpacks a full mirror, verifies what it unpacked, and makes it the mirror.
@@ -109,16 +109,17 @@ func (p *place) begin(ctx context.Context, full *opened, o Options) (State, erro
 	return state, p.keep(state)
 }
 
-// undo removes what an Init that failed has made.
+// undo removes what an Init that failed has made: its own names, and the directory
+// when it made that and nothing else came into it.
 func (p *place) undo(made bool) error {
 	if _, err := os.Lstat(p.path(currentName)); err == nil {
 		return nil // all is there
 	}
-	err := errors.Join(p.clean(""), p.disk.remove(p.path(generationsName)))
+	err := errors.Join(p.clean(""), p.disk.remove(p.path(generationsName)), p.disk.remove(p.path(lockName)))
 	if made && err == nil {
-		return p.disk.remove(p.dir)
+		err = p.disk.unmake(p.dir)
 	}
-	return errors.Join(err, p.disk.remove(p.path(lockName)))
+	return err
 }
 
 // check verifies the tree in a directory as the archive that it is, and that nothing

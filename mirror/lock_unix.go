@@ -9,6 +9,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// noFollow opens no symbolic link.
+const noFollow = unix.O_NOFOLLOW | unix.O_NONBLOCK
+
 // tryLock takes a lock that ends with the process, however that ends: alone, or with
 // others that only read.
 func tryLock(file *os.File, alone bool) (bool, error) {

@@ -23,6 +23,27 @@ func (p *place) path(name ...string) string {
 // enter locks the directory of a mirror: alone, or with others that only read.
 func enter(dir string, alone bool, o Options) (*place, error) {
 	p := &place{dir: dir, disk: &disk{at: o.at}}
+	for range 10 {
+		if err := p.locked(alone); err != nil || p.lock == nil {
+			return p, err
+		}
+		// Whoever had the lock before may have removed its file: then it keeps nobody out.
+		ours, err := p.lock.Stat()
+		if err != nil {
+			return nil, errors.Join(err, p.leave())
+		}
+		if at, err := os.Lstat(p.path(lockName)); err == nil && os.SameFile(ours, at) {
+			return p, nil
+		}
+		if err := p.leave(); err != nil {
+			return nil, err
+		}
+	}
+	return nil, refuse(ReasonBusy, "%s: other commands are at work on this mirror; try again when they are done", dir)
+}
+
+// locked takes the lock; there is none of a copy that is only read.
+func (p *place) locked(alone bool) error {
 	flags := os.O_RDONLY
 	if alone {
 		flags = os.O_RDWR
@@ -32,21 +53,28 @@ func enter(dir string, alone bool, o Options) (*place, error) {
 		lock, err = p.newLock()
 	}
 	if errors.Is(err, fs.ErrNotExist) && !alone {
-		return p, nil // a copy: nobody is at work on it who would have made one
+		p.lock = nil // a copy: nobody is at work on it who would have made one
+		return nil
 	}
 	if err != nil {
-		return nil, err
+		return err
 	}
-	p.lock = lock
+	if beforeLock != nil {
+		beforeLock()
+	}
 	free, err := tryLock(lock, alone)
 	if err == nil && !free {
-		err = refuse(ReasonBusy, "%s: another command is at work on this mirror; try again when it is done", dir)
+		err = refuse(ReasonBusy, "%s: another command is at work on this mirror; try again when it is done", p.dir)
 	}
 	if err != nil {
-		return nil, errors.Join(err, lock.Close())
+		return errors.Join(err, lock.Close())
 	}
-	return p, nil
+	p.lock = lock
+	return nil
 }
+
+// beforeLock is for tests: what happens between opening and locking.
+var beforeLock func()
 
 func (p *place) newLock() (*os.File, error) {
 	if err := p.disk.may("lock", p.path(lockName)); err != nil {
@@ -71,6 +99,11 @@ func (p *place) current() (generation string, state State, err error) {
 	}
 	if err != nil {
 		return "", state, refuse(ReasonMirror, "%s: %w", p.dir, err)
+	}
+	for _, name := range []string{filepath.Dir(generation), generation} {
+		if info, err := os.Lstat(p.path(name)); err != nil || !info.IsDir() {
+			return "", state, refuse(ReasonContent, "%s: %s leads to no directory of this mirror; make the mirror anew of a full one", p.dir, currentName)
+		}
 	}
 	raw, err := readBounded(p.path(generation, stateName), maxState)
 	if err == nil {

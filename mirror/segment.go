@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 	"sort"
 
@@ -87,17 +86,13 @@ func (s *segment) piece(p []byte, off int64) (int, error) {
 // readFile reads from the file of an original, which must be of its size: more bytes
 // would be in the directory and not in the archive.
 func (t *tree) readFile(o bundle.Original, p []byte, at int64) (int, error) {
-	file, err := os.Open(t.path(o.Path))
+	file, info, err := openRegular(t.path(o.Path))
 	if err != nil {
 		return 0, absent(t.dir, o.Path, err)
 	}
 	defer file.Close()
-	info, err := file.Stat()
-	if err == nil && (!info.Mode().IsRegular() || info.Size() != o.Bytes) {
-		err = fmt.Errorf("%w: %s has %d bytes, its index says %d", bundle.ErrShortBlob, o.Path, info.Size(), o.Bytes)
-	}
-	if err != nil {
-		return 0, err
+	if info.Size() != o.Bytes {
+		return 0, fmt.Errorf("%w: %s has %d bytes, its index says %d", bundle.ErrShortBlob, o.Path, info.Size(), o.Bytes)
 	}
 	n, err := file.ReadAt(p, at)
 	if errors.Is(err, io.EOF) && n == len(p) {

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 
 	"github.com/stella-ops/exportcenter/bundle"
+	"github.com/stella-ops/exportcenter/bundle/verify"
 )
 
 // Status is what a directory holds.
@@ -18,13 +19,32 @@ type Status struct {
 	Documents   int64  `json:"documents"`
 	Originals   int64  `json:"originals"`
 	State
-	// Verified is whether all of it was verified just now.
+	// Status is what was found just now: one of those below.
+	Status string `json:"status"`
+	// Verified is whether all of it was verified just now, byte for byte.
 	Verified bool `json:"verified"`
+}
+
+// Status of a directory.
+const (
+	StatusUnverified = "unverified" // what the directory says of itself
+	StatusVerified   = verify.StatusVerified
+	// StatusSameContent: all that was signed was verified, in files that another encoder
+	// packed, so that the seal could not be; README.md and checksums.txt are nobody's word.
+	StatusSameContent = verify.StatusSameContent
+)
+
+// looked notes that all was verified just now, as far as that goes.
+func (s *Status) looked() {
+	s.Verified, s.Status = s.Repacked == 0, StatusVerified
+	if !s.Verified {
+		s.Status = StatusSameContent
+	}
 }
 
 // statusOf says what a directory of that state and manifest holds.
 func statusOf(s State, m bundle.Manifest) Status {
-	status := Status{Tenant: m.Tenant, Project: m.Project, Profile: m.Profile, GeneratedAt: m.GeneratedAt, State: s}
+	status := Status{Tenant: m.Tenant, Project: m.Project, Profile: m.Profile, GeneratedAt: m.GeneratedAt, State: s, Status: StatusUnverified}
 	for _, c := range m.Contents {
 		if bundle.IsEvidence(c.Path) {
 			status.Documents += c.Records
@@ -57,25 +77,47 @@ func look(ctx context.Context, dir string, verified bool, o Options) (status Sta
 		if generation, state, err = p.current(); err != nil {
 			return Status{}, err
 		}
-		report, err := check(ctx, filepath.Join(dir, generation, treeName), state.Repacked > 0, o)
-		if err != nil {
+		if err := held(ctx, filepath.Join(dir, generation, treeName), state, o); err != nil {
 			return Status{}, err
-		}
-		if report.Repacked != state.Repacked || report.ManifestDigest != state.Mirror.ManifestDigest.String() ||
-			report.Repacked == 0 && report.ArchiveDigest != state.ArchiveDigest {
-			return Status{}, refuse(ReasonContent, "%s: what is there is verified, and is not what %s says; make the mirror anew of a full one", dir, stateName)
 		}
 	}
 	m, err := openManifest(filepath.Join(dir, generation, treeName))
 	if err != nil {
 		return Status{}, err
 	}
-	if m.ExportID != state.Mirror.ExportID {
-		return Status{}, refuse(ReasonContent, "%s: its manifest is of run %s, its state of %s; make the mirror anew of a full one", dir, m.ExportID, state.Mirror.ExportID)
+	if err := state.fits(dir, m); err != nil {
+		return Status{}, err
 	}
-	status = statusOf(state, m)
-	status.Verified = verified
+	if status = statusOf(state, m); verified {
+		status.looked()
+	}
 	return status, nil
+}
+
+// held verifies that a tree is what the state beside it says.
+func held(ctx context.Context, tree string, state State, o Options) error {
+	report, err := check(ctx, tree, state.Repacked > 0, o)
+	if err != nil {
+		return err
+	}
+	if report.Repacked != state.Repacked || report.ManifestDigest != state.Mirror.ManifestDigest.String() ||
+		report.Repacked == 0 && report.ArchiveDigest != state.ArchiveDigest {
+		return refuse(ReasonContent, "%s: what is there is verified, and is not what %s says; make the mirror anew of a full one", tree, stateName)
+	}
+	return nil
+}
+
+// fits holds the state, which nobody signed, against the manifest beside it.
+func (s State) fits(dir string, m bundle.Manifest) error {
+	switch {
+	case m.Mirror == nil || m.Delta != nil:
+		return refuse(ReasonContent, "%s: its manifest is of no full mirror; make the mirror anew of a full one", dir)
+	case m.ExportID != s.Mirror.ExportID:
+		return refuse(ReasonContent, "%s: its manifest is of run %s, its state of %s; make the mirror anew of a full one", dir, m.ExportID, s.Mirror.ExportID)
+	case m.Mirror.Generation != s.Mirror.Generation:
+		return refuse(ReasonContent, "%s: its manifest is of generation %d, its state of %d; make the mirror anew of a full one", dir, m.Mirror.Generation, s.Mirror.Generation)
+	}
+	return nil
 }
 
 // openManifest reads the manifest of a tree.

@@ -107,7 +107,17 @@ func (t *tree) source(m bundle.Member) (bundle.Source, error) {
 	if m.Entries {
 		return t.segment(m.Path)
 	}
-	return os.Open(t.path(m.Path))
+	file, _, err := openRegular(t.path(m.Path))
+	if err != nil {
+		return nil, absent(t.dir, m.Path, err)
+	}
+	return file, nil
+}
+
+// has reports whether checksums.txt lists an entry.
+func (t *tree) has(entry string) bool {
+	_, there := t.listed[entry]
+	return there
 }
 
 // path is where an entry's file is.
@@ -136,7 +146,7 @@ func (t *tree) files(of []bundle.Content) *delta.Files {
 		if i >= len(of) {
 			return nil, io.EOF
 		}
-		file, err := os.Open(t.path(of[i].Path))
+		file, _, err := openRegular(t.path(of[i].Path))
 		if err != nil {
 			return nil, absent(t.dir, of[i].Path, err)
 		}
@@ -149,6 +159,9 @@ func (t *tree) strays() error {
 	entries := map[string]bool{}
 	for _, m := range t.members {
 		entries[m.Path] = true
+	}
+	if info, err := os.Lstat(t.dir); err != nil || !info.IsDir() {
+		return errors.Join(err, refuse(ReasonContent, "%s is no directory; make the mirror anew of a full one", t.dir))
 	}
 	found := map[string]int64{}
 	err := filepath.WalkDir(t.dir, func(file string, entry fs.DirEntry, err error) error {
@@ -184,7 +197,7 @@ func (t *tree) strays() error {
 	return nil
 }
 
-// countFiles counts what is in a directory, some at a time.
+// countFiles counts what is in a directory, some at a time: regular files only.
 func countFiles(dir string) (n int64, err error) {
 	open, err := os.Open(dir)
 	if err != nil {
@@ -192,7 +205,12 @@ func countFiles(dir string) (n int64, err error) {
 	}
 	defer open.Close()
 	for {
-		some, err := open.Readdirnames(1024)
+		some, err := open.ReadDir(1024)
+		for _, entry := range some {
+			if !entry.Type().IsRegular() {
+				return n, refuse(ReasonContent, "%s is no regular file; make the mirror anew of a full one", filepath.Join(dir, entry.Name()))
+			}
+		}
 		n += int64(len(some))
 		if errors.Is(err, io.EOF) {
 			return n, nil

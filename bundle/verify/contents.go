@@ -236,7 +236,9 @@ func (v *verifier) compareEntry(e entry, payload bool, c bundle.Content, f found
 		return v.compareDocument(e, f)
 	}
 	if v.mayDiffer(c) && c.Digest != f.digest {
-		v.differs(c, f.digest)
+		if failure := v.differs(c, f.digest); failure != nil {
+			return failure
+		}
 	} else if failure := v.compare("payload digest", e.path, c.Digest, f.digest, ClassContent, ReasonPayloadDigest); failure != nil {
 		return failure
 	}

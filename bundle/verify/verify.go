@@ -18,6 +18,7 @@
 //	contents    digests of all entries; content, length and records of payload files
 //	originals   of mirrors: exactly those that the indexes list, each what its name says
 //	seal        digest and length of all bytes before it
+//	pages       where the seal cannot be compared: VERIFY.md follows from the manifest
 //	tuf         of mirrors: the metadata, from its first root to the files it lists
 //	policy      what the manifest says of decisions is what the policy snapshot says
 //	delta       what the manifest says of a delta is what its payload says
@@ -161,6 +162,8 @@ type verifier struct {
 	// within is set of the verifier of an opened bundle.
 	within bool
 	mirror MirrorPolicy
+	// timeless lets a mirror's metadata be expired.
+	timeless bool
 	// evidence is whether to read lines too.
 	evidence bool
 	// before is called before each step.
@@ -210,6 +213,7 @@ func (v *verifier) steps() []step {
 		{"contents", v.checkContents},
 		{"originals", v.checkOriginals},
 		{"seal", v.checkSeal},
+		{"pages", v.checkPages},
 		{"tuf", v.checkTUF},
 		{"policy", v.checkPolicy},
 		{"delta", v.checkDelta},

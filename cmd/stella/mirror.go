@@ -14,8 +14,8 @@ import (
 const mirrorCodesHelp = `Exit codes:
   0   ok
   2   content differs: of a bundle, of the directory, or base and delta do not give the target
-  3   a signature or its key: not valid, or not by a trusted key
-  4   something required is absent: the mirror, a file, a trusted key
+  3   a signature or its key: not valid, not by a trusted key, or by one that was taken away
+  4   something required is absent: the mirror, a file, a trusted key, the plain bundle of an encrypted one
   5   anything else: usage, the disk
   6   the delta is made for another base
   7   the bundle is of another tenant, project, profile or selection
@@ -155,7 +155,7 @@ func mirrorStatusCommand() *cobra.Command {
 		show := func(ctx context.Context, o mirror.Options) (any, [][]string, error) {
 			status, err := mirror.Look(ctx, args[0], verified, o)
 			title := "NOT VERIFIED NOW"
-			if status.Verified {
+			if verified {
 				title = "VERIFIED"
 			}
 			return status, mirrorRows(title, args[0], status), err
@@ -172,8 +172,20 @@ func mirrorStatusCommand() *cobra.Command {
 	return command
 }
 
+// sameContent says of what is not exactly the published mirror that it is not.
+func sameContent(title string) string {
+	const same = "SAME CONTENT, pages not verified"
+	if title == "VERIFIED" {
+		return same
+	}
+	return title + ", " + same
+}
+
 // mirrorRows show what a directory holds.
 func mirrorRows(title, dir string, s mirror.Status) [][]string {
+	if s.Status == mirror.StatusSameContent {
+		title = sameContent(title)
+	}
 	rows := [][]string{
 		{title, dir},
 		{"  mirror", fmt.Sprintf("%s of tenant %s, generation %d", s.Mirror.ExportID, s.Tenant, s.Mirror.Generation)},

@@ -56,6 +56,8 @@ type Maker struct {
 	Tenant, Project, Profile, Selectors string
 	// Target is the mean size of a shard; 0 is 2 KiB.
 	Target int64
+	// T is for what Change makes.
+	T testing.TB
 	// Change may spoil a bundle while it is made.
 	Change func(*bundletest.Options)
 }
