@@ -27,7 +27,7 @@ counted as (
   select * from export_usage where tenant = $1
 ), counted_days as (
   select r.profile_id, count(*) as n from export_runs r left join kept u on u.profile_id = r.profile_id
-  where r.tenant = $1 and r.counted_on >= coalesce(u.day, ` + today + `) group by r.profile_id
+  where r.tenant = $1 and r.counted_on >= coalesce(u.day, ` + today + `) and r.rebuild_of is null group by r.profile_id
   union all
   select '', count(*) from export_runs r
   where r.tenant = $1 and r.counted_on >= coalesce((select day from kept where profile_id = ''), ` + today + `)

@@ -22,9 +22,10 @@ type usage struct {
 // useDay counts a new run for the tenant, and for its profile. The day is that of the
 // database's clock, so all processes have one; should that clock be set back, the day
 // lasts longer. A refused request leaves no trace: its transaction is rolled back.
+// A rebuild ($3) counts for the tenant alone: no bound of a profile is a bound of it.
 const useDay = `
 insert into export_usage as u (tenant, profile_id, day, runs)
-select $1, p, ` + today + `, 1 from unnest(array['', $2::text]) p order by p collate "C"
+select $1, p, ` + today + `, 1 from unnest(array['', $2::text]) p where p = '' or not $3 order by p collate "C"
 on conflict (tenant, profile_id) do update set
   runs = case when excluded.day > u.day then 1 else u.runs + 1 end, day = greatest(u.day, excluded.day)
 returning profile_id = '', day, runs, bytes, (day + 1)::timestamp - (clock_timestamp() at time zone 'UTC')`
@@ -39,7 +40,7 @@ type used struct {
 
 // queueUse adds to a batch what counts a run and reads into u.
 func queueUse(batch *pgx.Batch, run export.Run, u *used) {
-	batch.Queue(useDay, run.Tenant, run.ProfileID).Query(func(rows pgx.Rows) error {
+	batch.Queue(useDay, run.Tenant, run.ProfileID, run.RebuildOf != "").Query(func(rows pgx.Rows) error {
 		for rows.Next() {
 			var ofTenant bool
 			var row usage

@@ -143,6 +143,29 @@ func TestRunsPerDayOfAProfile(t *testing.T) {
 	w.requireCounted(t, "acme")
 }
 
+// A rebuild is bound by no quota of a profile, and uses none.
+func TestARebuildIsNoRunOfItsProfile(t *testing.T) {
+	w := newWorld(t)
+	bound := export.ProfileQuotas{MaxRunsPerDay: 2}
+	of, err := w.quota(t, w.runs, "acme", "nightly", 1, bound)
+	require.NoError(t, err)
+	rebuild := func(n int) error {
+		run := request("acme", n)
+		run.ProfileID, run.ProfileName, run.RebuildOf = "nightly", "nightly", of.ID
+		_, _, err := w.runs.Within(storage.Limits{RunsPerDay: 4}).CreateRun(t.Context(), run, storage.Idempotency{})
+		return err
+	}
+	require.NoError(t, rebuild(2))
+	w.requireCounted(t, "acme")
+	_, err = w.quota(t, w.runs, "acme", "nightly", 3, bound)
+	require.NoError(t, err, "the profile has made one run, and not two")
+	_, err = w.quota(t, w.runs, "acme", "nightly", 4, bound)
+	requireUsed(t, err, 2)
+	require.NoError(t, rebuild(5), "nor does the profile's bound stop it")
+	w.requireCounted(t, "acme")
+	requireUsed(t, rebuild(6), 4) // that of the tenant does
+}
+
 // Bytes of bundles count from the success until the bundle has expired.
 func TestBytesOfATenant(t *testing.T) {
 	w := newWorld(t)
