@@ -7,16 +7,16 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"os"
-	"path/filepath"
 	"runtime"
 	"strconv"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/stella-ops/exportcenter/bundle/verify"
 	"github.com/stella-ops/exportcenter/export"
 	"github.com/stella-ops/exportcenter/internal/again"
+	"github.com/stella-ops/exportcenter/internal/clock"
 )
 
 const rebuildHelp = `Build a bundle again from a mirror alone, and compare every byte. No service is needed,
@@ -30,6 +30,9 @@ manifest, provenance, README and VERIFY are built again by the code that makes e
 With --bundle it is another bundle that is built again, of json:raw, json:policy, trivy:db
 or trivy:java-db. Its provenance must name this mirror, as that of runs does which were
 made with: stella export run PROFILE --mirror RUN
+
+A mirror has TUF metadata, which ends: after that it is refused, unless --at names the
+moment to judge by.
 
 What comes out is one of
 
@@ -52,6 +55,7 @@ type rebuildFlags struct {
 	from, other string
 	key, trust  string
 	format      string
+	at          string
 	scratch     string
 	postgresBin string
 }
@@ -83,8 +87,9 @@ func rebuildCommand() *cobra.Command {
 	f.StringVar(&flags.other, "bundle", "", "`FILE` with a bundle of the mirror that is built again; empty: the mirror itself")
 	f.StringVar(&flags.key, "key", "", "`FILE` with the public key to trust (PEM)")
 	f.StringVar(&flags.trust, "trust", "", "`DIR` whose *.pub files are the keys to trust")
+	f.StringVar(&flags.at, "at", "", "judge the mirror's TUF metadata as of this `TIME` (2026-11-21, or RFC 3339) and not as of now")
 	f.StringVar(&flags.format, "format", "table", "`FORMAT` of the output: table or json")
-	f.StringVar(&flags.scratch, "scratch", "", "`DIR` in which a directory is made, and removed again; empty: exportcenter-rebuild in the system's (TMPDIR)")
+	f.StringVar(&flags.scratch, "scratch", "", "`DIR` in which a directory is made, and removed again; empty: the system's (TMPDIR)")
 	f.StringVar(&flags.postgresBin, "postgres-bin", "", "`DIR` with initdb and postgres; default: Debian's, else PATH")
 	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return endedAs(verify.ClassOther, err) })
 	return cmd
@@ -112,10 +117,11 @@ func runRebuild(ctx context.Context, out, errOut io.Writer, flags rebuildFlags) 
 	if err != nil {
 		return endedAs(verify.ClassOther, err)
 	}
-	if flags.scratch == "" {
-		flags.scratch = filepath.Join(os.TempDir(), "exportcenter-rebuild")
+	mirrored := verify.MirrorPolicy{Clock: clock.System}
+	if mirrored.At, err = flags.moment(); err != nil {
+		return endedAs(verify.ClassOther, err)
 	}
-	result, err := again.Run(ctx, again.Options{Mirror: flags.from, Other: flags.other, Trust: trust, Scratch: flags.scratch, PostgresBin: flags.postgresBin,
+	result, err := again.Run(ctx, again.Options{Mirror: flags.from, Other: flags.other, Trust: trust, Mirrored: mirrored, Scratch: flags.scratch, PostgresBin: flags.postgresBin,
 		Adapters: kinds, Parse: parseEvidence, Version: version, Workers: runtime.GOMAXPROCS(0), Log: slog.New(slog.DiscardHandler),
 		Say: func(format string, args ...any) { fmt.Fprintf(errOut, format+"\n", args...) }})
 	if err != nil {
@@ -128,6 +134,19 @@ func runRebuild(ctx context.Context, out, errOut io.Writer, flags rebuildFlags) 
 		return &ended{errOtherBytes, 1}
 	}
 	return nil
+}
+
+// moment is when the mirror must have been good; zero: now.
+func (f rebuildFlags) moment() (at time.Time, err error) {
+	if f.at == "" {
+		return at, nil
+	}
+	for _, layout := range []string{time.DateOnly, time.RFC3339Nano} {
+		if at, err = time.Parse(layout, f.at); err == nil {
+			return at, nil
+		}
+	}
+	return at, fmt.Errorf("--at: %q is not a day (2026-11-21) or a time (2026-11-21T08:00:00Z)", f.at)
 }
 
 // rebuildEnded gives an error its exit code, unless it is the verifier's and has one.

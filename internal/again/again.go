@@ -26,7 +26,9 @@ type Options struct {
 	// "": then the mirror itself is built again.
 	Mirror, Other string
 	Trust         verify.Trust
-	// Scratch is where a directory is made; PostgresBin has initdb and postgres, "" looks for them.
+	// Mirrored is what is asked of the mirror's TUF metadata: as of when it must be good.
+	Mirrored verify.MirrorPolicy
+	// Scratch is where a directory is made, "": in the system's for temporary files. PostgresBin has initdb and postgres, "" looks for them.
 	Scratch, PostgresBin string
 	Adapters             *adapters.Registry
 	// Parse reads evidence of any format, as the import does.
@@ -64,7 +66,7 @@ func refuse(format string, args ...any) error { return &Refused{fmt.Sprintf(form
 // Run builds a bundle again, and compares.
 func Run(ctx context.Context, o Options) (result Result, err error) {
 	o.Say("verifying %s", o.Mirror)
-	mirror, err := openVerified(ctx, o.Mirror, o.Trust)
+	mirror, err := openVerified(ctx, o.Mirror, o.Trust, o.Mirrored)
 	if err != nil {
 		return result, err
 	}
@@ -76,7 +78,7 @@ func Run(ctx context.Context, o Options) (result Result, err error) {
 	target := mirror
 	if o.Other != "" {
 		o.Say("verifying %s", o.Other)
-		if target, err = openVerified(ctx, o.Other, o.Trust); err != nil {
+		if target, err = openVerified(ctx, o.Other, o.Trust, o.Mirrored); err != nil {
 			return result, err
 		}
 		defer func() { err = errors.Join(err, target.Close()) }()

@@ -42,11 +42,11 @@ var maxDocument = verify.DefaultLimits().Document
 const encryptionPath = "manifests/encryption.json"
 
 // openVerified verifies the bundle in a file and opens it.
-func openVerified(ctx context.Context, file string, trust verify.Trust) (*archive, error) {
+func openVerified(ctx context.Context, file string, trust verify.Trust, mirrored verify.MirrorPolicy) (*archive, error) {
 	if err := plain(file); err != nil {
 		return nil, err
 	}
-	report, err := verify.File(ctx, file, trust)
+	report, err := verify.File(ctx, file, trust, verify.WithMirror(mirrored))
 	if err != nil {
 		return nil, err // it has its exit code
 	}

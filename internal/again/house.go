@@ -17,7 +17,6 @@ import (
 	"github.com/stella-ops/exportcenter/export"
 	"github.com/stella-ops/exportcenter/internal/clock"
 	"github.com/stella-ops/exportcenter/internal/pgchild"
-	"github.com/stella-ops/exportcenter/internal/scratch"
 	"github.com/stella-ops/exportcenter/signing"
 	"github.com/stella-ops/exportcenter/storage"
 	"github.com/stella-ops/exportcenter/storage/files"
@@ -27,8 +26,7 @@ import (
 // house is a scratch ledger and blob store, which are gone afterwards.
 type house struct {
 	Options
-	part    *scratch.Dir
-	dir     string
+	*place
 	server  *pgchild.Server
 	db      *postgres.DB
 	objects *files.Store
@@ -44,22 +42,8 @@ func openHouse(ctx context.Context, o Options) (_ *house, err error) {
 			err = errors.Join(err, h.close())
 		}
 	}()
-	base, err := filepath.Abs(o.Scratch)
-	if err != nil {
-		return nil, fmt.Errorf("scratch directory: %w", err)
-	}
-	if h.part, err = scratch.Open(base); err != nil {
+	if h.place, err = openPlace(o.Scratch, os.Geteuid() == 0); err != nil { // PostgreSQL drops root
 		return nil, err
-	}
-	if h.dir, _, err = h.part.Attempt(); err != nil {
-		return nil, err
-	}
-	if os.Geteuid() == 0 { // PostgreSQL drops root, and must get to its directory
-		for _, dir := range []string{h.dir, filepath.Dir(h.dir), base} {
-			if err := os.Chmod(dir, 0o711); err != nil {
-				return nil, fmt.Errorf("scratch directory: %w", err)
-			}
-		}
 	}
 	if err := h.openDatabase(ctx); err != nil {
 		return nil, fmt.Errorf("scratch ledger: %w", err)
@@ -103,8 +87,8 @@ func (h *house) close() (err error) {
 		defer stop()
 		err = errors.Join(err, h.server.Stop(ctx))
 	}
-	if h.part != nil {
-		err = errors.Join(err, h.part.Close())
+	if h.place != nil {
+		err = errors.Join(err, h.place.close())
 	}
 	return err
 }
