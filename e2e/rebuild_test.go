@@ -54,9 +54,11 @@ func TestRunsAreBuiltAgain(t *testing.T) {
 		var latest exported
 		h.must(t, &latest, "export", "latest", kind)
 		require.Equal(t, run, latest.RunID, "a rebuild publishes nothing")
-		_, code := h.stella(t, "export", "download", again.RunID, "--output", filepath.Join(t.TempDir(), "none.tar"))
-		require.NotZero(t, code, "a rebuild has no bundle")
-		_, code = h.stella(t, "export", "rebuild", again.RunID)
+		said, err := h.command(t, "export", "download", again.RunID, "--output", filepath.Join(t.TempDir(), "none.tar")).CombinedOutput()
+		require.Error(t, err, "a rebuild has no bundle")
+		require.Contains(t, string(said), "ERR_EXPORT_014")
+		require.Contains(t, string(said), "HTTP 409")
+		_, code := h.stella(t, "export", "rebuild", again.RunID)
 		require.Equal(t, 2, code)
 	}
 

@@ -40,6 +40,22 @@ func TestARunIsBuiltAgain(t *testing.T) {
 	require.Equal(t, &frontend.RebuildDifference{Path: "README.md", What: "bytes", Offset: 7}, shown.Rebuilt.First)
 }
 
+// A rebuild has succeeded like a run, and has no bundle.
+func TestARebuildHasNoBundle(t *testing.T) {
+	w := frontendtest.New(t)
+	c := newCaller(t, w, "acme")
+	of, _ := w.Finish(t, w.Run("acme", export.StateRunning))
+	again := w.Run("acme", export.StateSucceeded)
+	again.RebuildOf, again.Rebuilt = of.ID, &export.Rebuilt{Verdict: export.RebuildIdentical}
+	w.Runs.Put(again, nil)
+	for _, of := range []string{"download", "manifest", "provenance", "attestation"} {
+		a := c.send("GET", runsPath+"/"+again.ID+"/"+of, "")
+		require.Equal(t, http.StatusConflict, a.Status, "%s: %s", of, a.Body)
+		require.Equal(t, "ERR_EXPORT_014", a.problem(t).Code, of)
+		require.Contains(t, a.problem(t).Message, "has no bundle of its own", of)
+	}
+}
+
 func TestARebuildIsNotTheLatestRun(t *testing.T) {
 	w := frontendtest.New(t)
 	c := newCaller(t, w, "acme")

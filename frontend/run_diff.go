@@ -142,6 +142,8 @@ func parseDiffCursor(text string, asked askedDiff) (key string, err error) {
 func (a askedDiff) fits(from, to export.Run) error {
 	for _, run := range []export.Run{from, to} {
 		switch {
+		case export.IsDelta(run.Kind, run.Variant): // its plan is empty: it is made of two bundles
+			return export.Errorf(export.CodeValidation, "run %s is a delta: compare the mirrors that it lies between, %s and %s", run.ID, run.Options.BaseRunID, run.Options.TargetRunID)
 		case run.Reach != nil:
 			return export.Errorf(export.CodeValidation, "run %s reads other tenants' evidence, which only its own approvals let it read; compare runs of the tenant's own evidence", run.ID)
 		case run.Options.Redaction != nil:

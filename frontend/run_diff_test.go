@@ -115,6 +115,12 @@ func TestRunsThatAreNotCompared(t *testing.T) {
 	for _, both := range [][2]export.Run{{good, redacted}, {redacted, good}} {
 		refused(both[0], both[1], "", 400, "ERR_EXPORT_001", "leaves fields of its evidence out")
 	}
+	delta := ended(t, w, 1, func(r *export.Run) {
+		r.Kind, r.Variant, r.Options.BaseRunID, r.Options.TargetRunID = "mirror", "delta", good.ID, narrow.ID
+	})
+	for _, both := range [][2]export.Run{{good, delta}, {delta, good}, {delta, delta}} {
+		refused(both[0], both[1], "", 400, "ERR_EXPORT_001", "is a delta: compare the mirrors that it lies between, "+good.ID+" and "+narrow.ID)
+	}
 	refused(good, narrow, "", 400, "ERR_EXPORT_001", "takes every kind of evidence and run "+narrow.ID+" takes advisory, vex: name a kind")
 	refused(narrow, good, "kind=sbom", 400, "ERR_EXPORT_001", "takes advisory, vex only")
 	c.diff(diffPath(good, narrow), "kind=vex")
