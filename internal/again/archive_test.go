@@ -20,11 +20,11 @@ func TestAnOpenedBundleIsBuiltAgainWithItsTerms(t *testing.T) {
 	trust := verify.Trust{bundletest.Verifier(t, plain.Signer)}
 	file := filepath.Join(t.TempDir(), "bundle.tar")
 	require.NoError(t, os.WriteFile(file, encrypted.Bytes(t), 0o600))
-	_, err := openVerified(t.Context(), file, trust)
+	_, err := openVerified(t.Context(), file, trust, verify.MirrorPolicy{})
 	require.ErrorContains(t, err, "open it first")
 
 	require.NoError(t, os.WriteFile(file, plain.Bytes(t), 0o600))
-	a, err := openVerified(t.Context(), file, trust)
+	a, err := openVerified(t.Context(), file, trust, verify.MirrorPolicy{})
 	require.NoError(t, err)
 	defer a.Close()
 	run, err := a.run()
