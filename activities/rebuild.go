@@ -144,7 +144,7 @@ func (e *Export) comparison(ctx context.Context, claim storage.Claim, run export
 	case of.State == export.StateExpired:
 		return e.compareDigests(ctx, claim, run, of, "the files themselves: the bundle is gone, and its recorded digests were compared")
 	case of.Result.Encrypted != nil:
-		return e.compareDigests(ctx, claim, run, of, "the files themselves: they are stored for their recipients alone, and the recorded digests of the plain bundle were compared")
+		return e.compareDigests(ctx, claim, run, of, "the files themselves: what is offered is encrypted; the recorded digests of the plain bundle within were compared, and not its stored bytes")
 	}
 	recorded, err := e.Execution.BundleFiles(ctx, of.Ref())
 	if err != nil {
@@ -182,7 +182,7 @@ func isTUF(f storage.File) bool { return strings.HasPrefix(f.Path, bundle.TUFDir
 const notTUF = "signatures, TUF metadata and seal: those of a mirror are verified, and not made again"
 
 // compareDigests compares a rebuild with the recorded digests of a run whose plain bundle
-// is not there.
+// is not there or is within an encrypted one.
 func (e *Export) compareDigests(ctx context.Context, claim storage.Claim, run, of export.Run, why string) (export.Rebuilt, error) {
 	report := export.Rebuilt{Verdict: export.RebuildIdentical, NotCompared: []string{why}}
 	again, err := e.Execution.BundleFiles(ctx, run.Ref())

@@ -31,6 +31,9 @@ var maxManifest = verify.DefaultLimits().Document
 
 // openDecisions opens a bundle that was verified, with that report.
 func openDecisions(file string, verified verify.Report) (*decisions, error) {
+	if verified.Encryption != nil {
+		return nil, endedAs(verify.ClassAbsent, fmt.Errorf("%q is encrypted, and its decisions were not read: open it first (stella export open), and give what comes out", file))
+	}
 	f, err := os.Open(file)
 	if err != nil {
 		return nil, endedAs(verify.ClassOther, err)

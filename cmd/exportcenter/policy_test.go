@@ -22,6 +22,15 @@ import (
 	"github.com/stella-ops/exportcenter/policy"
 )
 
+// Decisions are read of what was verified to the end: a bundle that is encrypted is not.
+func TestEncryptedDecisionsAreNotReplayed(t *testing.T) {
+	plain, encrypted := bundletest.BuildEncrypted(t, bundletest.Options{}, bundletest.Encrypting{Mode: bundle.EncryptionAge})
+	file := filepath.Join(t.TempDir(), "bundle.tar")
+	require.NoError(t, os.WriteFile(file, encrypted.Bytes(t), 0o600))
+	_, err := replayFile(t.Context(), file, verify.Trust{bundletest.Verifier(t, plain.Signer)}, t.TempDir())
+	require.ErrorContains(t, err, "open it first")
+}
+
 // decidedShards are the payload files of a bundle about the adapter's own test
 // evidence; change may change the lines of one, which is then signed as it is.
 func decidedShards(t *testing.T, change func(path string, content []byte) []byte) []bundletest.Shard {
