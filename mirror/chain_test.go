@@ -133,6 +133,7 @@ const chains = 200
 // TestDeltasLeadExactlyToTheNextMirror: full(n) is full(0) with delta(1..n) applied,
 // byte for byte, one by one, all in one command, and by one delta over all of them.
 func TestDeltasLeadExactlyToTheNextMirror(t *testing.T) {
+	t.Parallel()
 	for seed := range uint64(chains) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()

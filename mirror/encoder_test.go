@@ -154,6 +154,7 @@ func unpacked(t testing.TB, stored string) string {
 // A delta's size follows the documents that changed, not the shards they are in:
 // 20 of 20,000 documents, scattered, take less than a hundredth of the mirror.
 func TestADeltaIsAsSmallAsWhatChanged(t *testing.T) {
+	t.Parallel()
 	const documents, every = 20_000, 1000
 	chance := rand.NewChaCha8([32]byte{1})
 	text := func(id int) mirrortest.Document {

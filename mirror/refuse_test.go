@@ -200,6 +200,7 @@ func TestAnEmptyDelta(t *testing.T) {
 
 // Every bit of a delta counts: of what is signed, and of 20,000 of its payload.
 func TestEveryBitOfADeltaCounts(t *testing.T) {
+	t.Parallel()
 	m := mirrortest.Maker{Signer: bundletest.Key(t, 1)}
 	document := func(id, text string) mirrortest.Document {
 		return mirrortest.Document{Kind: "vex", ID: id, Subject: id, Original: text}
