@@ -208,7 +208,10 @@ func TestTheSameCommandAfterAnError(t *testing.T) {
 		require.NoError(t, err)
 	})
 	resumed := 0
-	for n := 0; n < len(all); n += 5 {
+	for i, n := range worthwhile(all[:len(all)-1]) {
+		if i%2 == 1 {
+			continue
+		}
 		dir, done := copied(t, start), 0
 		_, failed := mirror.Apply(t.Context(), dir, deltas, trust(t).Disturbed(func(string) error {
 			if done++; done == n+1 {
