@@ -163,8 +163,8 @@ func TestFlipsOfEncrypted(t *testing.T) {
 	}
 }
 
-// flipsOf are all bits of headers, padding, encryption.json and signatures, and so many
-// seeded ones of the ciphertexts, each of which is flipped once.
+// flipsOf are bits of everything that is not a ciphertext, a seeded share and with FAULTS=all
+// all of them, and so many seeded ones of the ciphertexts; each is flipped once.
 func flipsOf(t *testing.T, b *bundletest.Bundle, archive []byte, ciphertext int) (bits []int) {
 	t.Helper()
 	random := rand.New(rand.NewPCG(7, 7))
@@ -177,7 +177,7 @@ func flipsOf(t *testing.T, b *bundletest.Bundle, archive []byte, ciphertext int)
 			switch {
 			case body && bundle.IsSecret(e.Path):
 				secret = append(secret, bit)
-			case !body && bit%3 == 0, body && (strings.HasPrefix(e.Path, "signatures/") || e.Path == bundle.EncryptionPath):
+			default: // headers, padding, manifests, signatures, checksums, the pages
 				bits = append(bits, bit)
 			}
 		}
@@ -186,7 +186,7 @@ func flipsOf(t *testing.T, b *bundletest.Bundle, archive []byte, ciphertext int)
 	random.Shuffle(len(secret), func(i, j int) { secret[i], secret[j] = secret[j], secret[i] })
 	if !allFaults() {
 		random.Shuffle(len(bits), func(i, j int) { bits[i], bits[j] = bits[j], bits[i] })
-		bits = bits[:len(bits)/8]
+		bits = bits[:min(len(bits), ciphertext/3)]
 	}
 	bits = append(bits, secret[:min(len(secret), ciphertext)]...)
 	random.Shuffle(len(bits), func(i, j int) { bits[i], bits[j] = bits[j], bits[i] })
