@@ -120,13 +120,15 @@ const (
 // checkMirror wants the members mirror and delta exactly where they belong, and in
 // agreement with the contents.
 func checkMirror(m Manifest) error {
-	listed, removed, result := int64(0), int64(0), false
+	listed, removed, lines, result := int64(0), int64(0), int64(0), false
 	for _, c := range m.Contents {
 		switch kind, _ := payloadKindOf(c.Path); {
 		case kind.counted == originalsCounted:
 			listed += c.Records
 		case kind.tombstones:
 			removed += c.Records
+		case IsEvidence(c.Path):
+			lines += c.Records
 		case kind.counted == resultCounted, strings.HasPrefix(c.Path, removedDir):
 			result = true
 		case kind.mirrored && m.Mirror == nil:
@@ -166,6 +168,8 @@ func checkMirror(m Manifest) error {
 		return fmt.Errorf("mirror.generation: %d, the delta's target has %d", m.Mirror.Generation, m.Delta.Target.Generation)
 	case m.Delta.Removed != removed:
 		return fmt.Errorf("delta.removed: %d, the contents have %d tombstones", m.Delta.Removed, removed)
+	case m.Delta.Added+m.Delta.Changed != lines:
+		return fmt.Errorf("delta.added and delta.changed: %d and %d, the contents have %d documents", m.Delta.Added, m.Delta.Changed, lines)
 	}
 	return nil
 }

@@ -41,6 +41,19 @@ func ParseOriginalPath(path string) (kind string, digest Digest, err error) {
 	return kind, digest, nil
 }
 
+// SplitLines is a bufio.SplitFunc that cuts behind each line feed and nowhere else: other
+// than bufio.ScanLines it leaves a carriage return in the line, which is no part of the
+// form of any.
+func SplitLines(data []byte, atEOF bool) (advance int, line []byte, err error) {
+	if i := bytes.IndexByte(data, '\n'); i >= 0 {
+		return i + 1, data[:i], nil
+	}
+	if atEOF && len(data) > 0 {
+		return len(data), data, nil
+	}
+	return 0, nil, nil
+}
+
 // isLower reports whether text is one or more letters from a to z.
 func isLower(text string) bool {
 	for i := 0; i < len(text); i++ {

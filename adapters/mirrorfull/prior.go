@@ -93,6 +93,7 @@ func (p *prior) next() (bundle.Original, bool, error) {
 		}
 		p.lists = p.lists[1:]
 		p.content, p.lines = content, bufio.NewScanner(content)
+		p.lines.Split(bundle.SplitLines)
 	}
 }
 

@@ -78,6 +78,7 @@ func (s *survey) readShard(ctx context.Context, number int32, shard adapters.Sha
 	}
 	defer content.Close()
 	lines := bufio.NewScanner(content)
+	lines.Split(bundle.SplitLines)
 	lines.Buffer(make([]byte, 0, 256<<10), maxLine)
 	kind, record := string(shard.Kind), []byte(nil)
 	line := int32(0)

@@ -15,7 +15,8 @@ import (
 
 // WithEvidence also reads the evidence of a json:raw or json:policy bundle or a mirror: that each has its
 // documented form, that it agrees with the manifest on the redaction, and
-// whether its evidence is byte for byte what was imported. It needs the bundle
+// whether its evidence is byte for byte what was imported. Of a full mirror every document
+// must have its original; that takes 32 bytes of memory for each original. It needs the bundle
 // alone: an original that was canonical itself is proved by its digest.
 func WithEvidence() Option { return func(v *verifier) { v.evidence = true } }
 
@@ -65,6 +66,7 @@ const (
 // keeps a hash; of a line only the envelope.
 type lineReader struct {
 	policy string // of the manifest's redaction, "" without one
+	known  known  // nil: originals are not looked for
 	found  Evidence
 	fields int64 // dropped
 	line   int64
@@ -183,6 +185,8 @@ func (l *lineReader) count(line rawLine) error {
 		return fmt.Errorf("is of redaction %.140q, the manifest's is %.140q", policy, l.policy)
 	case dropped < 0 || dropped > 1<<40:
 		return fmt.Errorf("lacks %d fields, which is no count", dropped)
+	case l.known != nil && !l.known.has(line.Kind, line.Original.Digest):
+		return fmt.Errorf("has the original %s, which the mirror does not have", bundle.OriginalPath(line.Kind, line.Original.Digest))
 	case identical && line.Original.Bytes != l.rawBytes:
 		return fmt.Errorf("has its original's digest, but %d bytes and not %d", l.rawBytes, line.Original.Bytes)
 	case identical:
@@ -224,6 +228,9 @@ func (v *verifier) checkEvidence(ctx context.Context) *Failure {
 		c := contents[i]
 		failures[i] = v.guarded(c.Path, func() *Failure { // all of it: a panic here would end the process
 			readers[i] = newLineReader(policy)
+			if v.wantsOriginals() {
+				readers[i].known = v.known
+			}
 			return v.readLines(ctx, c, readers[i])
 		})
 	})

@@ -139,3 +139,28 @@ func TestLinesOfAFileThatChangesAreNotTold(t *testing.T) {
 	require.Equal(t, path, report.Failure.Path)
 	require.Nil(t, report.Evidence)
 }
+
+// In a full mirror every document has its original, of its kind.
+func TestEveryDocumentOfAMirrorHasItsOriginal(t *testing.T) {
+	const doc = `{"id":"GO-2026-0002"}`
+	signer := bundletest.Key(t, 1)
+	examined := func(line string) error {
+		options := bundletest.Mirror(t, signer)
+		options.Shards = []bundletest.Shard{{Type: "advisories", Lines: []string{line}}}
+		archive := bundletest.Build(t, options)
+		_, err := Reader(t.Context(), bytes.NewReader(archive), int64(len(archive)), Trust{bundletest.Verifier(t, signer)}, WithEvidence())
+		return err
+	}
+	good := lineOf("1", doc, doc, "")
+	require.NoError(t, examined(good))
+	for name, line := range map[string]string{
+		"another original": lineOf("1", doc, " "+doc, ""),
+		"another kind":     strings.Replace(good, `"kind":"advisory"`, `"kind":"vex"`, 1),
+	} {
+		err := examined(line)
+		var failure *Error
+		require.ErrorAs(t, err, &failure, name)
+		require.Equal(t, ReasonEvidence, failure.Reason, name)
+		require.ErrorContains(t, err, "which the mirror does not have", name)
+	}
+}

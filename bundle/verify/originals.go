@@ -2,6 +2,7 @@ package verify
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -34,12 +35,16 @@ func (v *verifier) checkOriginals(ctx context.Context) *Failure {
 	lists := slices.DeleteFunc(slices.Clone(v.manifest.Contents), func(c bundle.Content) bool { return !bundle.IsOriginalsIndex(c.Path) })
 	slices.SortFunc(lists, func(a, b bundle.Content) int { return a.Order - b.Order })
 	found, at := bundle.Originals{}, v.originals.from
+	v.known = known{}
 	for _, c := range lists {
 		failure := v.eachListed(ctx, c, func(o bundle.Original) *Failure {
 			if at >= v.originals.to {
 				return fail(ClassAbsent, ReasonMissing, o.Path, "%s lists it, the archive does not have it", c.Path)
 			}
 			e, failure := v.original(ctx, at, o, c.Path)
+			if v.wantsOriginals() && failure == nil {
+				v.known.add(o.Path)
+			}
 			found.Count, found.Bytes = found.Count+1, found.Bytes+e.size
 			at = e.end()
 			return failure
@@ -64,6 +69,30 @@ func (v *verifier) checkOriginals(ctx context.Context) *Failure {
 	v.report.Originals = found.Count
 	v.passed("originals", "")
 	return nil
+}
+
+// wantsOriginals is whether each document's original is looked for. A delta leaves out
+// what its base has.
+func (v *verifier) wantsOriginals() bool {
+	return v.evidence && v.manifest.Mirror != nil && v.manifest.Delta == nil
+}
+
+// known are the originals of a mirror: by kind their digests, in order. They are held in
+// memory while lines are read, 32 bytes each.
+type known map[string][]bundle.Digest
+
+// add takes a path that was checked, behind all before it.
+func (k known) add(path string) {
+	kind, digest, err := bundle.ParseOriginalPath(path)
+	if err == nil {
+		k[kind] = append(k[kind], digest)
+	}
+}
+
+// has tells whether the original of a document is there.
+func (k known) has(kind string, digest bundle.Digest) bool {
+	_, found := slices.BinarySearchFunc(k[kind], digest, func(a, b bundle.Digest) int { return bytes.Compare(a[:], b[:]) })
+	return found
 }
 
 // original checks the entry at at, which is to be the listed one.
@@ -105,6 +134,7 @@ func (v *verifier) eachListed(ctx context.Context, c bundle.Content, do func(bun
 	}
 	defer content.Close()
 	lines := bufio.NewScanner(content)
+	lines.Split(bundle.SplitLines)
 	lines.Buffer(make([]byte, 0, maxListLine), maxListLine)
 	last := ""
 	for lines.Scan() {

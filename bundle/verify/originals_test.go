@@ -127,15 +127,16 @@ func TestOriginalsAreThoseOfTheLists(t *testing.T) {
 		"name in capitals": {resealed(func(b *bundletest.Bundle) {
 			b.ReplaceOriginal(t, 0, "data/original/advisory/"+strings.Repeat("A", 64), nil)
 		}), verify.ClassContent, verify.ReasonUnknown},
-		"name of no digest":        {resealed(func(b *bundletest.Bundle) { b.ReplaceOriginal(t, 0, "data/original/advisory/x", nil) }), verify.ClassContent, verify.ReasonUnknown},
-		"line twice":               {lines(func(l []string) []string { return append(l[:1:1], l...) }), verify.ClassContent, verify.ReasonEvidence},
-		"lines exchanged":          {lines(func(l []string) []string { return []string{l[1], l[0], l[2]} }), verify.ClassContent, verify.ReasonUnlisted},
-		"line missing":             {lines(func(l []string) []string { return l[:2] }), verify.ClassContent, verify.ReasonUnlisted},
-		"line with white space":    {lines(func(l []string) []string { l[0] = " " + l[0]; return l }), verify.ClassContent, verify.ReasonEvidence},
-		"line with another member": {lines(func(l []string) []string { l[0] = l[0][:len(l[0])-1] + `,"x":1}`; return l }), verify.ClassContent, verify.ReasonEvidence},
-		"line of another length":   {lines(func(l []string) []string { l[0] = strings.Replace(l[0], `"bytes":`, `"bytes":1`, 1); return l }), verify.ClassContent, verify.ReasonPayloadSize},
-		"line that is long":        {lines(func(l []string) []string { l[0] = strings.Repeat(" ", 4096) + l[0]; return l }), verify.ClassContent, verify.ReasonEvidence},
-		"manifest counts more":     {made(func(o *bundletest.Options) { o.Manifest = func(m *bundle.Manifest) { m.Mirror.Originals.Bytes++ } }), verify.ClassContent, verify.ReasonManifest},
+		"name of no digest":           {resealed(func(b *bundletest.Bundle) { b.ReplaceOriginal(t, 0, "data/original/advisory/x", nil) }), verify.ClassContent, verify.ReasonUnknown},
+		"line twice":                  {lines(func(l []string) []string { return append(l[:1:1], l...) }), verify.ClassContent, verify.ReasonEvidence},
+		"lines exchanged":             {lines(func(l []string) []string { return []string{l[1], l[0], l[2]} }), verify.ClassContent, verify.ReasonUnlisted},
+		"line missing":                {lines(func(l []string) []string { return l[:2] }), verify.ClassContent, verify.ReasonUnlisted},
+		"line with white space":       {lines(func(l []string) []string { l[0] = " " + l[0]; return l }), verify.ClassContent, verify.ReasonEvidence},
+		"line with a carriage return": {lines(func(l []string) []string { l[0] += "\r"; return l }), verify.ClassContent, verify.ReasonEvidence},
+		"line with another member":    {lines(func(l []string) []string { l[0] = l[0][:len(l[0])-1] + `,"x":1}`; return l }), verify.ClassContent, verify.ReasonEvidence},
+		"line of another length":      {lines(func(l []string) []string { l[0] = strings.Replace(l[0], `"bytes":`, `"bytes":1`, 1); return l }), verify.ClassContent, verify.ReasonPayloadSize},
+		"line that is long":           {lines(func(l []string) []string { l[0] = strings.Repeat(" ", 4096) + l[0]; return l }), verify.ClassContent, verify.ReasonEvidence},
+		"manifest counts more":        {made(func(o *bundletest.Options) { o.Manifest = func(m *bundle.Manifest) { m.Mirror.Originals.Bytes++ } }), verify.ClassContent, verify.ReasonManifest},
 		"originals in checksums.txt": {made(func(o *bundletest.Options) {
 			o.Checksums = func(sums []byte) []byte { return withOriginal(sums, all[0].Path) }
 		}), verify.ClassContent, verify.ReasonChecksumsMismatch},

@@ -176,6 +176,7 @@ type verifier struct {
 	byPath    map[string]int
 	lastPath  string // of the walk
 	originals originals
+	known     known // originals, of a mirror whose evidence is read
 	documents map[string][]byte
 	manifest  bundle.Manifest
 	seal      bundle.Seal
