@@ -12,28 +12,8 @@ import (
 // RawLine is what a line of json:raw says of its document (docs/formats/json-raw.md).
 type RawLine struct {
 	// Evidence is the document's canonical form, within the line.
-	Evidence []byte `json:"-"`
-
-	Format  string `json:"format"`
-	Kind    string `json:"kind"`
-	Linkset struct {
-		Aliases    []string `json:"aliases"`
-		Ecosystems []string `json:"ecosystems"`
-		Products   []string `json:"products"`
-	} `json:"linkset"`
-	Modified string `json:"modified,omitempty"`
-	Original struct {
-		Bytes  int64         `json:"bytes"`
-		Digest bundle.Digest `json:"digest"`
-	} `json:"original"`
-	Redaction *struct {
-		DroppedFields int64  `json:"droppedFields"`
-		PolicyID      string `json:"policyId"`
-	} `json:"redaction,omitempty"`
-	Source     string `json:"source"`
-	Stream     string `json:"stream"`
-	Subject    string `json:"subject,omitempty"`
-	UpstreamID string `json:"upstreamId"`
+	Evidence []byte
+	bundle.RawLine
 }
 
 // Key is the document's place in an export (ledger.Row.Key).
@@ -57,7 +37,7 @@ func ReadRawLine(line []byte) (l RawLine, err error) {
 	}
 	// For the comma: the members behind content are an object.
 	members := append([]byte{'{'}, rest[n+2:]...)
-	if err := bundle.UnmarshalStrict(members, &l); err != nil {
+	if err := bundle.UnmarshalStrict(members, &l.RawLine); err != nil {
 		return l, fmt.Errorf("line of evidence, behind it: %w", err)
 	}
 	l.Evidence = rest[:n]

@@ -72,6 +72,11 @@ func runDatabases(ctx context.Context, o options) (err error) {
 	if err := b.databases(ctx); err != nil {
 		return err
 	}
+	return b.report(o, machine)
+}
+
+// report prints what was measured apart, and fails where a limit was missed.
+func (b *bench) report(o options, machine string) error {
 	fmt.Println(machine)
 	if err := errors.Join(printRows(os.Stdout, b.rows), writeJSON(o.out, b.rows)); err != nil {
 		return err

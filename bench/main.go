@@ -72,11 +72,37 @@ func main() {
 	}
 }
 
-func run(ctx context.Context, o options) (err error) {
+func run(ctx context.Context, o options) error {
+	return inHouse(ctx, o, func(b *bench, machine string) error {
+		var err error
+		if b.temporal, err = b.house.dialTemporal(ctx); err != nil {
+			return err
+		}
+		defer b.temporal.Close()
+		b.tools = findTools()
+		if err := b.measure(ctx); err != nil {
+			return fmt.Errorf("%w\n%s", err, b.house.lastWords())
+		}
+		if err := writeJSON(o.out, b.rows); err != nil {
+			return err
+		}
+		if err := b.print(os.Stdout, machine); err != nil {
+			return err
+		}
+		if missed := missed(b.rows); o.strict && len(missed) > 0 {
+			return fmt.Errorf("limits missed or not measured: %s", strings.Join(missed, "; "))
+		}
+		return nil
+	})
+}
+
+// inHouse runs do beside a house of its own and documents that are written first; both
+// are gone afterwards. machine was described before we load it ourselves.
+func inHouse(ctx context.Context, o options, do func(b *bench, machine string) error) (err error) {
 	if o.documents < 1 {
 		return errors.New("-docs must be at least 1")
 	}
-	machine := describeMachine() // before we load it ourselves
+	machine := describeMachine()
 	dir, err := os.MkdirTemp("", "exportcenter-bench-")
 	if err != nil {
 		return err
@@ -94,24 +120,5 @@ func run(ctx context.Context, o options) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, h.stop()) }()
-
-	temporal, err := h.dialTemporal(ctx)
-	if err != nil {
-		return err
-	}
-	defer temporal.Close()
-	b := &bench{house: h, temporal: temporal, tools: findTools(), docs: docs, dir: dir, seed: o.seed, now: clock.System}
-	if err := b.measure(ctx); err != nil {
-		return fmt.Errorf("%w\n%s", err, h.lastWords())
-	}
-	if err := writeJSON(o.out, b.rows); err != nil {
-		return err
-	}
-	if err := b.print(os.Stdout, machine); err != nil {
-		return err
-	}
-	if missed := missed(b.rows); o.strict && len(missed) > 0 {
-		return fmt.Errorf("limits missed or not measured: %s", strings.Join(missed, "; "))
-	}
-	return nil
+	return do(&bench{house: h, docs: docs, dir: dir, seed: o.seed, now: clock.System}, machine)
 }

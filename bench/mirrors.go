@@ -29,42 +29,13 @@ var mirrorChanges = []change{
 
 // runMirrors measures mirrors in a house of their own: the first, one after each
 // change, the delta between the two, and a site that applies it.
-func runMirrors(ctx context.Context, o options) (err error) {
-	machine := describeMachine()
-	dir, err := os.MkdirTemp("", "exportcenter-bench-")
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	if err := os.Chmod(dir, 0o755); err != nil { // PostgreSQL drops root and must get in
-		return err
-	}
-	docs, err := writeDocuments(dir, o)
-	if err != nil {
-		return fmt.Errorf("write documents: %w", err)
-	}
-	h, err := startHouse(ctx, o.bin, dir)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, h.stop()) }()
-	b := &bench{house: h, docs: docs, dir: dir, seed: o.seed, now: clock.System}
-	if err := b.mirrors(ctx); err != nil {
-		return fmt.Errorf("%w\n%s", err, h.lastWords())
-	}
-	fmt.Println(machine)
-	if err := errors.Join(printRows(os.Stdout, b.rows), writeJSON(o.out, b.rows)); err != nil {
-		return err
-	}
-	for _, note := range b.notes {
-		fmt.Println(note)
-	}
-	for _, r := range b.rows {
-		if o.strict && r.Pass != nil && !*r.Pass {
-			return fmt.Errorf("limit missed or not measured: %s", r.Row)
+func runMirrors(ctx context.Context, o options) error {
+	return inHouse(ctx, o, func(b *bench, machine string) error {
+		if err := b.mirrors(ctx); err != nil {
+			return fmt.Errorf("%w\n%s", err, b.house.lastWords())
 		}
-	}
-	return nil
+		return b.report(o, machine)
+	})
 }
 
 func (b *bench) mirrors(ctx context.Context) error {

@@ -31,30 +31,6 @@ type Evidence struct {
 	Redacted int64 `json:"redacted"`
 }
 
-// rawLine is a line of json:raw behind its content; docs/formats/json-raw.md.
-type rawLine struct {
-	Format  string `json:"format"`
-	Kind    string `json:"kind"`
-	Linkset struct {
-		Aliases    []string `json:"aliases"`
-		Ecosystems []string `json:"ecosystems"`
-		Products   []string `json:"products"`
-	} `json:"linkset"`
-	Modified string `json:"modified,omitempty"`
-	Original struct {
-		Bytes  int64         `json:"bytes"`
-		Digest bundle.Digest `json:"digest"`
-	} `json:"original"`
-	Redaction *struct {
-		DroppedFields int64  `json:"droppedFields"`
-		PolicyID      string `json:"policyId"`
-	} `json:"redaction,omitempty"`
-	Source     string `json:"source"`
-	Stream     string `json:"stream"`
-	Subject    string `json:"subject,omitempty"`
-	UpstreamID string `json:"upstreamId"`
-}
-
 const (
 	rawStart = `{"content":{"raw":`
 	rawEnd   = `},`
@@ -147,7 +123,7 @@ func (l *lineReader) end() error {
 		return errors.New("has something beside its evidence")
 	}
 	l.rest[1] = '{' // for the comma: the members behind content are an object
-	var line rawLine
+	var line bundle.RawLine
 	if err := parseLine(l.rest[1:], &line); err != nil {
 		return err
 	}
@@ -160,7 +136,7 @@ func (l *lineReader) end() error {
 	return nil
 }
 
-func parseLine(text []byte, line *rawLine) error {
+func parseLine(text []byte, line *bundle.RawLine) error {
 	if err := bundle.UnmarshalStrict(text, line); err != nil {
 		return fmt.Errorf("behind its evidence: %w", err)
 	}
@@ -174,7 +150,7 @@ func parseLine(text []byte, line *rawLine) error {
 	return nil
 }
 
-func (l *lineReader) count(line rawLine) error {
+func (l *lineReader) count(line bundle.RawLine) error {
 	policy, dropped := "", int64(0)
 	if line.Redaction != nil {
 		policy, dropped = line.Redaction.PolicyID, line.Redaction.DroppedFields
