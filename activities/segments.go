@@ -3,7 +3,6 @@ package activities
 import (
 	"context"
 	"crypto/sha256"
-	"errors"
 	"fmt"
 	"hash"
 	"io"
@@ -83,7 +82,7 @@ func (a *assembly) TakeOver(ctx context.Context, of adapters.Segment) (bool, err
 	}
 	there, err := a.Objects.Stored(ctx, tenant, of.Digest, of.Size)
 	if err != nil || !there {
-		return false, errors.Join(err)
+		return false, err
 	}
 	a.paths[of.Path] = true
 	a.files = append(a.files, storage.File{Path: of.Path, Digest: of.Digest, Size: of.Size, Entries: true, Ordinal: len(a.files),

@@ -3,7 +3,6 @@ package mirrorfull
 import (
 	"bufio"
 	"context"
-	"fmt"
 	"io"
 
 	"github.com/stella-ops/exportcenter/adapters"
@@ -12,17 +11,16 @@ import (
 
 // prior walks through the originals of the mirror before, in archive order.
 type prior struct {
-	ctx      context.Context
-	of       *adapters.Prior
-	lists    []adapters.MirrorFile
-	lines    *bufio.Scanner
-	content  io.Closer
-	segment  int   // that the next one is in
-	in       int64 // how many of the segment were passed
-	offset   int64 // in the segment's blob
-	current  place
-	there    bool
-	unusable error // why nothing more is taken from it
+	ctx     context.Context
+	of      *adapters.Prior
+	lists   []adapters.MirrorFile
+	lines   *bufio.Scanner
+	content io.Closer
+	segment int   // that the next one is in
+	in      int64 // how many of the segment were passed
+	offset  int64 // in the segment's blob
+	current place
+	there   bool
 }
 
 // place is where an original of the mirror before is.
@@ -57,15 +55,13 @@ func (p *prior) step() {
 	p.there = false
 	o, more, err := p.next()
 	if err != nil || !more {
-		p.unusable = err
 		return
 	}
 	for p.segment < len(p.of.Segments) && p.in == p.of.Segments[p.segment].Count {
 		p.segment, p.in, p.offset = p.segment+1, 0, 0
 	}
 	if p.segment == len(p.of.Segments) {
-		p.unusable = fmt.Errorf("its indexes list %s, which no segment has", o.Path)
-		return
+		return // its indexes list what no segment has
 	}
 	p.current, p.there = place{Original: o, segment: p.segment, offset: p.offset}, true
 	p.in, p.offset = p.in+1, p.offset+bundle.EntrySize(o.Bytes)
