@@ -5,19 +5,11 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	mathrand "math/rand/v2"
-	"os"
-	"os/exec"
-	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
-	"testing/iotest"
 
-	"filippo.io/age"
 	"github.com/stretchr/testify/require"
 
-	"github.com/stella-ops/exportcenter/internal/testkit"
 	"github.com/stella-ops/exportcenter/sealed"
 )
 
