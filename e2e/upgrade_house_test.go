@@ -20,10 +20,10 @@ import (
 	"github.com/stella-ops/exportcenter/internal/testkit"
 )
 
-// previousRelease is the last commit before databases and decisions. PREVIOUS names another one. Its
+// previousRelease is the last commit before mirrors. PREVIOUS names another one. Its
 // processes must work beside ours: an upgrade replaces one after the other, and
 // may be taken back.
-const previousRelease = "da70cbf6c872cd437748af316ec136a75f9bd8c6"
+const previousRelease = "83a72de81b1642cd64e780fbe76417870e426bc2"
 
 // release names whose program a process runs.
 type release string

@@ -46,7 +46,7 @@ func open(ctx context.Context, name string, options Options) (_ *opened, err err
 			err = errors.Join(err, o.close())
 		}
 	}()
-	if o.isEncrypted() {
+	if bundle.SaysEncrypted(o.archive) {
 		return nil, refuse(ReasonEncrypted, "%s is encrypted: open it first: stella export open, and give what comes out", name)
 	}
 	if o.report, err = verify.Reader(ctx, archive, size, options.Trust, options.Verify...); err != nil {
@@ -68,56 +68,25 @@ func open(ctx context.Context, name string, options Options) (_ *opened, err err
 	return o, nil
 }
 
-// isEncrypted looks for what says how a bundle is encrypted, before anything is
-// verified. Whatever else is wrong with it, verification says.
-func (o *opened) isEncrypted() bool {
-	for at := int64(0); ; {
-		path, size, err := o.header(at)
-		if err != nil || path == "" || path == bundle.EncryptionPath || bundle.PathBefore(bundle.EncryptionPath, path) {
-			return err == nil && path == bundle.EncryptionPath
-		}
-		at += bundle.EntrySize(size)
-	}
-}
-
 // walk notes where the entries are.
 func (o *opened) walk(ctx context.Context) error {
-	for at := int64(0); ctx.Err() == nil; {
-		path, size, err := o.header(at)
-		if err != nil {
-			return err
-		}
-		if path == "" {
-			return nil
-		}
+	err := bundle.Walk(o.archive, func(path string, from, size int64) error {
+		at := from - bundle.BlockSize
 		end := at + bundle.EntrySize(size)
 		switch {
 		case !bundle.IsOriginal(path):
-			o.entries[path] = section{at + bundle.BlockSize, size}
+			o.entries[path] = section{from, size}
 		case o.originals.size == 0:
 			o.originals = section{at, end - at}
 		default:
 			o.originals.size = end - o.originals.at
 		}
-		at = end
+		return ctx.Err()
+	})
+	if err != nil && ctx.Err() == nil {
+		err = fmt.Errorf("%w: %w", errChanged, err)
 	}
-	return ctx.Err()
-}
-
-// header reads the header at at; "" at the end of the archive.
-func (o *opened) header(at int64) (string, int64, error) {
-	var block [bundle.BlockSize]byte
-	if _, err := o.archive.ReadAt(block[:], at); err != nil {
-		return "", 0, fmt.Errorf("%w: %w", errChanged, err)
-	}
-	if block == ([bundle.BlockSize]byte{}) {
-		return "", 0, nil
-	}
-	path, size, err := bundle.ParseHeader(block)
-	if err != nil {
-		return "", 0, fmt.Errorf("%w: %w", errChanged, err)
-	}
-	return path, size, nil
+	return err
 }
 
 // document reads a small entry as a whole.
@@ -188,12 +157,12 @@ func (c *carried) next() (path string, content io.Reader, size int64, err error)
 	if c.at >= c.end {
 		return "", nil, 0, nil
 	}
-	path, size, err = c.of.header(c.at)
-	if err == nil && !bundle.IsOriginal(path) {
-		err = errChanged
-	}
+	path, size, err = bundle.HeaderAt(c.of.archive, c.at)
 	if err != nil {
-		return "", nil, 0, fmt.Errorf("%s: %w", c.of.name, err)
+		return "", nil, 0, fmt.Errorf("%s: %w: %w", c.of.name, errChanged, err)
+	}
+	if !bundle.IsOriginal(path) {
+		return "", nil, 0, fmt.Errorf("%s: %w", c.of.name, errChanged)
 	}
 	content = c.of.reader(section{c.at + bundle.BlockSize, size})
 	c.at += bundle.EntrySize(size)

@@ -220,17 +220,13 @@ func (o *Opened) file(i int) (openFile, error) {
 // openEntry opens an entry of the encrypted archive.
 func (o *Opened) openEntry(i int) (openFile, error) {
 	f := openFile{entry: i}
-	var block [bundle.BlockSize]byte
-	if n, err := o.archive.ReadAt(block[:], o.outer[i]); n < len(block) {
-		return f, fmt.Errorf("header at byte %d: %w", o.outer[i], err)
-	}
-	path, size, err := bundle.ParseHeader(block)
+	path, size, err := bundle.HeaderAt(o.archive, o.outer[i])
 	if err != nil {
 		return f, err
 	}
 	plain, secret, ok := bundle.PlainPath(o.mode, path)
-	if !ok {
-		return f, fmt.Errorf("%s: %w", path, sealed.ErrForm)
+	if !ok || path == "" {
+		return f, fmt.Errorf("%q: %w", path, sealed.ErrForm)
 	}
 	content := io.NewSectionReader(o.archive, o.outer[i]+bundle.BlockSize, size)
 	f.file, f.size = content, size

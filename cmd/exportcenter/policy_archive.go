@@ -69,23 +69,12 @@ func (d *decisions) index(verified verify.Report) error {
 	return nil
 }
 
-// findEntries walks the archive's headers.
+// findEntries notes where the entries are.
 func (d *decisions) findEntries() error {
-	var header [bundle.BlockSize]byte
-	for at := int64(0); ; {
-		if _, err := d.ReadAt(header[:], at); err != nil {
-			return err
-		}
-		if header == [bundle.BlockSize]byte{} {
-			return nil
-		}
-		path, size, err := bundle.ParseHeader(header)
-		if err != nil {
-			return err
-		}
-		d.entries[path] = section{at + bundle.BlockSize, size}
-		at += bundle.EntrySize(size)
-	}
+	return bundle.Walk(d, func(path string, from, size int64) error {
+		d.entries[path] = section{from, size}
+		return nil
+	})
 }
 
 // recorded is the bundle as the replay reads it.

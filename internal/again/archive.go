@@ -38,9 +38,6 @@ type section struct {
 // maxDocument bounds the entries that are read whole, as the verifier does.
 var maxDocument = verify.DefaultLimits().Document
 
-// encryptionPath is the entry of a bundle that is encrypted.
-const encryptionPath = "manifests/encryption.json"
-
 // openVerified verifies the bundle in a file and opens it.
 func openVerified(ctx context.Context, file string, trust verify.Trust, mirrored verify.MirrorPolicy) (*archive, error) {
 	if err := plain(file); err != nil {
@@ -69,43 +66,24 @@ func plain(file string) error {
 		return nil //nolint:nilerr // the verifier says it better
 	}
 	defer f.Close()
-	encrypted := false
-	_ = walk(f, func(s section) { encrypted = encrypted || s.path == encryptionPath })
-	if encrypted {
+	if bundle.SaysEncrypted(f) {
 		return refuse("%s is encrypted: open it first, with a recipient's key, and give what comes out", file)
 	}
 	return nil
 }
 
-// walk calls yield with the entries of an archive.
-func walk(f *os.File, yield func(section)) error {
-	var header [bundle.BlockSize]byte
-	for at := int64(0); ; {
-		if _, err := f.ReadAt(header[:], at); err != nil {
-			return err
-		}
-		if header == [bundle.BlockSize]byte{} {
+func (a *archive) read(report verify.Report) error {
+	err := bundle.Walk(a.File, func(path string, from, size int64) error {
+		if !bundle.IsOriginal(path) {
+			a.entries = append(a.entries, section{path, from, size})
 			return nil
 		}
-		path, size, err := bundle.ParseHeader(header)
-		if err != nil {
-			return err
-		}
-		yield(section{path, at + bundle.BlockSize, size})
-		at += bundle.EntrySize(size)
-	}
-}
-
-func (a *archive) read(report verify.Report) error {
-	err := walk(a.File, func(s section) {
-		if !bundle.IsOriginal(s.path) {
-			a.entries = append(a.entries, s)
-			return
-		}
+		begins := from - bundle.BlockSize
 		if a.first == "" {
-			a.first, a.originals = s.path, section{s.path, s.from - bundle.BlockSize, 0}
+			a.first, a.originals = path, section{path, begins, 0}
 		}
-		a.originals.size = s.from - bundle.BlockSize + bundle.EntrySize(s.size) - a.originals.from
+		a.originals.size = begins + bundle.EntrySize(size) - a.originals.from
+		return nil
 	})
 	if err != nil {
 		return a.changed(err)
