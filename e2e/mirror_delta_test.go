@@ -140,7 +140,7 @@ func TestADeltaOfEncryptedMirrors(t *testing.T) {
 	require.NotNil(t, run.Result.Encrypted)
 	report, err := verify.Reader(t.Context(), bytes.NewReader(archive), int64(len(archive)), trust)
 	require.NoError(t, err)
-	require.False(t, report.Encryption.Opened)
+	require.Equal(t, verify.StatusUnopened, report.Status)
 
 	dir := filepath.Join(t.TempDir(), "site")
 	_, err = mirror.Init(t.Context(), dir, opened("full.tar", w.archive(t, first)), mirror.Options{Trust: trust})

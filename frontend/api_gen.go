@@ -388,9 +388,28 @@ func (e TenantInfoState) Valid() bool {
 	}
 }
 
+// Defines values for VerifyEncryptionMode.
+const (
+	VerifyEncryptionModeAesGcm VerifyEncryptionMode = "aes-gcm"
+	VerifyEncryptionModeAge    VerifyEncryptionMode = "age"
+)
+
+// Valid indicates whether the value is a known member of the VerifyEncryptionMode enum.
+func (e VerifyEncryptionMode) Valid() bool {
+	switch e {
+	case VerifyEncryptionModeAesGcm:
+		return true
+	case VerifyEncryptionModeAge:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for VerifyReportStatus.
 const (
 	VerifyReportStatusFailed   VerifyReportStatus = "failed"
+	VerifyReportStatusUnopened VerifyReportStatus = "unopened"
 	VerifyReportStatusVerified VerifyReportStatus = "verified"
 )
 
@@ -398,6 +417,8 @@ const (
 func (e VerifyReportStatus) Valid() bool {
 	switch e {
 	case VerifyReportStatusFailed:
+		return true
+	case VerifyReportStatusUnopened:
 		return true
 	case VerifyReportStatusVerified:
 		return true
@@ -1898,6 +1919,24 @@ type VerifyCheck struct {
 	Path     string `json:"path,omitempty,omitzero"`
 }
 
+// VerifyEncryption How the bundle is encrypted; absent of one that is not.
+type VerifyEncryption struct {
+	Mode VerifyEncryptionMode `json:"mode"`
+
+	// Omitted Recipients of the profile that could not be used.
+	Omitted []OmittedRecipient `json:"omitted,omitempty,omitzero"`
+
+	// Opened The contents were verified too; never by the server, which has no keys.
+	Opened      bool   `json:"opened"`
+	PlainDigest Digest `json:"plainDigest"`
+
+	// Recipients Who can open it.
+	Recipients []string `json:"recipients"`
+}
+
+// VerifyEncryptionMode defines model for VerifyEncryption.Mode.
+type VerifyEncryptionMode string
+
 // VerifyFailure defines model for VerifyFailure.
 type VerifyFailure struct {
 	// Class content, signature, absent or other; exit codes 2, 3, 4 and 5
@@ -1916,23 +1955,31 @@ type VerifyReport struct {
 	ArchiveDigest string           `json:"archiveDigest,omitempty,omitzero"`
 	Checks        []VerifyCheck    `json:"checks"`
 
+	// Encryption How the bundle is encrypted; absent of one that is not.
+	Encryption VerifyEncryption `json:"encryption,omitempty,omitzero"`
+
 	// Evidence When it was asked for.
-	Evidence      map[string]interface{} `json:"evidence,omitempty,omitzero"`
-	Failure       VerifyFailure          `json:"failure,omitempty,omitzero"`
-	Files         int64                  `json:"files"`
-	PayloadDigest string                 `json:"payloadDigest,omitempty,omitzero"`
-	Records       int64                  `json:"records"`
-	RerunHash     string                 `json:"rerunHash,omitempty,omitzero"`
-	RunID         string                 `json:"runId,omitempty,omitzero"`
-	Signatures    []VerifySignature      `json:"signatures"`
-	Status        VerifyReportStatus     `json:"status"`
-	Tenant        string                 `json:"tenant,omitempty,omitzero"`
+	Evidence map[string]interface{} `json:"evidence,omitempty,omitzero"`
+	Failure  VerifyFailure          `json:"failure,omitempty,omitzero"`
+	Files    int64                  `json:"files"`
+
+	// Originals Of a mirror
+	Originals     int64             `json:"originals,omitempty,omitzero"`
+	PayloadDigest string            `json:"payloadDigest,omitempty,omitzero"`
+	Records       int64             `json:"records"`
+	RerunHash     string            `json:"rerunHash,omitempty,omitzero"`
+	RunID         string            `json:"runId,omitempty,omitzero"`
+	Signatures    []VerifySignature `json:"signatures"`
+
+	// Status unopened: of an encrypted bundle every check is good that takes no key of its recipients, and nobody looked inside; what is said of contents is then what the signed manifest claims. The server has no such keys.
+	Status VerifyReportStatus `json:"status"`
+	Tenant string             `json:"tenant,omitempty,omitzero"`
 
 	// Tuf What the TUF metadata of a full mirror says, when it holds.
 	Tuf VerifyTUF `json:"tuf,omitempty,omitzero"`
 }
 
-// VerifyReportStatus defines model for VerifyReport.Status.
+// VerifyReportStatus unopened: of an encrypted bundle every check is good that takes no key of its recipients, and nobody looked inside; what is said of contents is then what the signed manifest claims. The server has no such keys.
 type VerifyReportStatus string
 
 // VerifySignature defines model for VerifySignature.

@@ -67,10 +67,10 @@ func (s *Server) judged(ctx context.Context, run export.Run, report verify.Repor
 	fail := func(f verify.Failure) {
 		report.Status, report.Failure = verify.StatusFailed, &f
 	}
-	if lost := archive.failure(); lost != nil && report.Status != verify.StatusVerified {
+	if lost := archive.failure(); lost != nil && report.Status == verify.StatusFailed {
 		fail(*lost)
 	}
-	if report.Status == verify.StatusVerified &&
+	if report.Status != verify.StatusFailed &&
 		(report.RunID != run.ID || report.Tenant != run.Tenant || report.ArchiveDigest != run.Result.ArchiveDigest) {
 		fail(verify.Failure{Class: verify.ClassContent, Reason: verify.ReasonSealMismatch,
 			Message: fmt.Sprintf("the bundle is good, and is not the one of this run: it has the digest %s, the run %s", report.ArchiveDigest, run.Result.ArchiveDigest)})

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/stretchr/testify/require"
 
 	"github.com/stella-ops/exportcenter/bundle"
@@ -48,6 +49,46 @@ func TestVerifyRunGivesTheReportOfTheVerifier(t *testing.T) {
 	require.JSONEq(t, string(want), a.Body)
 	require.Equal(t, verify.StatusVerified, a.report(t).Status)
 	require.Equal(t, run.ID, a.report(t).RunID)
+}
+
+// Of an encrypted bundle the server says that nobody looked inside, and never "verified";
+// a good one of another run, and one that is spoiled, fail as others do.
+func TestVerifyRunOfEncrypted(t *testing.T) {
+	w := trusting(t)
+	o, how := bundletest.Options{Tenant: "acme", Signer: bundletest.Key(t, 1)}, bundletest.Encrypting{Mode: "age"}
+	run, archive := w.SealedEncrypted(t, o, how)
+	a := newCaller(t, w, "acme").send("POST", runsPath+"/"+run.ID+"/verify", "")
+	offline, err := verify.Reader(t.Context(), bytes.NewReader(archive), int64(len(archive)), verify.Trust{bundletest.Verifier(t, bundletest.Key(t, 1))})
+	require.NoError(t, err)
+	want, err := json.Marshal(offline)
+	require.NoError(t, err)
+	require.JSONEq(t, string(want), a.Body)
+	require.Equal(t, verify.StatusUnopened, a.report(t).Status)
+	require.False(t, a.report(t).Encryption.Opened)
+	doc, err := openapi3.NewLoader().LoadFromData(frontend.Spec)
+	require.NoError(t, err)
+	schema := doc.Components.Schemas["VerifyReport"].Value
+	var answered any
+	require.NoError(t, json.Unmarshal([]byte(a.Body), &answered))
+	require.NoError(t, schema.VisitJSON(answered), "the report is as the API's document says")
+
+	other, _ := w.SealedEncrypted(t, o, how)
+	files, err := w.Runs.Files(t.Context(), other.Ref())
+	require.NoError(t, err)
+	mixed := run
+	mixed.Result = other.Result
+	w.Runs.Put(mixed, files)
+	r := newCaller(t, w, "acme").send("POST", runsPath+"/"+run.ID+"/verify", "").report(t)
+	require.Equal(t, verify.StatusFailed, r.Status)
+	require.Equal(t, verify.ReasonSealMismatch, r.Failure.Reason)
+
+	for _, f := range files {
+		if strings.HasPrefix(f.Path, bundle.PayloadDir) {
+			w.Objects.Replace("acme", f.Digest, make([]byte, f.Size))
+		}
+	}
+	r = newCaller(t, w, "acme").send("POST", runsPath+"/"+other.ID+"/verify", "").report(t)
+	require.Equal(t, verify.StatusFailed, r.Status)
 }
 
 func TestVerifyRunByAnotherKey(t *testing.T) {

@@ -52,6 +52,9 @@ func open(ctx context.Context, name string, options Options) (_ *opened, err err
 	if o.report, err = verify.Reader(ctx, archive, size, options.Trust, options.Verify...); err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
+	if o.report.Status != verify.StatusVerified { // it was another file a moment ago
+		return nil, refuse(ReasonEncrypted, "%s: its contents were not verified (%s)", name, o.report.Status)
+	}
 	if err := o.walk(ctx); err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}

@@ -24,13 +24,17 @@ import (
 // WithKeys opens an encrypted bundle by keys of its recipients. Plain bundles need none.
 func WithKeys(keys sealed.Keys) Option { return func(v *verifier) { v.keys = keys } }
 
+// WithOpened refuses an encrypted bundle that is not opened: without a key its Status is
+// then not StatusUnopened but StatusFailed. It asks nothing of plain bundles.
+func WithOpened() Option { return func(v *verifier) { v.mustOpen = true } }
+
 // Encryption is what the report says of an encrypted bundle.
 type Encryption struct {
 	Mode       string                    `json:"mode"`
 	Recipients []string                  `json:"recipients"` // that can open it
 	Omitted    []bundle.OmittedRecipient `json:"omitted,omitempty"`
 	// Opened says that the contents were verified too; without it nobody knows whether
-	// the ciphertexts hold what the manifest says.
+	// the ciphertexts hold what the manifest says, and the report is StatusUnopened.
 	Opened bool `json:"opened"`
 	// As is the recipient whose key opened it.
 	As          string `json:"as,omitempty"`
@@ -274,10 +278,7 @@ func sealing(e bundle.Encryption) (sealed.Sealing, error) {
 // failure: who gives one wants to know what is inside.
 func (v *verifier) open(ctx context.Context) *Failure {
 	if v.keys.None() {
-		if v.evidence {
-			return fail(ClassAbsent, ReasonNoIdentity, "", "the bundle is encrypted: its lines cannot be read without a key of one of its recipients (%s)", strings.Join(v.encryption.Recipients, ", "))
-		}
-		return nil
+		return v.unopened()
 	}
 	opened, failure := v.openedView(ctx)
 	if failure != nil {
@@ -296,7 +297,7 @@ func (v *verifier) open(ctx context.Context) *Failure {
 		failure.Message = "opened: " + failure.Message
 		return failure
 	}
-	inner.report.Status = StatusVerified
+	inner.report.Status = inner.status()
 	if failure := v.compare("opened archive", "", v.encryption.Plain.ArchiveDigest, digestText(inner.report.ArchiveDigest), ClassContent, ReasonContent); failure != nil {
 		return failure
 	}
@@ -306,6 +307,21 @@ func (v *verifier) open(ctx context.Context) *Failure {
 	v.report.Encryption.Opened, v.report.Encryption.As = true, opened.opener.Recipient
 	v.report.Evidence, v.report.Originals = inner.report.Evidence, inner.report.Originals
 	return nil
+}
+
+// unopened is the end of a verification without keys: no failure, unless what was asked
+// for takes one.
+func (v *verifier) unopened() *Failure {
+	what := ""
+	switch {
+	case v.evidence:
+		what = "its lines cannot be read"
+	case v.mustOpen:
+		what = "its contents cannot be verified"
+	default:
+		return nil
+	}
+	return fail(ClassAbsent, ReasonNoIdentity, "", "the bundle is encrypted: %s without a key of one of its recipients (%s)", what, strings.Join(v.encryption.Recipients, ", "))
 }
 
 // digestText is a digest that is text already.

@@ -53,7 +53,7 @@ func TestEncryptedBundle(t *testing.T) {
 			archive := encrypted.Bytes(t)
 			report, err := verifyWith(t, archive)
 			require.NoError(t, err)
-			require.Equal(t, verify.StatusVerified, report.Status)
+			require.Equal(t, verify.StatusUnopened, report.Status)
 			require.False(t, report.Encryption.Opened)
 			require.Nil(t, report.Encryption.Plain)
 			require.Equal(t, mode, report.Encryption.Mode)
@@ -61,6 +61,7 @@ func TestEncryptedBundle(t *testing.T) {
 
 			report, err = verifyWith(t, archive, withIdentity(mallory, alice))
 			require.NoError(t, err)
+			require.Equal(t, verify.StatusVerified, report.Status)
 			require.True(t, report.Encryption.Opened)
 			require.Equal(t, alice.Recipient().String(), report.Encryption.As)
 			require.Equal(t, bundle.DigestOf(plain.Bytes(t)).String(), report.Encryption.Plain.ArchiveDigest)
@@ -81,6 +82,22 @@ func TestEncryptedBundle(t *testing.T) {
 			_, err = verifyWith(t, out.Bytes())
 			require.NoError(t, err)
 		}
+	}
+}
+
+// TestUnopenedCanBeRefused: who wants the contents verified is told that nobody can without
+// a key; a plain bundle has nothing to open.
+func TestUnopenedCanBeRefused(t *testing.T) {
+	plain, encrypted := bundletest.BuildEncrypted(t, bundletest.Options{}, bundletest.Encrypting{Mode: "age"})
+	report, err := verifyWith(t, encrypted.Bytes(t), verify.WithOpened())
+	requireReason(t, err, verify.ReasonNoIdentity)
+	require.Equal(t, verify.StatusFailed, report.Status)
+	require.Equal(t, verify.ClassAbsent, report.Failure.Class)
+	require.Contains(t, report.Failure.Message, bundletest.Identity(t, 0).Recipient().String())
+	for _, archive := range [][]byte{plain.Bytes(t), encrypted.Bytes(t)} {
+		report, err = verifyWith(t, archive, verify.WithOpened(), withIdentity(bundletest.Identity(t, 0)))
+		require.NoError(t, err)
+		require.Equal(t, verify.StatusVerified, report.Status)
 	}
 }
 

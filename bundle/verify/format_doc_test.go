@@ -32,7 +32,7 @@ func TestFormatPageNamesWhatTheCodeNames(t *testing.T) {
 		bundle.ManifestSchema, bundle.ManifestVersion, bundle.SealSchema, bundle.StatementType, bundle.PredicateType, bundle.BuildType, bundle.BuilderID,
 		bundle.ApprovalPayloadType, bundle.PayloadSubject, bundle.EncoderCompression().Frames, bundle.EncoderCompression().Codec,
 		string(verify.ClassContent), string(verify.ClassSignature), string(verify.ClassAbsent), string(verify.ClassOther),
-		verify.StatusVerified, verify.StatusFailed)
+		verify.StatusVerified, verify.StatusFailed, verify.StatusUnopened, verify.StatusSameContent)
 	words = append(words, reasons(t)...)
 	for _, word := range words {
 		require.True(t, strings.Contains(page, "`"+word+"`"), "docs/formats/bundle.md does not name %q", word)

@@ -4,10 +4,14 @@ import (
 	"fmt"
 )
 
-// Status of a report.
+// Status of a report. Only the first says that what is inside was verified.
 const (
 	StatusVerified = "verified"
 	StatusFailed   = "failed"
+	// StatusUnopened: signatures, layout and ciphertexts of an encrypted bundle are good,
+	// and nobody looked inside, for no key was given (WithKeys). What the report says of
+	// contents is what the signed manifest claims.
+	StatusUnopened = "unopened"
 	// StatusSameContent: what was signed, in files that another encoder packed (WithRepacked).
 	StatusSameContent = "same-content"
 )

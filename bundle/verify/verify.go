@@ -5,8 +5,8 @@
 // when every step below ended without a failure, and that is decided in one
 // place; a parse error, a missing entry, a panic or an interruption is a failure.
 //
-// An encrypted bundle is verified without its keys as far as that goes, and with one of
-// them to the end: encrypted.go says how. A plain bundle has these steps:
+// An encrypted bundle is verified without its keys as far as that goes, which has a
+// status of its own (StatusUnopened), and with one of them to the end: encrypted.go says how. A plain bundle has these steps:
 //
 //	walk        every tar header in its one form, in order, exact trailer
 //	require     the entries every bundle has
@@ -75,8 +75,10 @@ func WithSteps(do func(ctx context.Context, step string)) Option {
 // maxWorkers keeps the default within the memory promised for small bundles.
 const maxWorkers = 4
 
-// File verifies the bundle in a file. The error is nil only for a verified
-// bundle; otherwise it is an *Error, and the report says how far things went.
+// File verifies the bundle in a file. The error is nil only when every check that was
+// made ended well; otherwise it is an *Error, and the report says how far things went.
+// Its Status says whether that was all there is to check: an encrypted bundle for which
+// no key was given is StatusUnopened, unless WithOpened asks for more.
 func File(ctx context.Context, path string, trust Trust, options ...Option) (Report, error) {
 	file, info, err := openRegular(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -115,11 +117,20 @@ func (v *verifier) verify(ctx context.Context) (Report, error) {
 	if failure != nil {
 		return failed(v.report, failure)
 	}
-	v.report.Status = StatusVerified // the only place
-	if v.report.Repacked > 0 {
-		v.report.Status = StatusSameContent
-	}
+	v.report.Status = v.status() // the only place
 	return v.report, nil
+}
+
+// status is the word for a bundle in which nothing failed: verified is one of which
+// every file was read, and is as it was signed.
+func (v *verifier) status() string {
+	switch {
+	case v.isEncrypted() && (v.report.Encryption == nil || !v.report.Encryption.Opened):
+		return StatusUnopened
+	case v.report.Repacked > 0:
+		return StatusSameContent
+	}
+	return StatusVerified
 }
 
 // openRegular opens a regular file. It looks first: opening a pipe would wait
@@ -159,6 +170,7 @@ type verifier struct {
 	workers   int
 	approvers Trust // nil: the signatures of approvals are not looked at
 	keys      sealed.Keys
+	mustOpen  bool // an encrypted bundle is not to be left unopened
 	// within is set of the verifier of an opened bundle.
 	within bool
 	mirror MirrorPolicy

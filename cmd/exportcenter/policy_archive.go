@@ -31,7 +31,7 @@ var maxManifest = verify.DefaultLimits().Document
 
 // openDecisions opens a bundle that was verified, with that report.
 func openDecisions(file string, verified verify.Report) (*decisions, error) {
-	if verified.Encryption != nil {
+	if verified.Encryption != nil || verified.Status != verify.StatusVerified {
 		return nil, endedAs(verify.ClassAbsent, fmt.Errorf("%q is encrypted, and its decisions were not read: open it first (stella export open), and give what comes out", file))
 	}
 	f, err := os.Open(file)

@@ -15,8 +15,11 @@ print its report. It reads every byte that is stored, so it finds what has rotte
 It proves nothing to somebody who does not trust the server: download the bundle
 and use "stella verify FILE --key PUB" for that.
 
+The server has no keys of recipients: of an encrypted bundle the status is "unopened",
+and nothing is said of what is inside.
+
 Exit codes of the verification:
-  0  verified: every check passed
+  0  verified: every check passed; or unopened: every check passed that takes no key
   2  content differs: a file, a header, a digest, the order or length of the archive
   3  a signature or its key: not valid, or not by a trusted key
   4  something required is absent: stored bytes, an entry, a signature
@@ -49,10 +52,11 @@ func exportVerifyCommand(c *connection) *cobra.Command {
 	return command
 }
 
-// verdictOf is nil for a bundle that was verified, and nothing else.
+// verdictOf is nil for a bundle that was verified, or as far as that goes without keys,
+// and nothing else.
 func verdictOf(report verify.Report) error {
 	switch {
-	case report.Status == verify.StatusVerified && report.Failure == nil:
+	case report.Failure == nil && (report.Status == verify.StatusVerified || report.Status == verify.StatusUnopened):
 		return nil
 	case report.Failure != nil:
 		return &verify.Error{Failure: *report.Failure}

@@ -20,9 +20,11 @@ The keys to trust come from --key, from the *.pub files of --trust, or from the
 directory named by STELLA_TRUST (or STELLA_TRUST_ROOTS, or trust_roots of a
 profile file); never from the bundle.
 
-An encrypted bundle is verified as far as that goes without its keys: all but what is
-inside its encrypted files. With --identity it is opened and verified to the end, and
-nothing is written.
+An encrypted bundle is verified as far as that goes without its keys: signatures,
+layout and every ciphertext, and nothing of what is inside. Its status is then
+"unopened", never "verified": what the report says of contents is what the signed
+manifest claims. With --identity it is opened and verified to the end, and nothing is
+written; --require-opened refuses it when no identity was given.
 
 A full mirror has TUF metadata, which ends: after that it is refused, unless --at names
 the moment to judge by. Its chain of roots is compared with the root of --tuf-root, or
@@ -32,12 +34,14 @@ may be stolen, are taken too. Without a root the report says that the roots were
 compared with nothing. --newer-than refuses a mirror that is no news.
 
 Exit codes:
-  0  verified: every check passed
+  0  verified: every check passed; or unopened, see above: every check passed that
+     takes no key
   2  content differs: a file, a header, a digest, the order or length of the archive,
      or a generation that is not as new as --newer-than asks
   3  a signature or its key: not valid, not by a trusted key, or over by its own word;
      a TUF root that is not the trusted one; or no identity is a recipient's
-  4  something required is absent: the file, an entry, a signature, a trusted key
+  4  something required is absent: the file, an entry, a signature, a trusted key, or
+     with --require-opened or --evidence an identity for an encrypted bundle
   5  anything else, usage included`
 
 // verifyUsage is an error of this command that is not about the bundle.
@@ -50,6 +54,7 @@ type verifyFlags struct {
 	approvers  string
 	format     *format
 	evidence   bool
+	mustOpen   bool
 	identities []string
 	mirror     tufFlags
 }
@@ -79,6 +84,7 @@ func verifyCommand() *cobra.Command {
 	command.Flags().StringVar(&flags.approvers, "approvers", "", "`DIR` whose *.pub files are the keys of those who may approve that a bundle has evidence of other tenants; their signatures are verified too")
 	command.Flags().BoolVar(&flags.evidence, "evidence", false, "also read every line, and tell how many documents are proved to be what was imported")
 	identityFlags(command, &flags.identities)
+	command.Flags().BoolVar(&flags.mustOpen, "require-opened", false, "refuse an encrypted bundle whose contents are not verified because no identity was given")
 	flags.mirror.add(command)
 	flags.format = addFormat(command)
 	command.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return verifyUsage(err) })
@@ -114,6 +120,9 @@ func runVerify(ctx context.Context, out io.Writer, file string, flags verifyFlag
 	if flags.evidence {
 		options = append(options, verify.WithEvidence())
 	}
+	if flags.mustOpen {
+		options = append(options, verify.WithOpened())
+	}
 	keys, err := loadIdentities(flags.identities)
 	if err != nil {
 		return err
@@ -140,9 +149,14 @@ func printReport(out io.Writer, file string, report verify.Report, f *format) er
 	add := func(name, format string, args ...any) {
 		lines = append(lines, fmt.Sprintf("  %-10s ", name)+printable(fmt.Sprintf(format, args...))+"\n")
 	}
-	if report.Status == verify.StatusVerified {
+	claimed := ""
+	switch report.Status {
+	case verify.StatusVerified:
 		lines = append(lines, fmt.Sprintf("VERIFIED %q\n", file))
-	} else {
+	case verify.StatusUnopened:
+		lines = append(lines, fmt.Sprintf("UNOPENED, contents not verified: %q\n", file))
+		claimed = ", says the signed manifest"
+	default:
 		lines = append(lines, fmt.Sprintf("NOT VERIFIED %q\n", file))
 	}
 	if f := report.Failure; f != nil {
@@ -154,8 +168,8 @@ func printReport(out io.Writer, file string, report verify.Report, f *format) er
 	}
 	if report.RunID != "" {
 		add("run", "%s of tenant %s", report.RunID, report.Tenant)
-		add("documents", "%d in %d files", report.Records, report.Files)
-		add("payload", "%s", report.PayloadDigest)
+		add("documents", "%d in %d files%s", report.Records, report.Files, claimed)
+		add("payload", "%s%s", report.PayloadDigest, claimed)
 	}
 	for _, a := range report.Approvals {
 		whose, word := a.Tenant, "the approver's signature was not asked for (--approvers)"

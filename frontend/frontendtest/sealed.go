@@ -22,11 +22,23 @@ func (w *World) Sealed(t testing.TB, tenant string, n byte) (export.Run, []byte)
 // SealedAs is Sealed for a bundle of one's own.
 func (w *World) SealedAs(t testing.TB, o bundletest.Options) (export.Run, []byte) {
 	t.Helper()
-	tenant, key := o.Tenant, o.Signer
-	run := w.Run(tenant, export.StateRunning)
+	run := w.Run(o.Tenant, export.StateRunning)
 	o.RunID = run.ID
-	built := bundletest.New(t, o)
-	archive := built.Bytes(t)
+	return w.offered(t, run, bundletest.New(t, o))
+}
+
+// SealedEncrypted is SealedAs for a bundle that is offered encrypted.
+func (w *World) SealedEncrypted(t testing.TB, o bundletest.Options, how bundletest.Encrypting) (export.Run, []byte) {
+	t.Helper()
+	run := w.Run(o.Tenant, export.StateRunning)
+	o.RunID = run.ID
+	_, encrypted := bundletest.BuildEncrypted(t, o, how)
+	return w.offered(t, run, encrypted)
+}
+
+func (w *World) offered(t testing.TB, run export.Run, built *bundletest.Bundle) (export.Run, []byte) {
+	t.Helper()
+	tenant, key, archive := run.Tenant, built.Signer, built.Bytes(t)
 	var files []storage.File
 	digests := map[string]bundle.Digest{}
 	for _, entry := range built.Entries {

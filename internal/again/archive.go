@@ -47,6 +47,9 @@ func openVerified(ctx context.Context, file string, trust verify.Trust, mirrored
 	if err != nil {
 		return nil, err // it has its exit code
 	}
+	if report.Status != verify.StatusVerified { // it was another file a moment ago
+		return nil, refuse("%s: its contents were not verified (%s)", file, report.Status)
+	}
 	f, err := os.Open(file)
 	if err != nil {
 		return nil, err
