@@ -53,7 +53,7 @@ func (e *Export) keysOf(run, of export.Run) []bundle.Key {
 // there as it was sealed: what is stored now may take the place of bytes that have rotted.
 func (e *Export) intact(ctx context.Context, run export.Run, beat *heartbeat) error {
 	of, err := e.original(ctx, run)
-	if err != nil || of.State == export.StateExpired || of.Result.Encrypted != nil {
+	if err != nil || of.State == export.StateExpired {
 		return err
 	}
 	files, err := e.Execution.BundleFiles(ctx, of.Ref())
@@ -140,11 +140,8 @@ func (e *Export) comparison(ctx context.Context, claim storage.Claim, run export
 	if err != nil {
 		return export.Rebuilt{}, err
 	}
-	switch {
-	case of.State == export.StateExpired:
-		return e.compareDigests(ctx, claim, run, of, "the files themselves: the bundle is gone, and its recorded digests were compared")
-	case of.Result.Encrypted != nil:
-		return e.compareDigests(ctx, claim, run, of, "the files themselves: what is offered is encrypted; the recorded digests of the plain bundle within were compared, and not its stored bytes")
+	if of.State == export.StateExpired {
+		return e.compareDigests(ctx, claim, run, of)
 	}
 	recorded, err := e.Execution.BundleFiles(ctx, of.Ref())
 	if err != nil {
@@ -156,12 +153,13 @@ func (e *Export) comparison(ctx context.Context, claim storage.Claim, run export
 	}
 	unsigned := func(f storage.File) bool { return !madeBySign(f.Path) && !isTUF(f) }
 	report, err := e.compareFiles(ctx, run.Tenant, recorded, again, unsigned)
+	report.NotCompared = notLayer(of)
 	if err != nil || report.Verdict != export.RebuildIdentical {
-		report.NotCompared = []string{"signatures, checksums and seal: they follow from what differs"}
+		report.NotCompared = append(report.NotCompared, "signatures, checksums and seal: they follow from what differs")
 		return report, err
 	}
 	if slices.ContainsFunc(recorded, isTUF) {
-		report.NotCompared = []string{notTUF}
+		report.NotCompared = append(report.NotCompared, notTUF)
 		return report, nil
 	}
 	signed, _, why, err := e.signAgain(ctx, claim, run)
@@ -169,10 +167,22 @@ func (e *Export) comparison(ctx context.Context, claim storage.Claim, run export
 	case err != nil:
 		return report, err
 	case why != "":
-		report.NotCompared = []string{"signatures and seal: " + why}
+		report.NotCompared = append(report.NotCompared, "signatures and seal: "+why)
 		return report, nil
 	}
-	return e.compareFiles(ctx, run.Tenant, recorded, signed, func(storage.File) bool { return true })
+	report, err = e.compareFiles(ctx, run.Tenant, recorded, signed, func(storage.File) bool { return true })
+	report.NotCompared = notLayer(of)
+	return report, err
+}
+
+// notLayer says of a run whose bundle is offered encrypted which bytes nobody can make
+// twice. The plain bundle within is compared as any other: its entries are the run's, and
+// as long as it is offered the store keeps them.
+func notLayer(of export.Run) []string {
+	if of.Result.Encrypted == nil {
+		return nil
+	}
+	return []string{"the layer of encryption: ciphertexts are random; what was compared is the plain bundle within"}
 }
 
 // isTUF reports whether a file is TUF metadata, which is signed with keys of its own and
@@ -181,10 +191,10 @@ func isTUF(f storage.File) bool { return strings.HasPrefix(f.Path, bundle.TUFDir
 
 const notTUF = "signatures, TUF metadata and seal: those of a mirror are verified, and not made again"
 
-// compareDigests compares a rebuild with the recorded digests of a run whose plain bundle
-// is not there or is within an encrypted one.
-func (e *Export) compareDigests(ctx context.Context, claim storage.Claim, run, of export.Run, why string) (export.Rebuilt, error) {
-	report := export.Rebuilt{Verdict: export.RebuildIdentical, NotCompared: []string{why}}
+// compareDigests compares a rebuild with the recorded digests of a run whose bundle is gone.
+func (e *Export) compareDigests(ctx context.Context, claim storage.Claim, run, of export.Run) (export.Rebuilt, error) {
+	report := export.Rebuilt{Verdict: export.RebuildIdentical,
+		NotCompared: append(notLayer(of), "the files themselves: the bundle is gone, and its recorded digests were compared")}
 	again, err := e.Execution.BundleFiles(ctx, run.Ref())
 	if err != nil {
 		return report, fmt.Errorf("list what was built: %w", err)

@@ -24,6 +24,8 @@ import (
 
 // workshop makes runs of every kind in one place, all with the same stamp.
 type workshop struct {
+	db        *pgtest.Database
+	dir       string // of blobs
 	book      *postgres.Ledger
 	catalog   *postgres.Catalog
 	runs      *postgres.Runs
@@ -38,13 +40,14 @@ type workshop struct {
 func openWorkshop(t *testing.T) *workshop {
 	t.Helper()
 	db := pgtest.New(t)
-	objects, err := files.Open(t.TempDir(), clock.Fixed(twinTime), rand.Reader)
+	dir := t.TempDir()
+	objects, err := files.Open(dir, clock.Fixed(twinTime), rand.Reader)
 	require.NoError(t, err)
 	rough, err := scratch.Open(t.TempDir())
 	require.NoError(t, err)
 	t.Cleanup(func() { rough.Close() })
 	book := postgres.NewLedger(db.DB)
-	return &workshop{book: book, catalog: postgres.NewCatalog(db.DB), runs: postgres.NewRuns(db.DB), objects: objects, exporting: &activities.Export{
+	return &workshop{db: db, dir: dir, book: book, catalog: postgres.NewCatalog(db.DB), runs: postgres.NewRuns(db.DB), objects: objects, exporting: &activities.Export{
 		Ledger: book, Execution: postgres.NewExecution(db.DB), Objects: objects, Scratch: rough, Policies: baseline{}, TUF: activities.TUF{Roots: bundletest.RootsFor(t, twinKey(t))},
 		Signer: twinKey(t), Adapters: allKinds(t), Clock: clock.Fixed(twinTime), Log: slog.New(slog.DiscardHandler), Version: "twin"}}
 }

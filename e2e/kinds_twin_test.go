@@ -63,31 +63,9 @@ func (baseline) PolicyOf(context.Context, export.Run) (adapters.Policy, error) {
 // walkKind runs the phases of a run of any kind, its ranges on several workers.
 func walkKind(t *testing.T, exporting *activities.Export, ref export.Ref, workers int) {
 	t.Helper()
-	phase := func(activity, in, result any) error {
-		var suite testsuite.WorkflowTestSuite
-		env := suite.NewTestActivityEnvironment()
-		env.RegisterActivity(exporting)
-		answer, err := env.ExecuteActivity(activity, in)
-		if err != nil || result == nil {
-			return err
-		}
-		return answer.Get(result)
-	}
+	phase := phasesOf(exporting)
+	planned := build(t, exporting, ref, workers)
 	in := activities.PhaseInput{Ref: ref}
-	var planned activities.PhaseResult
-	require.NoError(t, phase(exporting.Plan, in, nil))
-	require.NoError(t, phase(exporting.Resolve, in, &planned))
-	var group errgroup.Group
-	group.SetLimit(workers)
-	for _, of := range planned.Ranges {
-		group.Go(func() error {
-			return phase(exporting.AdaptRange, activities.RangeInput{Ref: ref, Range: of}, nil)
-		})
-	}
-	require.NoError(t, group.Wait())
-	if planned.Builds {
-		require.NoError(t, phase(exporting.Assemble, in, nil))
-	}
 	if planned.Guarded {
 		var found activities.GuardResult
 		require.NoError(t, phase(exporting.Guard, in, &found))
@@ -103,4 +81,39 @@ func walkKind(t *testing.T, exporting *activities.Export, ref export.Ref, worker
 	var ended activities.EmitTimelineResult
 	require.NoError(t, phase(exporting.EmitTimeline, activities.EmitTimelineInput{Ref: ref}, &ended))
 	require.Equal(t, export.StateSucceeded, ended.State)
+}
+
+// phasesOf runs one activity of a run.
+func phasesOf(exporting *activities.Export) func(activity, in, result any) error {
+	return func(activity, in, result any) error {
+		var suite testsuite.WorkflowTestSuite
+		env := suite.NewTestActivityEnvironment()
+		env.RegisterActivity(exporting)
+		answer, err := env.ExecuteActivity(activity, in)
+		if err != nil || result == nil {
+			return err
+		}
+		return answer.Get(result)
+	}
+}
+
+// build runs the phases that make the payload.
+func build(t *testing.T, exporting *activities.Export, ref export.Ref, workers int) (planned activities.PhaseResult) {
+	t.Helper()
+	phase := phasesOf(exporting)
+	in := activities.PhaseInput{Ref: ref}
+	require.NoError(t, phase(exporting.Plan, in, nil))
+	require.NoError(t, phase(exporting.Resolve, in, &planned))
+	var group errgroup.Group
+	group.SetLimit(workers)
+	for _, of := range planned.Ranges {
+		group.Go(func() error {
+			return phase(exporting.AdaptRange, activities.RangeInput{Ref: ref, Range: of}, nil)
+		})
+	}
+	require.NoError(t, group.Wait())
+	if planned.Builds {
+		require.NoError(t, phase(exporting.Assemble, in, nil))
+	}
+	return planned
 }
