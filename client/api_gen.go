@@ -1646,7 +1646,7 @@ type RunOptions struct {
 	// SchemaVersion Of a kind that makes a database for Trivy the schema it must have: 2 of trivy:db, 1 of trivy:java-db; another one is 422 ERR_EXPORT_010. Of other kinds it is 400. Absent is the one that the kind makes.
 	SchemaVersion int `json:"schemaVersion,omitempty,omitzero"`
 
-	// TargetRunID Of mirror:delta: the run of the full mirror that it leads to, not older than the base. Absent is the newest one of the base's profile and selection; the run records which.
+	// TargetRunID Of mirror:delta: the run of the full mirror that it leads to, not older than the base. Absent is the newest one of the base's profile and selection; the run records which. Where that is the base, the answer is 409 ERR_EXPORT_006: a delta that is empty is made when the base is named here.
 	TargetRunID string `json:"targetRunId,omitempty,omitzero"`
 }
 

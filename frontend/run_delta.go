@@ -73,22 +73,20 @@ func (s *Server) mirrorOf(ctx context.Context, field, id string) (export.Run, er
 	return run, nil
 }
 
-// mirrorsLookedAt bounds how many mirrors of a profile are looked at for the newest:
-// they come in the order of request, generations rise in that of start.
-const mirrorsLookedAt = 200
-
-// newestMirror gives the mirror of the base's family with the greatest generation.
+// newestMirror gives the mirror that a delta leads to when the request names none. Where
+// the base itself is the newest, there is nothing to lead to: an empty delta is made only
+// for those who name both its ends, since one that nobody meant looks like a day on which
+// nothing happened.
 func (s *Server) newestMirror(ctx context.Context, base export.Run) (export.Run, error) {
-	filter := storage.RunFilter{State: export.StateSucceeded, Profile: base.ProfileID, Limit: mirrorsLookedAt}
-	runs, _, err := s.cfg.Runs.ListRuns(ctx, base.Tenant, filter)
-	if err != nil {
+	newest, err := s.cfg.Runs.NewestMirror(ctx, base)
+	switch {
+	case errors.Is(err, storage.ErrNotFound): // it went meanwhile
+		return base, fieldError(export.CodeBaseManifest, "options.baseRunId", "run %s is not there any more; name a run of kind mirror:full that succeeded (stella export list)", base.ID)
+	case err != nil:
 		return base, fmt.Errorf("find the newest mirror: %w", err)
-	}
-	newest := base
-	for _, run := range runs {
-		if run.Generation > newest.Generation && family(run) == family(base) && reflect.DeepEqual(run.Selectors, base.Selectors) {
-			newest = run
-		}
+	case newest.ID == base.ID:
+		return base, fieldError(export.CodeBaseManifest, "options.targetRunId", "run %s is the newest mirror of its profile and selection (generation %d), so a delta from it would be empty; "+
+			"make a mirror first (mirror:full), or name the run here to have an empty delta", base.ID, base.Generation)
 	}
 	return newest, nil
 }

@@ -88,3 +88,37 @@ func TestADeltaLiesBetweenTwoMirrors(t *testing.T) {
 	refused(send(`{"profileId":"mirror:delta","options":{"baseRunId":%q,"asOf":1}}`), 400, "ERR_EXPORT_001", "options.asOf", "as of its target")
 	refused(send(`{"profileId":"mirror:delta","selectors":{"kinds":["vex"]},"options":{"baseRunId":%q}}`), 400, "ERR_EXPORT_004", "selectors", "leave them out")
 }
+
+// Which mirror is the newest does not depend on how many other runs there are: those of
+// another project or selection, and rebuilds. Where the base itself is, an empty delta is
+// made only for who names it.
+func TestADeltaToTheNewestMirror(t *testing.T) {
+	w := frontendtest.New(t)
+	c := newCaller(t, w, "acme")
+	toNewest := func(base export.Run) answer {
+		return c.send("POST", runsPath, fmt.Sprintf(`{"profileId":"mirror:delta","options":{"baseRunId":%q}}`, base.ID))
+	}
+	base := mirrored(w, "acme", 1, nil)
+	alone := toNewest(base)
+	require.Equal(t, 409, alone.Status, alone.Body)
+	require.Equal(t, "ERR_EXPORT_006", alone.problem(t).Code)
+	require.Equal(t, "options.targetRunId", alone.problem(t).Details[0].Field)
+	require.Contains(t, alone.problem(t).Message, "would be empty")
+	named := c.send("POST", runsPath, fmt.Sprintf(`{"profileId":"mirror:delta","options":{"baseRunId":%q,"targetRunId":%[1]q}}`, base.ID))
+	require.Equal(t, 202, named.Status, named.Body)
+
+	next := mirrored(w, "acme", 2, nil)
+	for i := range 250 {
+		mirrored(w, "acme", int64(i+3), func(r *export.Run) {
+			switch i % 3 {
+			case 0:
+				r.Project = "other"
+			case 1:
+				r.Selectors = export.Selectors{Kinds: []string{"vex"}}
+			case 2:
+				r.RebuildOf, r.Generation = base.ID, 0
+			}
+		})
+	}
+	require.Equal(t, next.ID, toNewest(base).run(t).Options.TargetRunID)
+}

@@ -133,6 +133,10 @@ type Runs interface {
 	GetRun(ctx context.Context, ref export.Ref) (export.Run, error)
 	// ListRuns gives a page, newest first, and the cursor of the next ("" at the end).
 	ListRuns(ctx context.Context, tenant string, f RunFilter) ([]export.Run, string, error)
+	// NewestMirror gives the full mirror with the greatest generation among those that
+	// succeeded of a base's project, profile (in any revision) and selection, the base
+	// itself among them; ErrNotFound when there is none. Rebuilds are no mirrors.
+	NewestMirror(ctx context.Context, base export.Run) (export.Run, error)
 	// RequestCancel records who wants the run to end and why, once: a second
 	// request keeps the first. ErrConflict when the run has ended.
 	RequestCancel(ctx context.Context, ref export.Ref, c export.Cancellation) (export.Run, error)

@@ -3,6 +3,7 @@ package frontendtest
 import (
 	"context"
 	"maps"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -165,6 +166,22 @@ func (r *Runs) ListRuns(_ context.Context, tenant string, f storage.RunFilter) (
 		next = strconv.Itoa(end)
 	}
 	return matching[start:end], next, nil
+}
+
+// NewestMirror implements storage.Runs.
+func (r *Runs) NewestMirror(_ context.Context, base export.Run) (newest export.Run, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, run := range r.runs {
+		of := run.Tenant == base.Tenant && run.Project == base.Project && run.ProfileID == base.ProfileID && reflect.DeepEqual(run.Selectors, base.Selectors)
+		if of && export.IsFullMirror(run.Kind, run.Variant) && run.State == export.StateSucceeded && run.RebuildOf == "" && run.Generation > newest.Generation {
+			newest = run
+		}
+	}
+	if newest.Generation == 0 {
+		return newest, storage.ErrNotFound
+	}
+	return newest, nil
 }
 
 func wants(f storage.RunFilter, run export.Run) bool {

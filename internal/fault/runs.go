@@ -45,6 +45,10 @@ func (r *runs) ListRuns(ctx context.Context, tenant string, f storage.RunFilter)
 	return page, next, err
 }
 
+func (r *runs) NewestMirror(ctx context.Context, base export.Run) (export.Run, error) {
+	return read(r.injector, func() (export.Run, error) { return r.inner.NewestMirror(ctx, base) })
+}
+
 func (r *runs) RequestCancel(ctx context.Context, ref export.Ref, c export.Cancellation) (export.Run, error) {
 	return answer(ctx, r.injector, RequestCancel, func(ctx context.Context) (export.Run, error) { return r.inner.RequestCancel(ctx, ref, c) })
 }

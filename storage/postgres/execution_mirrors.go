@@ -43,6 +43,30 @@ func (e *Execution) PriorMirror(ctx context.Context, run export.Run) (export.Run
 	return prior, files, nil
 }
 
+// NewestMirror finds the last full mirror of a base's project, profile and selection by
+// its generation, however many other runs there are.
+func (r *Runs) NewestMirror(ctx context.Context, base export.Run) (newest export.Run, err error) {
+	selectors, err := jsonColumn(base.Selectors, "{}")
+	if err != nil {
+		return newest, fmt.Errorf("find the newest mirror: %w", err)
+	}
+	err = r.db.readOnce(ctx, base.Tenant, func(rows pgx.Rows) (err error) {
+		newest, err = pgx.CollectExactlyOneRow(rows, collectRun)
+		if errors.Is(err, pgx.ErrNoRows) {
+			return storage.ErrNotFound
+		}
+		return err
+	}, `select `+runColumns+` from export_runs
+		where tenant = $1 and project = $2 and profile_id = $3 and selectors = $4::jsonb
+			and kind = 'mirror' and variant = 'full' and status = 'succeeded' and rebuild_of is null and generation > 0
+		order by generation desc limit 1`,
+		base.Tenant, projectColumn(base.Project), base.ProfileID, selectors)
+	if err != nil {
+		return export.Run{}, fmt.Errorf("find the newest mirror: %w", err)
+	}
+	return newest, nil
+}
+
 // Published gives another run that succeeded, and its files.
 func (e *Execution) Published(ctx context.Context, run export.Run, other string) (export.Run, []storage.File, error) {
 	if !export.ValidRunID(other) {

@@ -66,7 +66,12 @@ func (w world) begin(t testing.TB, ref export.Ref, phase export.Phase, attempt i
 // started creates a run and starts it.
 func (w world) started(t testing.TB, tenant string, n int) export.Run {
 	t.Helper()
-	ref := w.create(t, tenant, n).Ref()
+	return w.start(t, w.create(t, tenant, n).Ref())
+}
+
+// start starts a run that was created.
+func (w world) start(t testing.TB, ref export.Ref) export.Run {
+	t.Helper()
 	run, err := w.exec.Start(t.Context(), w.begin(t, ref, export.PhasePlan, 1), 77, at(100))
 	require.NoError(t, err)
 	return run
@@ -75,7 +80,12 @@ func (w world) started(t testing.TB, tenant string, n int) export.Run {
 // delivered creates a run that has all it needs to succeed.
 func (w world) delivered(t testing.TB, tenant string, n int) export.Run {
 	t.Helper()
-	ref := w.started(t, tenant, n).Ref()
+	return w.deliver(t, w.started(t, tenant, n).Ref())
+}
+
+// deliver gives a run that was started all it needs to succeed.
+func (w world) deliver(t testing.TB, ref export.Ref) export.Run {
+	t.Helper()
 	result := export.Result{ArchiveDigest: digest("archive").String(), ArchiveBytes: 7}
 	require.NoError(t, w.exec.SaveSigned(t.Context(), w.begin(t, ref, export.PhaseSign, 1), result,
 		timeline(ref, export.TransitionBuilt), at(110)))
