@@ -37,7 +37,7 @@ var house = map[string]room{
 	"frontend":                {6, "HTTP: one file per resource, auth, range download"},
 	"client":                  {6, "the Go SDK that stella and other services use"},
 	"internal/devissuer":      {5, "the token endpoint of an installation on one machine"},
-	"internal/again":          {5, "builds bundles again from a mirror, in a scratch ledger"},
+	"internal/again":          {6, "builds bundles again from a mirror, in a scratch ledger"},
 	"internal/box":            {6, "everything in one box: the supervisor behind `up`"},
 	"workflows":               {5, "the order of the phases, their retries and cancellation"},
 	"activities":              {4, "side effects: one short method per phase"},

@@ -35,6 +35,8 @@ type workshop struct {
 	made      int
 	// encryption is how what is made leaves; nil = in the clear.
 	encryption *export.Encryption
+	// belongs is the mirror that what is made belongs to; "" = none.
+	belongs string
 }
 
 func openWorkshop(t *testing.T) *workshop {
@@ -57,7 +59,7 @@ func (w *workshop) record(t *testing.T, profile export.Profile, asOf int64) expo
 	t.Helper()
 	w.made++
 	ref := export.Ref{Tenant: twinRef.Tenant, RunID: fmt.Sprintf("0190c0de-0000-7000-8000-%012d", w.made)}
-	options := export.Options{AsOf: asOf}
+	options := export.Options{AsOf: asOf, MirrorRunID: w.belongs}
 	if export.HoldsPolicy(profile.Kind, profile.Variant) {
 		options.PolicySnapshotID = export.BaselineSnapshot
 	}

@@ -37,6 +37,8 @@ import (
 	"github.com/stella-ops/exportcenter/ledger/cyclonedx"
 	"github.com/stella-ops/exportcenter/ledger/detect"
 	"github.com/stella-ops/exportcenter/ledger/feed"
+	"github.com/stella-ops/exportcenter/ledger/findings"
+	"github.com/stella-ops/exportcenter/ledger/gavlist"
 	"github.com/stella-ops/exportcenter/ledger/openvex"
 	"github.com/stella-ops/exportcenter/ledger/osv"
 	"github.com/stella-ops/exportcenter/ledger/spdx"
@@ -231,6 +233,8 @@ func hashArchive(t *testing.T, runs *postgres.Runs, objects *files.Store, ref ex
 
 // parseEvidence reads a document in any format, as the server does.
 var parseEvidence = detect.Reader(
+	detect.Format{Name: gavlist.Format, Recognise: gavlist.Recognise, Parse: gavlist.Parse},
+	detect.Format{Name: findings.Format, Recognise: findings.Recognise, Parse: findings.Parse},
 	detect.Format{Name: osv.Format, Recognise: osv.Recognise, Parse: osv.Parse},
 	detect.Format{Name: openvex.Format, Recognise: openvex.Recognise, Parse: openvex.Parse},
 	detect.Format{Name: csaf.Format, Recognise: csaf.Recognise, Parse: csaf.Parse},

@@ -17,6 +17,7 @@ import (
 	"github.com/stella-ops/exportcenter/export"
 	"github.com/stella-ops/exportcenter/internal/again"
 	"github.com/stella-ops/exportcenter/internal/clock"
+	"github.com/stella-ops/exportcenter/mirror"
 )
 
 const rebuildHelp = `Build a bundle again from a mirror alone, and compare every byte. No service is needed,
@@ -26,6 +27,9 @@ The mirror (a bundle of mirror:full) is verified first, by the keys of --key or 
 never by what is in it. Its originals are imported into a scratch ledger - a private
 PostgreSQL in a temporary directory, which is gone afterwards - and the mirror's payload,
 manifest, provenance, README and VERIFY are built again by the code that makes exports.
+
+MIRROR is the file of a mirror, or the directory that "stella mirror" keeps one in: so is
+built again what came of a mirror and its deltas.
 
 With --bundle it is another bundle that is built again, of json:raw, json:policy, trivy:db
 or trivy:java-db. Its provenance must name this mirror, as that of runs does which were
@@ -83,7 +87,7 @@ func rebuildCommand() *cobra.Command {
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&flags.from, "from", "", "`FILE` with the mirror")
+	f.StringVar(&flags.from, "from", "", "`MIRROR`: its file, or the directory that stella mirror keeps it in")
 	f.StringVar(&flags.other, "bundle", "", "`FILE` with a bundle of the mirror that is built again; empty: the mirror itself")
 	f.StringVar(&flags.key, "key", "", "`FILE` with the public key to trust (PEM)")
 	f.StringVar(&flags.trust, "trust", "", "`DIR` whose *.pub files are the keys to trust")
@@ -105,7 +109,7 @@ func runRebuild(ctx context.Context, out, errOut io.Writer, flags rebuildFlags) 
 	}()
 	switch {
 	case flags.from == "":
-		return endedAs(verify.ClassOther, errors.New("--from is missing: the file with the mirror"))
+		return endedAs(verify.ClassOther, errors.New("--from is missing: the file of the mirror, or its directory"))
 	case flags.format != "table" && flags.format != "json":
 		return endedAs(verify.ClassOther, fmt.Errorf("--format %q: choose table or json", flags.format))
 	}
@@ -153,11 +157,14 @@ func (f rebuildFlags) moment() (at time.Time, err error) {
 func rebuildEnded(err error) error {
 	var verdict *verify.Error
 	var refused *again.Refused
+	var kept *mirror.Error
 	switch {
 	case errors.As(err, &verdict):
 		return err
 	case errors.As(err, &refused):
 		return endedAs(verify.ClassAbsent, err)
+	case errors.As(err, &kept) && kept.ExitCode() <= verify.ClassOther.ExitCode():
+		return &ended{err, kept.ExitCode()}
 	}
 	return endedAs(verify.ClassOther, err)
 }

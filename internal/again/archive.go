@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"time"
 
 	"github.com/stella-ops/exportcenter/bundle"
@@ -16,7 +15,7 @@ import (
 // archive is a bundle that was verified. What is read of it later is compared with the
 // digests that were signed: the file may have changed since.
 type archive struct {
-	*os.File
+	stored
 	name    string
 	entries []section // all but originals, in archive order
 	// originals is where they are, one behind the other, from the first one's header to
@@ -29,7 +28,7 @@ type archive struct {
 	provenance   bundle.Provenance
 }
 
-// section is where bytes are in the file.
+// section is where bytes are in the bundle.
 type section struct {
 	path       string
 	from, size int64
@@ -38,45 +37,33 @@ type section struct {
 // maxDocument bounds the entries that are read whole, as the verifier does.
 var maxDocument = verify.DefaultLimits().Document
 
-// openVerified verifies the bundle in a file and opens it.
-func openVerified(ctx context.Context, file string, trust verify.Trust, mirrored verify.MirrorPolicy) (*archive, error) {
-	if err := plain(file); err != nil {
+// openVerified opens the bundle in a file, or the mirror in a directory, and verifies it.
+func openVerified(ctx context.Context, name string, trust verify.Trust, mirrored verify.MirrorPolicy) (_ *archive, err error) {
+	bytes, size, err := opened(name)
+	if err != nil {
 		return nil, err
 	}
-	report, err := verify.File(ctx, file, trust, verify.WithMirror(mirrored))
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, bytes.Close())
+		}
+	}()
+	if bundle.SaysEncrypted(bytes) {
+		return nil, refuse("%s is encrypted: open it first, with a recipient's key, and give what comes out", name)
+	}
+	report, err := verify.Reader(ctx, bytes, size, trust, verify.WithMirror(mirrored))
 	if err != nil {
 		return nil, err // it has its exit code
 	}
 	if report.Status != verify.StatusVerified { // it was another file a moment ago
-		return nil, refuse("%s: its contents were not verified (%s)", file, report.Status)
+		return nil, refuse("%s: its contents were not verified (%s)", name, report.Status)
 	}
-	f, err := os.Open(file)
-	if err != nil {
-		return nil, err
-	}
-	a := &archive{File: f, name: file}
-	if err := a.read(report); err != nil {
-		return nil, errors.Join(err, f.Close())
-	}
-	return a, nil
-}
-
-// plain says what to do about a bundle that is encrypted. What it cannot read is the
-// verifier's to judge.
-func plain(file string) error {
-	f, err := os.Open(file)
-	if err != nil {
-		return nil //nolint:nilerr // the verifier says it better
-	}
-	defer f.Close()
-	if bundle.SaysEncrypted(f) {
-		return refuse("%s is encrypted: open it first, with a recipient's key, and give what comes out", file)
-	}
-	return nil
+	a := &archive{stored: bytes, name: name}
+	return a, a.read(report)
 }
 
 func (a *archive) read(report verify.Report) error {
-	err := bundle.Walk(a.File, func(path string, from, size int64) error {
+	err := bundle.Walk(a, func(path string, from, size int64) error {
 		if !bundle.IsOriginal(path) {
 			a.entries = append(a.entries, section{path, from, size})
 			return nil
@@ -144,7 +131,7 @@ func (a *archive) document(path string) ([]byte, error) {
 }
 
 // open reads an entry as it is stored.
-func (a *archive) open(s section) io.Reader { return io.NewSectionReader(a.File, s.from, s.size) }
+func (a *archive) open(s section) io.Reader { return io.NewSectionReader(a, s.from, s.size) }
 
 // belongsTo says why a bundle cannot be built again from a mirror.
 func (a *archive) belongsTo(mirror *archive) error {
