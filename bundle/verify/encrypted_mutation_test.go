@@ -50,7 +50,9 @@ func encryptedMutations() []encryptedMutation {
 			b.Remove(b.Entries[entriesOf(b)[0]].Path)
 		}},
 		{name: "a ciphertext more", reason: verify.ReasonUnlisted, pieces: func(_ *testing.T, b *bundletest.Bundle) {
-			i := entriesOf(b)[0]
+			i := slices.IndexFunc(b.Entries, func(e bundletest.Entry) bool {
+				return bundle.IsSecret(e.Path) && strings.Contains(e.Path, "-0000000000000000")
+			})
 			e := b.Entries[i]
 			e.Path = strings.Replace(e.Path, "-0000000000000000", "-00000000000000ff", 1)
 			b.Entries = slices.Insert(b.Entries, i+1, e)
@@ -152,41 +154,49 @@ func encryptedMutations() []encryptedMutation {
 }
 
 // TestMutationsOfEncrypted: each is refused for its own reason, without keys unless only
-// the contents can tell, and with them always.
+// the contents can tell, and with them always; of a bundle of evidence, and of a delta.
 func TestMutationsOfEncrypted(t *testing.T) {
 	tried := 0
-	for _, mode := range encryptionModes {
-		for _, m := range encryptedMutations() {
-			if m.mode != "" && m.mode != mode {
-				continue
+	for of, options := range encryptedOptions(t) {
+		for _, mode := range encryptionModes {
+			for _, m := range encryptedMutations() {
+				if m.mode != "" && m.mode != mode {
+					continue
+				}
+				t.Run(of+"/"+mode+"/"+m.name, func(t *testing.T) {
+					m.refused(t, mode, options)
+					tried++
+				})
 			}
-			t.Run(mode+"/"+m.name, func(t *testing.T) {
-				how, o := bundletest.Encrypting{Mode: mode}, bundletest.Options{}
-				if m.how != nil {
-					m.how(t, &how, &o)
-				}
-				_, b := bundletest.BuildEncrypted(t, o, how)
-				switch {
-				case m.pieces != nil:
-					m.pieces(t, b)
-					b.SealOuter(t, b.Signer, bundle.OuterSealPayloadType, nil)
-				case m.raw != nil:
-					m.raw(t, b)
-				}
-				archive := b.Raw(t)
-				if report, err := verifyWith(t, archive); m.keys {
-					require.NoError(t, err, "nobody without a key can tell")
-					require.Equal(t, verify.StatusUnopened, report.Status)
-				} else {
-					requireReason(t, err, m.reason)
-				}
-				_, err := verifyWith(t, archive, withIdentity(bundletest.Identity(t, 0)))
-				requireReason(t, err, m.reason)
-				tried++
-			})
 		}
 	}
-	require.Greater(t, tried, 60)
+	require.Greater(t, tried, 120)
+}
+
+// refused mutates an encrypted bundle, and wants it to be refused.
+func (m encryptedMutation) refused(t *testing.T, mode string, o bundletest.Options) {
+	t.Helper()
+	how := bundletest.Encrypting{Mode: mode}
+	if m.how != nil {
+		m.how(t, &how, &o)
+	}
+	_, b := bundletest.BuildEncrypted(t, o, how)
+	switch {
+	case m.pieces != nil:
+		m.pieces(t, b)
+		b.SealOuter(t, b.Signer, bundle.OuterSealPayloadType, nil)
+	case m.raw != nil:
+		m.raw(t, b)
+	}
+	archive := b.Raw(t)
+	if report, err := verifyWith(t, archive); m.keys {
+		require.NoError(t, err, "nobody without a key can tell")
+		require.False(t, report.Encryption.Opened)
+	} else {
+		requireReason(t, err, m.reason)
+	}
+	_, err := verifyWith(t, archive, withIdentity(bundletest.Identity(t, 0)))
+	requireReason(t, err, m.reason)
 }
 
 func requireReason(t *testing.T, err error, reason verify.Reason) {

@@ -5,15 +5,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
-	"sync"
 	"testing"
-	"time"
 
 	"filippo.io/age"
 	"github.com/stretchr/testify/require"
@@ -142,74 +139,6 @@ func TestEvidenceOfEncrypted(t *testing.T) {
 	require.Equal(t, verify.ReasonNoIdentity, failure.Reason)
 }
 
-// TestFlipsOfEncrypted flips bits of a small encrypted bundle of each mode, and verifies
-// it without keys and with them: none is accepted.
-func TestFlipsOfEncrypted(t *testing.T) {
-	const ciphertextFlips = 20_000
-	alice := bundletest.Identity(t, 0)
-	for _, mode := range encryptionModes {
-		t.Run(mode, func(t *testing.T) {
-			signer := bundletest.Key(t, 1)
-			_, encrypted := bundletest.BuildEncrypted(t, bundletest.Options{Signer: signer, Shards: noise()}, bundletest.Encrypting{Mode: mode})
-			archive := encrypted.Bytes(t)
-			trust := learn(t, archive, signer)
-			bits := flipsOf(t, encrypted, archive, ciphertextFlips)
-			if testing.Short() {
-				bits = bits[:len(bits)/4]
-			}
-			for name, options := range map[string][]verify.Option{
-				"without keys": {verify.WithWorkers(1)}, "with keys": {verify.WithWorkers(1), withIdentity(alice)},
-			} {
-				result := outcome{reasons: map[verify.Reason]int{}}
-				copies := sync.Pool{New: func() any { c := bytes.Clone(archive); return &c }}
-				began := time.Now()
-				spread(len(bits), func(i int) {
-					c := copies.Get().(*[]byte)
-					defer copies.Put(c)
-					(*c)[bits[i]/8] ^= 1 << (bits[i] % 8)
-					report, err := verify.Reader(context.Background(), bytes.NewReader(*c), int64(len(*c)), trust, options...)
-					result.add(bits[i], report, err)
-					(*c)[bits[i]/8] ^= 1 << (bits[i] % 8)
-				})
-				t.Logf("%s: %d flips in %s: %d accepted, %d panics; %v", name, len(bits), time.Since(began).Round(time.Millisecond),
-					len(result.accepted), len(result.internal), result.reasons)
-				require.Empty(t, result.accepted)
-				require.Empty(t, result.internal)
-			}
-		})
-	}
-}
-
-// flipsOf are bits of everything that is not a ciphertext, a seeded share and with FAULTS=all
-// all of them, and so many seeded ones of the ciphertexts; each is flipped once.
-func flipsOf(t *testing.T, b *bundletest.Bundle, archive []byte, ciphertext int) (bits []int) {
-	t.Helper()
-	random := rand.New(rand.NewPCG(7, 7))
-	var secret []int
-	at := 0
-	for _, e := range b.Entries {
-		size := int(bundle.EntrySize(int64(len(e.Data))))
-		for bit := at * 8; bit < (at+size)*8; bit++ {
-			body := bit/8 >= at+bundle.BlockSize && bit/8 < at+bundle.BlockSize+len(e.Data)
-			switch {
-			case body && bundle.IsSecret(e.Path):
-				secret = append(secret, bit)
-			default: // headers, padding, manifests, signatures, checksums, the pages
-				bits = append(bits, bit)
-			}
-		}
-		at += size
-	}
-	random.Shuffle(len(secret), func(i, j int) { secret[i], secret[j] = secret[j], secret[i] })
-	if !allFaults() {
-		random.Shuffle(len(bits), func(i, j int) { bits[i], bits[j] = bits[j], bits[i] })
-		bits = bits[:min(len(bits), ciphertext/3)]
-	}
-	bits = append(bits, secret[:min(len(secret), ciphertext)]...)
-	random.Shuffle(len(bits), func(i, j int) { bits[i], bits[j] = bits[j], bits[i] })
-	return bits
-}
-
 // TestEncryptedMemory: a large file is opened without holding it.
 func TestEncryptedMemory(t *testing.T) {
 	if testing.Short() {
@@ -293,14 +222,4 @@ func TestBrokenSourceOfEncrypted(t *testing.T) {
 			require.Equal(t, verify.ReasonUnreadable, failure.Reason, "read %d: %s", n, failure.Message)
 		}
 	}
-}
-
-// noise is a payload that does not compress: 4 KiB and more of ciphertext.
-func noise() []bundletest.Shard {
-	random := rand.New(rand.NewPCG(3, 3))
-	var line strings.Builder
-	for range 400 {
-		fmt.Fprintf(&line, "%016x", random.Uint64())
-	}
-	return append(bundletest.Small(), bundletest.Shard{Type: "vex", Lines: []string{`{"x":"` + line.String() + `"}`}})
 }
