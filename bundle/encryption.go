@@ -32,6 +32,10 @@ const (
 	EncryptionGCM = "aes-gcm"
 )
 
+// MaxWrappedKey bounds a wrapped key, in bytes before base64; that of an age recipient
+// has 232.
+const MaxWrappedKey = 4 << 10
+
 // What mode aes-gcm says of itself.
 const (
 	AADFormat   = "{runId}:{relativePath}"

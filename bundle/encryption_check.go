@@ -129,8 +129,8 @@ func (e Encryption) checkKeys() error {
 			return fmt.Errorf("keys[%d]: is for %.100q, not for %s", i, k.Recipient, e.Recipients[i])
 		}
 		raw, err := base64.StdEncoding.Strict().DecodeString(k.WrappedKey)
-		if err != nil || len(raw) == 0 || len(k.WrappedKey) > 8<<10 || base64.StdEncoding.EncodeToString(raw) != k.WrappedKey {
-			return fmt.Errorf("keys[%d].wrappedKey: is not base64 of 1 to 6144 bytes", i)
+		if err != nil || len(raw) == 0 || len(raw) > MaxWrappedKey || base64.StdEncoding.EncodeToString(raw) != k.WrappedKey {
+			return fmt.Errorf("keys[%d].wrappedKey: is not base64 of 1 to %d bytes", i, MaxWrappedKey)
 		}
 	}
 	return nil

@@ -36,11 +36,11 @@ var errChanged = errors.New("changed while it was read")
 
 // open verifies a bundle and reads its manifest and where its entries are.
 func open(ctx context.Context, name string, options Options) (_ *opened, err error) {
-	archive, size, closeFile, err := options.open(name)
+	archive, size, err := openBundle(name)
 	if err != nil {
 		return nil, err
 	}
-	o := &opened{name: name, archive: archive, size: size, entries: map[string]section{}, close: closeFile}
+	o := &opened{name: name, archive: archive, size: size, entries: map[string]section{}, close: archive.Close}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, o.close())

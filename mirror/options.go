@@ -1,7 +1,6 @@
 package mirror
 
 import (
-	"fmt"
 	"io"
 	"os"
 
@@ -14,9 +13,6 @@ type Options struct {
 	Trust verify.Trust
 	// Verify changes how bundles are verified, never what is required of them.
 	Verify []verify.Option
-	// Open gives the bytes of a bundle, opened with the caller's keys where it is
-	// encrypted; nil reads the file as it is.
-	Open func(name string) (archive io.ReaderAt, size int64, closeArchive func() error, err error)
 	// Say is told what is being done; nil tells nobody.
 	Say func(format string, args ...any)
 
@@ -44,22 +40,13 @@ func (o Options) say(format string, args ...any) {
 	}
 }
 
-func (o Options) open(name string) (io.ReaderAt, int64, func() error, error) {
-	if o.Open != nil {
-		return o.Open(name)
-	}
-	info, err := os.Stat(name)
-	if err == nil && !info.Mode().IsRegular() {
-		err = fmt.Errorf("%s is not a regular file", name)
-	}
+// openBundle opens the file of a bundle.
+func openBundle(name string) (*os.File, int64, error) {
+	file, info, err := verify.OpenRegular(name)
 	if err != nil {
-		return nil, 0, nil, unopened(name, err)
+		return nil, 0, unopened(name, err)
 	}
-	file, err := os.Open(name)
-	if err != nil {
-		return nil, 0, nil, unopened(name, err)
-	}
-	return file, info.Size(), file.Close, nil
+	return file, info.Size(), nil
 }
 
 // unopened says of a bundle that could not be opened whether it is there.

@@ -189,7 +189,9 @@ func (r *exportRun) encrypt(encrypted bool) error {
 	if !encrypted {
 		return nil
 	}
-	return r.take(export.PhaseSign, exporting.Encrypt, nil)
+	r.phase = export.PhaseSign
+	ctx := r.forEncrypt(r.ctx)
+	return workflow.ExecuteActivity(ctx, exporting.Encrypt, activities.PhaseInput{Ref: r.ref}).Get(ctx, nil)
 }
 
 // end records how the run ended, in a context that no cancel reaches, and

@@ -37,6 +37,9 @@ type world struct {
 	elsewhere export.State
 	// guarded says that its kind builds, and is guarded.
 	guarded bool
+	// encrypted says that its bundle is encrypted; encrypting is how long that may take.
+	encrypted  bool
+	encrypting time.Duration
 	// rebuild says that it builds another run again.
 	rebuild bool
 }
@@ -57,7 +60,7 @@ func newWorld(t *testing.T, failing map[export.Phase]error) *world {
 				w.walked = append(w.walked, p)
 				result := activities.PhaseResult{}
 				if p == export.PhaseResolve {
-					result.Ranges, result.Builds, result.Guarded = w.planned, w.guarded, w.guarded
+					result.Ranges, result.Builds, result.Guarded, result.Encrypted = w.planned, w.guarded, w.guarded, w.encrypted
 				}
 				result.Rebuild = p == export.PhasePlan && w.rebuild
 				return result, failing[p]
@@ -77,6 +80,11 @@ func newWorld(t *testing.T, failing map[export.Phase]error) *world {
 	phase(export.PhaseManifest, exporting.Manifest)
 	phase(export.PhaseCompare, exporting.Compare)
 	phase(export.PhaseSign, exporting.Sign)
+	w.env.OnActivity(exporting.Encrypt, mock.Anything, mock.Anything).After(phaseTakes).Return(
+		func(ctx context.Context, _ activities.PhaseInput) (activities.PhaseResult, error) {
+			w.encrypting = activity.GetInfo(ctx).StartToCloseTimeout
+			return activities.PhaseResult{}, nil
+		})
 	phase(export.PhaseDistribute, exporting.Distribute)
 	w.env.OnActivity(exporting.EmitTimeline, mock.Anything, mock.Anything).After(phaseTakes).Return(w.emit)
 	w.env.OnActivity(exporting.Discard, mock.Anything, mock.Anything).Return(
@@ -107,6 +115,14 @@ func (w *world) run(t *testing.T) error {
 	require.True(t, w.env.IsWorkflowCompleted(), "the workflow must end")
 	require.Len(t, w.ends, 1, "a run ends exactly once")
 	return w.env.GetWorkflowError()
+}
+
+// TestEncryptMayTakeAsLongAsAdapt: a million originals have a header for each recipient.
+func TestEncryptMayTakeAsLongAsAdapt(t *testing.T) {
+	w := newWorld(t, nil)
+	w.encrypted = true
+	require.NoError(t, w.run(t))
+	require.Equal(t, patienceOf[export.PhaseAdapt].StartToClose, w.encrypting)
 }
 
 // working are the phases before the run is ended, of a kind that is not guarded.

@@ -49,13 +49,23 @@ func (r Runs) insist(ctx workflow.Context, phase export.Phase) workflow.Context 
 	return workflow.WithRetryPolicy(ctx, policy)
 }
 
+// patience is a row of the table.
+func (r Runs) patience(phase export.Phase) Patience {
+	if r.PatienceOf == nil {
+		return patienceOf[phase]
+	}
+	return r.PatienceOf[phase]
+}
+
+// forEncrypt is forPhase for Encrypt, a part of phase sign that takes as long as adapt:
+// it writes all of the payload once more, and a header for each recipient of each file.
+func (r Runs) forEncrypt(ctx workflow.Context) workflow.Context {
+	return workflow.WithStartToCloseTimeout(r.forPhase(ctx, export.PhaseSign), r.patience(export.PhaseAdapt).StartToClose)
+}
+
 // forPhase gives ctx the activity options of a phase.
 func (r Runs) forPhase(ctx workflow.Context, phase export.Phase) workflow.Context {
-	table := r.PatienceOf
-	if table == nil {
-		table = patienceOf
-	}
-	p := table[phase]
+	p := r.patience(phase)
 	return workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
 		StartToCloseTimeout: p.StartToClose,
 		HeartbeatTimeout:    p.Heartbeat,

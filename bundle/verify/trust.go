@@ -94,7 +94,7 @@ func publicKeyFiles(dir string) ([]string, error) {
 }
 
 func loadKey(file string) (signing.Verifier, error) {
-	f, _, err := openRegular(file)
+	f, _, err := OpenRegular(file)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%w: %s does not exist", ErrNoKeys, file)
 	}

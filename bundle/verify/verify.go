@@ -80,7 +80,7 @@ const maxWorkers = 4
 // Its Status says whether that was all there is to check: an encrypted bundle for which
 // no key was given is StatusUnopened, unless WithOpened asks for more.
 func File(ctx context.Context, path string, trust Trust, options ...Option) (Report, error) {
-	file, info, err := openRegular(path)
+	file, info, err := OpenRegular(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return failed(newReport(), fail(ClassAbsent, ReasonUnreadable, "", "%s does not exist", path))
 	}
@@ -133,9 +133,9 @@ func (v *verifier) status() string {
 	return StatusVerified
 }
 
-// openRegular opens a regular file. It looks first: opening a pipe would wait
+// OpenRegular opens a regular file. It looks first: opening a pipe would wait
 // for somebody who writes to it.
-func openRegular(path string) (*os.File, fs.FileInfo, error) {
+func OpenRegular(path string) (*os.File, fs.FileInfo, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, nil, err

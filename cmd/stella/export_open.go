@@ -95,7 +95,7 @@ func runOpen(ctx context.Context, out io.Writer, file string, flags openFlags) (
 		return err
 	}
 	options := append(slices.Clone(verifyOptions), verify.WithMirror(policy))
-	from, err := os.Open(file)
+	from, info, err := verify.OpenRegular(file)
 	if errors.Is(err, os.ErrNotExist) {
 		return &exitError{fmt.Errorf("%s does not exist", file), verify.ClassAbsent.ExitCode()}
 	}
@@ -103,10 +103,6 @@ func runOpen(ctx context.Context, out io.Writer, file string, flags openFlags) (
 		return verifyUsage(err)
 	}
 	defer from.Close()
-	info, err := from.Stat()
-	if err != nil || !info.Mode().IsRegular() {
-		return verifyUsage(errors.Join(err, fmt.Errorf("%s is not a regular file", file)))
-	}
 	var report verify.Report
 	var verdict error
 	err = replacePrivate(flags.output, func(w io.Writer) error {

@@ -7,8 +7,11 @@ import (
 	"path/filepath"
 	"testing"
 
+	"filippo.io/age"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
+
+	"github.com/stella-ops/exportcenter/bundle/bundletest"
 )
 
 func says(text string) func(io.Writer) error {
@@ -66,4 +69,18 @@ func TestAFailedOutputLeavesNothing(t *testing.T) {
 	left, err := os.ReadDir(dir)
 	require.NoError(t, err)
 	require.Empty(t, left)
+}
+
+// A pipe that nobody writes to must not hold `stella export open`.
+func TestAPipeIsNotOpened(t *testing.T) {
+	dir := t.TempDir()
+	pipe, key, identity := filepath.Join(dir, "pipe"), filepath.Join(dir, "key.pub"), filepath.Join(dir, "identity")
+	require.NoError(t, unix.Mkfifo(pipe, 0o600))
+	require.NoError(t, os.WriteFile(key, bundletest.Key(t, 1).PublicKeyPEM(), 0o600))
+	who, err := age.GenerateX25519Identity()
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(identity, []byte(who.String()+"\n"), 0o600))
+	err = runOpen(t.Context(), io.Discard, pipe, openFlags{key: key, identities: []string{identity}, output: filepath.Join(dir, "out")})
+	require.ErrorContains(t, err, "not a regular file")
+	require.NoFileExists(t, filepath.Join(dir, "out"))
 }

@@ -19,7 +19,7 @@ type place struct {
 
 // openPlace makes a directory below base, or, when base is "", in the system's for
 // temporary files. With asRoot it can be entered by the user that PostgreSQL runs as;
-// what was there before is left as it was: it may be /tmp.
+// what was there before is left as it was, but for what a killed rebuild left: it may be /tmp.
 func openPlace(base string, asRoot bool) (_ *place, err error) {
 	p := &place{}
 	defer func() {

@@ -18,7 +18,7 @@ type Dir struct {
 }
 
 const (
-	prefix   = "work-"
+	prefix   = "exportcenter-work-" // nobody else's: base may be /tmp
 	lockName = "lock"
 )
 

@@ -13,7 +13,7 @@ import (
 
 func parts(t *testing.T, base string) []string {
 	t.Helper()
-	found, err := filepath.Glob(filepath.Join(base, "work-*"))
+	found, err := filepath.Glob(filepath.Join(base, "exportcenter-work-*"))
 	require.NoError(t, err)
 	return found
 }
@@ -39,6 +39,18 @@ func TestAttemptsAreGoneAfterwards(t *testing.T) {
 	require.NoError(t, dir.Close())
 	require.NoError(t, other.Close())
 	require.Empty(t, parts(t, base))
+}
+
+// TestOthersAreLeftAlone: what is in a directory for temporary files need not be ours.
+func TestOthersAreLeftAlone(t *testing.T) {
+	base := t.TempDir()
+	theirs := filepath.Join(base, "work-theirs", "lock")
+	require.NoError(t, os.Mkdir(filepath.Dir(theirs), 0o700))
+	require.NoError(t, os.WriteFile(theirs, nil, 0o600))
+	dir, err := scratch.Open(base)
+	require.NoError(t, err)
+	require.NoError(t, dir.Close())
+	require.FileExists(t, theirs)
 }
 
 // TestKilledProcessLeavesNothing plays a process that dies with its directory.

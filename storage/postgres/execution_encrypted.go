@@ -132,13 +132,11 @@ func (e *Execution) EraseCiphers(ctx context.Context, c storage.Claim, limit int
 		if err != nil {
 			return err
 		}
-		for _, statement := range []string{
-			`delete from blob_pins where tenant = $1 and run_id = $2 and sha256 = any ($3)`,
-			`delete from blobs where tenant = $1 and $2 <> '' and sha256 = any ($3)`,
-		} {
-			if _, err := tx.Exec(ctx, statement, run.Tenant, run.ID, rawDigests(left)); err != nil {
-				return err
-			}
+		if _, err := tx.Exec(ctx, `delete from blob_pins where tenant = $1 and run_id = $2 and sha256 = any ($3)`, run.Tenant, run.ID, rawDigests(left)); err != nil {
+			return err
+		}
+		if _, err := tx.Exec(ctx, `delete from blobs where tenant = $1 and sha256 = any ($2)`, run.Tenant, rawDigests(left)); err != nil {
+			return err
 		}
 		for _, d := range left {
 			if err := erase(d, stillIn(tx)); err != nil {
