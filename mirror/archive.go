@@ -111,12 +111,12 @@ func (o *opened) lines(c bundle.Content) (io.ReadCloser, error) {
 	if !there {
 		return nil, fmt.Errorf("%s: %w: %s is gone", o.name, errChanged, c.Path)
 	}
-	return openLines(o.name+": "+c.Path, io.NopCloser(o.reader(s)), c.ContentDigest)
+	return openLines(o.name+": "+c.Path, io.NopCloser(o.reader(s)), c)
 }
 
-// openLines reads the lines of a payload file, whose digest must be want, and closes
-// what they come from.
-func openLines(name string, stored io.ReadCloser, want bundle.Digest) (io.ReadCloser, error) {
+// openLines reads the lines of a payload file, which must be those that a manifest says,
+// and closes what they come from.
+func openLines(name string, stored io.ReadCloser, want bundle.Content) (io.ReadCloser, error) {
 	content, err := bundle.OpenPayload(stored)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("%s: %w", name, err), stored.Close())
@@ -124,17 +124,23 @@ func openLines(name string, stored io.ReadCloser, want bundle.Digest) (io.ReadCl
 	return &checkedLines{name: name, want: want, hash: sha256.New(), content: content, stored: stored}, nil
 }
 
+// checkedLines are lines as they are read: what a manifest says, and no byte behind.
+// A small file may hold more than anybody has room for.
 type checkedLines struct {
 	name            string
-	want            bundle.Digest
+	want            bundle.Content
 	hash            hash.Hash
+	read            int64
 	content, stored io.ReadCloser
 }
 
 func (c *checkedLines) Read(p []byte) (int, error) {
 	n, err := c.content.Read(p)
 	c.hash.Write(p[:n])
-	if err == io.EOF && bundle.Digest(c.hash.Sum(nil)) != c.want {
+	if c.read += int64(n); c.read > c.want.ContentBytes {
+		return 0, refuse(ReasonContent, "%s: its lines have more than the %d bytes of the manifest", c.name, c.want.ContentBytes)
+	}
+	if err == io.EOF && bundle.Digest(c.hash.Sum(nil)) != c.want.ContentDigest {
 		err = refuse(ReasonContent, "%s: its lines are not those of the manifest", c.name)
 	} else if err != nil && err != io.EOF {
 		err = refuse(ReasonContent, "%s: %w", c.name, err)

@@ -46,8 +46,11 @@ func (b *building) linkListed(isList func(bundle.Content) bool, but []bundle.Con
 	defer list.Close() //nolint:errcheck // it was read
 	for {
 		o, err := list.Next()
-		if err != nil || o == nil {
-			return err
+		if err != nil {
+			return unlisted(err)
+		}
+		if o == nil {
+			return nil
 		}
 		if err := errors.Join(b.ctx.Err(), b.disk.link(b.base.path(o.Path), b.path(o.Path))); err != nil {
 			return absent(b.base.dir, o.Path, err)

@@ -84,7 +84,7 @@ func (t *tree) outlineOriginals(c bundle.Content) error {
 	for {
 		o, err := list.Next()
 		if err != nil {
-			return err
+			return unlisted(err)
 		}
 		if o == nil {
 			break
@@ -93,11 +93,25 @@ func (t *tree) outlineOriginals(c bundle.Content) error {
 			m.Path = o.Path
 		}
 		m.Size += bundle.EntrySize(o.Bytes)
-		t.counts[path.Dir(o.Path)]++
+		if t.counts[path.Dir(o.Path)]++; len(t.counts) > maxKinds {
+			return refuse(ReasonContent, "%s lists originals of more than %d kinds", t.path(c.Path), maxKinds)
+		}
 	}
 	t.originals[m.Path] = c
 	t.members = append(t.members, m)
 	return nil
+}
+
+// maxKinds is more than the kinds of evidence that there are.
+const maxKinds = 100
+
+// unlisted gives the error of a list of originals its reason: it is not of its form,
+// unless something else was the matter.
+func unlisted(err error) error {
+	if errors.As(err, new(*Error)) {
+		return err
+	}
+	return refuse(ReasonContent, "%w", err)
 }
 
 // view is the archive that the tree is.
@@ -150,7 +164,7 @@ func (t *tree) files(of []bundle.Content) *delta.Files {
 		if err != nil {
 			return nil, absent(t.dir, of[i].Path, err)
 		}
-		return openLines(t.path(of[i].Path), file, of[i].ContentDigest)
+		return openLines(t.path(of[i].Path), file, of[i])
 	})
 }
 

@@ -14,8 +14,14 @@ type Originals struct {
 	at   bundle.Original
 }
 
+// maxOriginalLine is more than a line about an original takes.
+const maxOriginalLine = 1 << 10
+
 // NewOriginals reads the originals of files.
-func NewOriginals(files *Files) *Originals { return &Originals{Files: files} }
+func NewOriginals(files *Files) *Originals {
+	files.longest = maxOriginalLine
+	return &Originals{Files: files}
+}
 
 // Next is List's.
 func (o *Originals) Next() (*bundle.Original, error) {
@@ -27,7 +33,7 @@ func (o *Originals) Next() (*bundle.Original, error) {
 		return nil, err
 	}
 	if o.at, err = bundle.ParseOriginal(line); err != nil {
-		return nil, fmt.Errorf("%s: %w", o.Where(), err)
+		return nil, fmt.Errorf("%s: %w: %w", o.Where(), ErrLine, err)
 	}
 	if o.at.Path <= o.last {
 		return nil, fmt.Errorf("%s: %w: %s does not come after %s", o.Where(), ErrLine, o.at.Path, o.last)

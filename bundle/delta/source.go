@@ -11,22 +11,28 @@ import (
 // Open opens file number i of a list: its lines, uncompressed; io.EOF behind the last.
 type Open func(i int) (io.ReadCloser, error)
 
+// MaxLine bounds a line, in bytes: a document of the greatest size, whose canonical
+// form may be longer than its original, and what a mirror tells about it.
+const MaxLine = 512 << 20
+
 // Files reads the lines of several files as one list. A line stays as it is until
-// the next one is read.
+// the next one is read. No more than the longest line that may be there is held in
+// memory: the files may come from a disk that nobody has verified.
 type Files struct {
-	open   Open
-	next   int
-	name   func(i int) string
-	file   io.ReadCloser
-	lines  *bufio.Reader
-	buffer []byte
-	number int64 // of the line in its file
+	open    Open
+	next    int
+	name    func(i int) string
+	file    io.ReadCloser
+	lines   *bufio.Reader
+	longest int
+	buffer  []byte
+	number  int64 // of the line in its file
 }
 
 // NewFiles makes the list of the lines of the files that open gives, the first being
 // number 0, until it gives io.EOF. name is for messages.
 func NewFiles(name func(i int) string, open Open) *Files {
-	return &Files{open: open, name: name, lines: bufio.NewReaderSize(nil, 64<<10)}
+	return &Files{open: open, name: name, lines: bufio.NewReaderSize(nil, 64<<10), longest: MaxLine}
 }
 
 // Next gives the next line without its line feed, io.EOF behind the last one.
@@ -56,6 +62,9 @@ func (f *Files) line() ([]byte, error) {
 	f.buffer = f.buffer[:0]
 	for {
 		part, err := f.lines.ReadSlice('\n')
+		if len(f.buffer)+len(part) > f.longest+1 { // with its line feed
+			return nil, fmt.Errorf("%s: line %d: %w: it has more than %d bytes", f.name(f.next-1), f.number+1, ErrLine, f.longest)
+		}
 		f.buffer = append(f.buffer, part...)
 		switch {
 		case err == nil:
