@@ -1,16 +1,14 @@
 package mirror
 
 import (
-	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"slices"
 
 	"github.com/stella-ops/exportcenter/bundle"
 	"github.com/stella-ops/exportcenter/bundle/delta"
-	"github.com/stella-ops/exportcenter/bundle/verify"
 )
 
 // Outcome is what an Apply did.
@@ -60,9 +58,12 @@ type applying struct {
 	o      Options
 	deltas []*opened
 	digest []bundle.Digest // of their manifests
-	state  State
+	before int             // how many of deltas were applied by the same command, before it ended
+
 	at     string // the generation that dir holds
-	before int    // how many of deltas were applied by the same command, before it ended
+	passed string // one that was built upon it, and is not what dir holds; "": none
+	state  State  // of passed, or else of at
+	moved  bool   // dir holds more than when the command began
 }
 
 func (a *applying) close() (err error) {
@@ -192,7 +193,7 @@ func (a *applying) run() (Outcome, error) {
 		return outcome, err
 	}
 	if err := a.writeJournal(a.digest); err != nil {
-		return outcome, errors.Join(err, a.giveUp(len(outcome.Done)))
+		return outcome, errors.Join(err, a.giveUp())
 	}
 	for i, d := range a.deltas {
 		if i < a.before {
@@ -204,7 +205,7 @@ func (a *applying) run() (Outcome, error) {
 		}
 		a.o.say("applying %s", d.name)
 		if err := a.advance(d, i == last); err != nil {
-			return outcome, errors.Join(err, a.giveUp(len(outcome.Done)))
+			return outcome, errors.Join(err, a.giveUp())
 		}
 		outcome.Done = append(outcome.Done, a.state.Applied[len(a.state.Applied)-1])
 	}
@@ -216,15 +217,16 @@ func (a *applying) run() (Outcome, error) {
 	return outcome, err
 }
 
-// giveUp removes what a delta that was not applied left. The journal stays once a
-// delta was applied, so that the same command goes on behind it. When only the end of
-// a switch failed, all stays: which generation the disk leads to is not known.
-func (a *applying) giveUp(done int) error {
+// giveUp removes what a delta that was not applied left, and what was only passed. The
+// journal stays once a delta was applied, so that the same command goes on behind it.
+// When only the end of a switch failed, all stays: which generation the disk leads to is
+// not known.
+func (a *applying) giveUp() error {
 	at, _, err := a.current()
 	if err != nil || at != a.at {
 		return err
 	}
-	if err := a.clean(at); err != nil || a.before+done > 0 {
+	if err := a.clean(at); err != nil || a.before > 0 || a.moved {
 		return err
 	}
 	return a.disk.remove(a.path(journalName))
@@ -238,10 +240,11 @@ func (a *applying) tidy(err error) {
 	}
 }
 
-// advance applies one delta. The moments of the target's metadata count for the last
-// one of a command: what is passed on the way there is nobody's mirror.
+// advance applies one delta. The moments of the target's metadata, and the root from
+// outside, count for the last one of a command: what is passed on the way there is
+// nobody's mirror.
 func (a *applying) advance(d *opened, last bool) error {
-	base, err := openTree(a.path(a.at, treeName))
+	base, err := openTree(a.path(cmp.Or(a.passed, a.at), treeName))
 	if err != nil {
 		return err
 	}
@@ -254,9 +257,7 @@ func (a *applying) advance(d *opened, last bool) error {
 	}
 	a.o.say("verifying generation %d", d.manifest.Delta.Target.Generation)
 	o := a.o
-	if !last {
-		o.Verify = append(slices.Clip(o.Verify), verify.WithoutMoment())
-	}
+	o.passing = !last
 	report, err := check(a.ctx, b.dir, b.repacked || a.state.Repacked > 0, o)
 	if err != nil {
 		return err
@@ -274,33 +275,5 @@ func (a *applying) advance(d *opened, last bool) error {
 	if err := rootsFollow(base, &tree{dir: b.dir}); err != nil {
 		return fmt.Errorf("%s: %w", d.name, err)
 	}
-	if err := a.keep(state); err != nil {
-		return err
-	}
-	a.state, a.at = state, generationDir(state.Mirror.Generation)
-	a.tidy(a.clean(a.at))
-	return nil
-}
-
-// rootsFollow requires that the TUF roots of the next mirror go on from those of the
-// one before: a key that a root took away may not come back by leaving that root out.
-func rootsFollow(base, next *tree) error {
-	for version := int64(1); base.has(bundle.TUFRootPathOf(version)); version++ {
-		path := bundle.TUFRootPathOf(version)
-		had, err := base.document(path)
-		if err != nil {
-			return err
-		}
-		has, err := next.document(path)
-		if errors.Is(err, fs.ErrNotExist) {
-			return refuse(ReasonRoots, "leads to a mirror without TUF root %d, which this one has: it is signed by keys that were changed since. Ask the producer", version)
-		}
-		if err != nil {
-			return err
-		}
-		if !bytes.Equal(had, has) {
-			return refuse(ReasonRoots, "leads to a mirror with another TUF root %d than this one has. Ask the producer", version)
-		}
-	}
-	return nil
+	return a.take(state, &tree{dir: b.dir})
 }

@@ -49,7 +49,7 @@ func open(ctx context.Context, name string, options Options) (_ *opened, err err
 	if bundle.SaysEncrypted(o.archive) {
 		return nil, refuse(ReasonEncrypted, "%s is encrypted: open it first: stella export open, and give what comes out", name)
 	}
-	if o.report, err = verify.Reader(ctx, archive, size, options.Trust, options.Verify...); err != nil {
+	if o.report, err = verify.Reader(ctx, archive, size, options.Trust, options.verifying()...); err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	if o.report.Status != verify.StatusVerified { // it was another file a moment ago

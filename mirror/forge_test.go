@@ -217,7 +217,7 @@ func TestAnExpiredMirrorOnTheWay(t *testing.T) {
 	const week, years = 7 * 24 * time.Hour, 50 * 365 * 24 * time.Hour
 	fulls, deltas := story3(t, [3]mirrortest.Maker{timed(m, chain, years), timed(m, chain, week), timed(m, chain, years)})
 	o := trust(t)
-	o.Verify = []verify.Option{verify.WithMirror(verify.MirrorPolicy{At: bundletest.TUFMoment.Add(2 * week)})}
+	o.Mirror.At = bundletest.TUFMoment.Add(2 * week)
 	dir := filepath.Join(t.TempDir(), "site")
 	_, err := mirror.Init(t.Context(), dir, written(t, "full", fulls[0]), o)
 	require.NoError(t, err)

@@ -78,7 +78,7 @@ func free(dir string) error {
 
 // begin unpacks a full mirror, verifies what it unpacked, and makes it the mirror.
 func (p *place) begin(ctx context.Context, full *opened, o Options) (State, error) {
-	if err := p.clean(""); err != nil {
+	if err := p.clean(); err != nil {
 		return State{}, err
 	}
 	o.say("unpacking %d bytes", full.size)
@@ -115,7 +115,7 @@ func (p *place) undo(made bool) error {
 	if _, err := os.Lstat(p.path(currentName)); err == nil {
 		return nil // all is there
 	}
-	err := errors.Join(p.clean(""), p.disk.remove(p.path(generationsName)), p.disk.remove(p.path(lockName)))
+	err := errors.Join(p.clean(), p.disk.remove(p.path(generationsName)), p.disk.remove(p.path(lockName)))
 	if made && err == nil {
 		err = p.disk.unmake(p.dir)
 	}
@@ -136,7 +136,7 @@ func check(ctx context.Context, dir string, repacked bool, o Options) (verify.Re
 	if err != nil {
 		return verify.Report{}, refuse(ReasonContent, "%s: %w", dir, err)
 	}
-	options := o.Verify[:len(o.Verify):len(o.Verify)]
+	options := o.verifying()
 	if repacked {
 		options = append(options, verify.WithRepacked())
 	}

@@ -11,14 +11,31 @@ import (
 // Options say what is trusted, and how bundles are read.
 type Options struct {
 	Trust verify.Trust
-	// Verify changes how bundles are verified, never what is required of them.
-	Verify []verify.Option
+	// Mirror is what is asked of mirrors besides: of the full one that a directory begins
+	// with, of the one that deltas end at, and of what a directory holds.
+	Mirror verify.MirrorPolicy
 	// Say is told what is being done; nil tells nobody.
 	Say func(format string, args ...any)
 
 	// at and pack are for tests: what the disk does, and another encoder.
 	at   func(effect string) error
 	pack func(io.Writer) (packer, error)
+
+	// passing is for a mirror that deltas only pass, on the way to a later one.
+	passing bool
+}
+
+// verifying is how a mirror or a delta is verified. Of a mirror that is only passed
+// neither the end of its metadata counts nor the root from outside, which may be newer
+// than it: rootsFollow holds its roots, and where the site's is not among them it never
+// becomes the directory's mirror.
+func (o Options) verifying() []verify.Option {
+	if !o.passing {
+		return []verify.Option{verify.WithMirror(o.Mirror)}
+	}
+	policy := o.Mirror
+	policy.Root = nil
+	return []verify.Option{verify.WithMirror(policy), verify.WithoutMoment()}
 }
 
 // packer writes a payload file; bundle.PayloadWriter is one.

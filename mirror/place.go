@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/stella-ops/exportcenter/bundle"
 )
@@ -118,8 +119,8 @@ func (p *place) current() (generation string, state State, err error) {
 	return generation, state, nil
 }
 
-// clean removes what commands that ended on the way left: all but the generation to keep.
-func (p *place) clean(keep string) error {
+// clean removes what commands that ended on the way left: all but the generations to keep.
+func (p *place) clean(keep ...string) error {
 	for _, name := range litter {
 		if err := p.disk.remove(p.path(name)); err != nil {
 			return err
@@ -130,16 +131,24 @@ func (p *place) clean(keep string) error {
 		return nil
 	}
 	for _, g := range generations {
-		if name := filepath.Join(generationsName, g.Name()); name != keep && err == nil {
+		if name := filepath.Join(generationsName, g.Name()); !slices.Contains(keep, name) && err == nil {
 			err = p.disk.remove(p.path(name))
 		}
 	}
 	return err
 }
 
-// keep writes the state beside a tree that was built, and makes both the mirror of
-// the directory: by one rename, after all that it leads to has reached the disk.
+// keep makes a tree that was built the mirror of the directory: by one rename, after all
+// that it leads to has reached the disk.
 func (p *place) keep(state State) error {
+	if err := p.put(state); err != nil {
+		return err
+	}
+	return p.disk.point(p.path(currentName), generationDir(state.Mirror.Generation))
+}
+
+// put writes the state beside a tree that was built, and puts both where generations are.
+func (p *place) put(state State) error {
 	text, err := state.Encode()
 	if err != nil {
 		return err
@@ -153,11 +162,7 @@ func (p *place) keep(state State) error {
 	if err := p.disk.mkdir(p.path(generationsName)); err != nil {
 		return err
 	}
-	generation := generationDir(state.Mirror.Generation)
-	if err := p.disk.rename(p.path(buildingName), p.path(generation)); err != nil {
-		return err
-	}
-	return p.disk.point(p.path(currentName), generation)
+	return p.disk.rename(p.path(buildingName), p.path(generationDir(state.Mirror.Generation)))
 }
 
 // journal is what a command that is not done applies, by the digests of manifests.

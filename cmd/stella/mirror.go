@@ -7,7 +7,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/stella-ops/exportcenter/bundle/verify"
 	"github.com/stella-ops/exportcenter/mirror"
 )
 
@@ -68,7 +67,7 @@ func (f *mirrorFlags) options(command *cobra.Command) (mirror.Options, error) {
 	if policy.Root == nil && err == nil {
 		say("the mirror's TUF roots are compared with no root from outside (--tuf-root)")
 	}
-	return mirror.Options{Trust: keys, Say: say, Verify: []verify.Option{verify.WithMirror(policy)}}, err
+	return mirror.Options{Trust: keys, Say: say, Mirror: policy}, err
 }
 
 // run does it; a panic is an error of the program, not one of the content.
