@@ -99,7 +99,7 @@ func (a *applying) check() (err error) {
 		return err
 	}
 	if base.digest != a.state.Mirror.ManifestDigest {
-		return refuse(ReasonContent, "%s: its manifest is %s, and was %s when it was made: it has changed on this disk; make the mirror anew of a full one",
+		return spoilt("%s: its manifest is %s, and was %s when it was made: it has changed on this disk",
 			base.dir, base.digest, a.state.Mirror.ManifestDigest)
 	}
 	if err := errors.Join(a.state.fits(a.dir, base.manifest), base.strays()); err != nil {

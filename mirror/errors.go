@@ -18,7 +18,8 @@ const (
 	ReasonBase Reason = "wrong_base"
 	// ReasonForeign: the bundle is of another tenant, project, profile or selection.
 	ReasonForeign Reason = "foreign"
-	// ReasonRollback: the delta ends at an older generation than the directory has.
+	// ReasonRollback: the delta ends at an older generation than the directory has, or a
+	// full mirror is of one that the caller wants none of.
 	ReasonRollback Reason = "rollback"
 	// ReasonReplay: the delta was applied before.
 	ReasonReplay Reason = "replay"
@@ -61,6 +62,12 @@ func (e *Error) ExitCode() int { return exitCodes[e.Reason] }
 
 func refuse(reason Reason, format string, args ...any) *Error {
 	return &Error{Reason: reason, Err: fmt.Errorf(format, args...)}
+}
+
+// spoilt refuses a directory that is not what it was, and says what to do: its mirror is
+// begun anew, and a directory that begins knows nothing of generations.
+func spoilt(format string, args ...any) *Error {
+	return refuse(ReasonContent, format+"; make the mirror anew of a full one that is not older (stella mirror init --newer-than GENERATION)", args...)
 }
 
 // told gives err a reason, unless it has one.

@@ -28,7 +28,7 @@ func initialise(ctx context.Context, dir, name string, o Options) (_ Status, err
 	o.say("verifying %s", name)
 	full, err := open(ctx, name, o)
 	if err != nil {
-		return Status{}, err
+		return Status{}, older(err)
 	}
 	defer func() { err = errors.Join(err, full.close()) }()
 	if full.manifest.Mirror == nil || full.manifest.Delta != nil {
@@ -54,6 +54,15 @@ func initialise(ctx context.Context, dir, name string, o Options) (_ Status, err
 	status := statusOf(state, full.manifest)
 	status.looked()
 	return status, nil
+}
+
+// older gives the refusal of a mirror that is no news the code that it has for deltas.
+func older(err error) error {
+	var failure *verify.Error
+	if errors.As(err, &failure) && failure.Reason == verify.ReasonRollback {
+		return refuse(ReasonRollback, "%w", err)
+	}
+	return err
 }
 
 // free wants dir to be absent, empty, or what an Init left that ended on the way.

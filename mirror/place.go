@@ -103,7 +103,7 @@ func (p *place) current() (generation string, state State, err error) {
 	}
 	for _, name := range []string{filepath.Dir(generation), generation} {
 		if info, err := os.Lstat(p.path(name)); err != nil || !info.IsDir() {
-			return "", state, refuse(ReasonContent, "%s: %s leads to no directory of this mirror; make the mirror anew of a full one", p.dir, currentName)
+			return "", state, spoilt("%s: %s leads to no directory of this mirror", p.dir, currentName)
 		}
 	}
 	raw, err := readBounded(p.path(generation, stateName), maxState)
@@ -114,7 +114,7 @@ func (p *place) current() (generation string, state State, err error) {
 		err = errors.New(stateName + " is of another generation than its directory")
 	}
 	if err != nil {
-		return "", state, refuse(ReasonContent, "%s: %w; make the mirror anew of a full one", p.path(generation), err)
+		return "", state, spoilt("%s: %w", p.path(generation), err)
 	}
 	return generation, state, nil
 }

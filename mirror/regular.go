@@ -29,5 +29,5 @@ func openRegular(path string) (*os.File, os.FileInfo, error) {
 }
 
 func irregular(path string) error {
-	return refuse(ReasonContent, "%s is no regular file; make the mirror anew of a full one", path)
+	return spoilt("%s is no regular file", path)
 }

@@ -102,7 +102,7 @@ func held(ctx context.Context, tree string, state State, o Options) error {
 	}
 	if report.Repacked != state.Repacked || report.ManifestDigest != state.Mirror.ManifestDigest.String() ||
 		report.Repacked == 0 && report.ArchiveDigest != state.ArchiveDigest {
-		return refuse(ReasonContent, "%s: what is there is verified, and is not what %s says; make the mirror anew of a full one", tree, stateName)
+		return spoilt("%s: what is there is verified, and is not what %s says", tree, stateName)
 	}
 	return nil
 }
@@ -111,11 +111,11 @@ func held(ctx context.Context, tree string, state State, o Options) error {
 func (s State) fits(dir string, m bundle.Manifest) error {
 	switch {
 	case m.Mirror == nil || m.Delta != nil:
-		return refuse(ReasonContent, "%s: its manifest is of no full mirror; make the mirror anew of a full one", dir)
+		return spoilt("%s: its manifest is of no full mirror", dir)
 	case m.ExportID != s.Mirror.ExportID:
-		return refuse(ReasonContent, "%s: its manifest is of run %s, its state of %s; make the mirror anew of a full one", dir, m.ExportID, s.Mirror.ExportID)
+		return spoilt("%s: its manifest is of run %s, its state of %s", dir, m.ExportID, s.Mirror.ExportID)
 	case m.Mirror.Generation != s.Mirror.Generation:
-		return refuse(ReasonContent, "%s: its manifest is of generation %d, its state of %d; make the mirror anew of a full one", dir, m.Mirror.Generation, s.Mirror.Generation)
+		return spoilt("%s: its manifest is of generation %d, its state of %d", dir, m.Mirror.Generation, s.Mirror.Generation)
 	}
 	return nil
 }

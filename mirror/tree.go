@@ -175,7 +175,7 @@ func (t *tree) strays() error {
 		entries[m.Path] = true
 	}
 	if info, err := os.Lstat(t.dir); err != nil || !info.IsDir() {
-		return errors.Join(err, refuse(ReasonContent, "%s is no directory; make the mirror anew of a full one", t.dir))
+		return errors.Join(err, spoilt("%s is no directory", t.dir))
 	}
 	found := map[string]int64{}
 	err := filepath.WalkDir(t.dir, func(file string, entry fs.DirEntry, err error) error {
@@ -222,7 +222,7 @@ func countFiles(dir string) (n int64, err error) {
 		some, err := open.ReadDir(1024)
 		for _, entry := range some {
 			if !entry.Type().IsRegular() {
-				return n, refuse(ReasonContent, "%s is no regular file; make the mirror anew of a full one", filepath.Join(dir, entry.Name()))
+				return n, spoilt("%s is no regular file", filepath.Join(dir, entry.Name()))
 			}
 		}
 		n += int64(len(some))

@@ -18,7 +18,7 @@ const mirrorCodesHelp = `Exit codes:
   5   anything else: usage, the disk
   6   the delta is made for another base
   7   the bundle is of another tenant, project, profile or selection
-  8   rollback: the delta leads to an older generation
+  8   rollback: the delta leads to an older generation, or the mirror is not as new as --newer-than asks
   9   replay: the delta was applied before
   11  a gap: a delta between is missing
   12  the deltas are in another order than they lead on
@@ -41,7 +41,6 @@ type mirrorFlags struct {
 
 func (f *mirrorFlags) add(command *cobra.Command) {
 	trustFlags(command, &f.key, &f.trust)
-	f.tuf.addTrust(command)
 	f.format = addFormat(command)
 	command.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return verifyUsage(err) })
 	args := command.Args
@@ -94,8 +93,9 @@ func (f *mirrorFlags) run(command *cobra.Command, do func(ctx context.Context, o
 func mirrorInitCommand() *cobra.Command {
 	var flags mirrorFlags
 	command := leaf("init DIR BUNDLE --key PUB | --trust DIR", "Make a directory a mirror", cobra.ExactArgs(2), nil)
-	command.Long = "Make DIR, which is absent or empty, the full mirror in BUNDLE: verified, unpacked, and verified\nagain as it lies there.\n\n  stella mirror init /srv/mirror full.tar --key producer.pub\n\n" + mirrorCodesHelp
+	command.Long = "Make DIR, which is absent or empty, the full mirror in BUNDLE: verified, unpacked, and verified\nagain as it lies there. A directory that begins knows no generation: after one that\nhad 12, --newer-than 11 takes no older mirror.\n\n  stella mirror init /srv/mirror full.tar --key producer.pub\n\n" + mirrorCodesHelp
 	flags.add(command)
+	flags.tuf.add(command)
 	command.RunE = func(command *cobra.Command, args []string) error {
 		return flags.run(command, func(ctx context.Context, o mirror.Options) (any, [][]string, error) {
 			status, err := mirror.Init(ctx, args[0], args[1], o)
@@ -120,6 +120,7 @@ ended on the way is given again, and goes on.
 
 ` + mirrorCodesHelp
 	flags.add(command)
+	flags.tuf.addTrust(command)
 	command.Flags().StringVar(&base, "base", "", "`DIR` of the mirror")
 	command.RunE = func(command *cobra.Command, args []string) error {
 		if base == "" {
@@ -149,6 +150,7 @@ func mirrorStatusCommand() *cobra.Command {
 	command := leaf("status DIR [--verify --key PUB | --trust DIR]", "Say what a mirror holds", cobra.ExactArgs(1), nil)
 	command.Long = "Say what the mirror in DIR holds and which deltas led to it. With --verify all of it is\nverified: signatures, every file, and that nothing else is there. Without, nothing is:\nit says what the directory says of itself.\n\n" + mirrorCodesHelp
 	flags.add(command)
+	flags.tuf.addTrust(command)
 	command.Flags().BoolVar(&verified, "verify", false, "verify all that is there")
 	command.RunE = func(command *cobra.Command, args []string) error {
 		show := func(ctx context.Context, o mirror.Options) (any, [][]string, error) {
