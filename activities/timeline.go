@@ -133,6 +133,7 @@ func timelineEvent(run export.Run, t export.Transition, at time.Time) export.Tim
 		ManifestDigest: run.Result.ManifestDigest,
 		PayloadDigest:  run.Result.PayloadDigest,
 		EvidenceRefs:   []export.EvidenceRef{},
+		Attributes:     run.Attributes(),
 	}
 	if d, err := bundle.ParseDigest(run.Result.ManifestDigest); err == nil {
 		event.EvidenceRefs = append(event.EvidenceRefs, export.EvidenceRef{Kind: "manifest", Digest: d.String(), URI: d.URI()})

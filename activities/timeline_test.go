@@ -55,6 +55,19 @@ func (e *ends) emit(t *testing.T) (EmitTimelineResult, error) {
 	return result, err
 }
 
+// The end of a run as of the past is told as one, and so is its failure.
+func TestTheEndOfARunOfThePastSaysSo(t *testing.T) {
+	e := &Export{Clock: clock.Fixed(time.Unix(1, 0))}
+	run := export.Run{Tenant: endingRef.Tenant, ID: endingRef.RunID, State: export.StateRunning, Options: export.Options{MirrorRunID: "R"}}
+	for _, in := range []EmitTimelineInput{{Ref: endingRef}, {Ref: endingRef, Failure: &export.Failure{Code: export.CodeRebuild}}, {Ref: endingRef, Cancelled: true}} {
+		events := e.outcome(in, run).Timeline
+		require.NotEmpty(t, events)
+		for _, event := range events {
+			require.Equal(t, map[string]string{"mirrorRunId": "R"}, event.Attributes)
+		}
+	}
+}
+
 // A success without all it promises is refused for ever. The run must end all
 // the same, so it fails and says why.
 func TestAnIncompleteSuccessFails(t *testing.T) {

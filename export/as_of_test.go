@@ -40,6 +40,13 @@ func TestWhatCanBeAsOfThePast(t *testing.T) {
 	require.NoError(t, alone.CheckAsOf(9))
 }
 
+// The platform is told of a run as of the past that it is, and of others nothing.
+func TestThePastIsTold(t *testing.T) {
+	require.Nil(t, export.Run{AsOf: 7}.Attributes())
+	require.Equal(t, map[string]string{"asOf": "7"}, export.Run{Options: export.Options{AsOf: 7}}.Attributes())
+	require.Equal(t, map[string]string{"mirrorRunId": "R"}, export.Run{AsOf: 7, Options: export.Options{MirrorRunID: "R"}}.Attributes())
+}
+
 // A run as of the past is old on purpose.
 func TestThePastIsNotStale(t *testing.T) {
 	config := &export.GuardConfig{MaxAgeHours: 1, Canaries: []string{"CVE-1"}}

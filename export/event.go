@@ -108,6 +108,8 @@ type TimelineEvent struct {
 	PayloadDigest  string        `json:"payloadDigest,omitempty"`
 	EvidenceRefs   []EvidenceRef `json:"evidenceRefs"`
 	Failure        *Failure      `json:"failure,omitempty"`
+	// Attributes are absent of a run of the present: see Run.Attributes.
+	Attributes map[string]string `json:"attributes,omitempty"`
 }
 
 // EvidenceRef points from a timeline event to what proves it.

@@ -64,14 +64,14 @@ func exportListCommand(c *connection) *cobra.Command {
 		if f.machine() {
 			return f.encode(command.OutOrStdout(), page)
 		}
-		rows := [][]string{{"RUN", "STATUS", "PROFILE", "REQUESTED", "BYTES"}}
+		rows := [][]string{{"RUN", "STATUS", "PROFILE", "REQUESTED", "BYTES", "NOTE"}}
 		for _, run := range page.Runs {
 			size := ""
 			if run.ArchiveBytes > 0 {
 				size = strconv.FormatInt(run.ArchiveBytes, 10)
 			}
 			rows = append(rows, []string{run.RunID, string(run.Status), run.Profile.Kind + ":" + run.Profile.Variant,
-				run.RequestedAt.UTC().Format(time.RFC3339), size})
+				run.RequestedAt.UTC().Format(time.RFC3339), size, note(run)})
 		}
 		if page.NextCursor != "" {
 			rows = append(rows, []string{"more: --cursor " + page.NextCursor})
@@ -124,6 +124,24 @@ func oneRun(command *cobra.Command, args []string) error {
 	return nil
 }
 
+// note says of a run why its bundle is not its profile's next one, or how it leaves.
+func note(run client.Run) string {
+	var notes []string
+	if run.RebuildOf != "" {
+		notes = append(notes, "rebuild of "+run.RebuildOf)
+	}
+	if run.Options.AsOf != nil {
+		notes = append(notes, "as of "+strconv.FormatInt(*run.Options.AsOf, 10))
+	}
+	if run.Options.MirrorRunID != "" {
+		notes = append(notes, "of mirror "+run.Options.MirrorRunID)
+	}
+	if run.Encryption != nil {
+		notes = append(notes, "encrypted")
+	}
+	return strings.Join(notes, ", ")
+}
+
 // statusRows are the lines of "export status": what is known, nothing else.
 func statusRows(run client.Run) [][]string {
 	var rows [][]string
@@ -142,6 +160,11 @@ func statusRows(run client.Run) [][]string {
 		add("as of", strconv.FormatInt(*run.Options.AsOf, 10)+", which was asked for")
 	case run.AsOf > 0:
 		add("as of", strconv.FormatInt(run.AsOf, 10))
+	}
+	add("of mirror", run.Options.MirrorRunID)
+	add("rebuild of", run.RebuildOf)
+	if e := run.Encryption; e != nil {
+		add("encrypted", fmt.Sprintf("mode %s, for %s", e.Mode, strings.Join(e.Recipients, ", ")))
 	}
 	if !run.CompletedAt.IsZero() {
 		add("completed", run.CompletedAt.UTC().Format(time.RFC3339))

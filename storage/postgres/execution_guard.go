@@ -173,7 +173,7 @@ func waitingEvent(run export.Run, t export.Transition, at time.Time) export.Time
 	return export.TimelineEvent{
 		EventID: export.TimelineEventID(run.Ref(), t), TenantID: run.Tenant, EventType: t, Source: "exportcenter",
 		OccurredAt: at.UTC().Format(time.RFC3339Nano), CorrelationID: run.ID, RunID: run.ID, ProfileID: run.ProfileID,
-		EvidenceRefs: []export.EvidenceRef{},
+		EvidenceRefs: []export.EvidenceRef{}, Attributes: run.Attributes(),
 	}
 }
 

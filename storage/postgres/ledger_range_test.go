@@ -15,7 +15,7 @@ import (
 func TestARangeIsAPartOfTheListing(t *testing.T) {
 	rng := seeded(t)
 	store := postgres.NewLedger(pgtest.New(t).DB)
-	importTogether(t, store, "acme", randomEvidence(rng, 200, 2).removing(rng))
+	importTogether(t, store, "acme", randomEvidence(rng, 200, 2).removing(rng, true))
 	head, err := store.Head(t.Context(), "acme")
 	require.NoError(t, err)
 	for _, seq := range []int64{head, head / 2} {

@@ -106,6 +106,22 @@ func TestARemovalIsARevision(t *testing.T) {
 	require.Equal(t, first.Raw, raw)
 }
 
+// TestARemovalBeforeItsDocument is the one thing that the order of arrival decides: said
+// before the document is there, a removal does not hold; said again, it does.
+func TestARemovalBeforeItsDocument(t *testing.T) {
+	o := document("s", "D", march(1), "1")
+	after := removing{t, postgres.NewLedger(pgtest.New(t).DB)}
+	after.brings(o, ledger.Counts{Accepted: 1})
+	after.removes(gone(o, 2), ledger.RemovalCounts{Removed: 1})
+	after.is(2)
+	before := removing{t, postgres.NewLedger(pgtest.New(t).DB)}
+	before.removes(gone(o, 2), ledger.RemovalCounts{Absent: 1, Missing: []int{0}})
+	before.brings(o, ledger.Counts{Accepted: 1})
+	before.is(1, mark(o))
+	before.removes(gone(o, 2), ledger.RemovalCounts{Removed: 1})
+	before.is(2)
+}
+
 // A document without a time of its own is before every removal, and the version
 // of a BOM that stands for a time is before every real one.
 func TestRemovalsOfDocumentsWithoutATime(t *testing.T) {
@@ -201,7 +217,7 @@ func TestTheWayDownKnowsNoRemovals(t *testing.T) {
 	store := postgres.NewLedger(db.DB)
 	worlds := map[string]evidence{}
 	for _, tenant := range []string{"ta", "tb"} {
-		worlds[tenant] = randomEvidence(rng, 40, 2).removing(rng)
+		worlds[tenant] = randomEvidence(rng, 40, 2).removing(rng, true)
 		importTogether(t, store, tenant, worlds[tenant])
 	}
 	require.NoError(t, postgres.MigrateDown(t.Context(), db.Owner, 22))

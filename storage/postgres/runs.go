@@ -172,6 +172,7 @@ func createRun(ctx context.Context, tx pgx.Tx, run export.Run, p place) (export.
 		RunID:         stored.ID,
 		ProfileID:     stored.ProfileID,
 		EvidenceRefs:  []export.EvidenceRef{},
+		Attributes:    stored.Attributes(),
 	})
 }
 

@@ -47,6 +47,12 @@ func TestCreateRunWritesEventAndOutboxWithIt(t *testing.T) {
 	canonical, err := bundle.Canonical([]byte(payload))
 	require.NoError(t, err)
 	require.Equal(t, string(canonical), payload)
+	require.NotContains(t, payload, "attributes")
+	past := request("acme", 2)
+	past.Options.AsOf = 1
+	_, _, err = w.runs.CreateRun(t.Context(), past, storage.Idempotency{})
+	require.NoError(t, err)
+	require.Contains(t, value[string](t, w, "acme", "select payload from export_outbox where run_id = $1", past.ID), `"attributes":{"asOf":"1"}`)
 }
 
 func TestCreateRunRefusals(t *testing.T) {
