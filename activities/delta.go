@@ -11,7 +11,8 @@ import (
 	"github.com/stella-ops/exportcenter/storage"
 )
 
-// ends gives the two full mirrors that a delta lies between.
+// ends gives the two full mirrors that a delta lies between, and refuses a delta that
+// others could read than those whom the mirrors are for.
 func (e *Export) ends(ctx context.Context, run export.Run) (base, target export.Run, err error) {
 	for _, end := range []struct {
 		id string
@@ -20,12 +21,8 @@ func (e *Export) ends(ctx context.Context, run export.Run) (base, target export.
 		if *end.to, _, err = e.publishedMirror(ctx, run, end.id); err != nil {
 			return base, target, err
 		}
-		if end.to.Encryption != nil && run.Encryption == nil {
-			return base, target, export.Errorf(export.CodeBaseManifest, "the mirror of run %s leaves encrypted only, and this delta, which holds its documents, would leave in the clear; "+
-				"make it with a profile of kind mirror:delta that encrypts", end.id)
-		}
 	}
-	return base, target, nil
+	return base, target, run.CheckEnds(base, target)
 }
 
 // publishedMirror gives a full mirror that was published, and its files.

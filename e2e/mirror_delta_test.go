@@ -114,7 +114,7 @@ func TestADeltaOfTwoDays(t *testing.T) {
 }
 
 // TestADeltaOfEncryptedMirrors: it leaves encrypted as they do, and opened it leads from
-// the one to the other; in the clear it is not made.
+// the one to the other; in the clear, or for others than the mirrors, it is not made.
 func TestADeltaOfEncryptedMirrors(t *testing.T) {
 	alice := bundletest.Identity(t, 0)
 	w := openWorkshop(t)
@@ -149,17 +149,24 @@ func TestADeltaOfEncryptedMirrors(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, second.Result.Encrypted.PlainDigest, outcome.ArchiveDigest, "exactly the second mirror")
 
-	w.encryption = nil
-	for phase, activity := range map[string]any{"plan": w.exporting.Plan, "resolve": w.exporting.Resolve} {
-		ref := w.recordDelta(t, first, second)
-		var suite testsuite.WorkflowTestSuite
-		env := suite.NewTestActivityEnvironment()
-		env.RegisterActivity(w.exporting)
-		_, err := env.ExecuteActivity(activity, activities.PhaseInput{Ref: ref})
-		var refused *temporal.ApplicationError
-		require.ErrorAs(t, err, &refused, phase)
-		var failure export.Failure
-		require.NoError(t, refused.Details(&failure))
-		require.Contains(t, failure.Message, "leaves encrypted only", phase)
+	bob := &export.Encryption{Enabled: true, Mode: export.EncryptionAge, RecipientKeys: []string{bundletest.Identity(t, 1).Recipient().String()}}
+	for words, encryption := range map[string]*export.Encryption{"leaves encrypted only": nil, "is not for the recipient": bob} {
+		w.encryption = encryption
+		for phase, activity := range map[string]any{"plan": w.exporting.Plan, "resolve": w.exporting.Resolve} {
+			require.Contains(t, w.refusal(t, activity, w.recordDelta(t, first, second)).Message, words, phase)
+		}
 	}
+}
+
+// refusal is why an activity refuses a run for good.
+func (w *workshop) refusal(t *testing.T, activity any, ref export.Ref) (failure export.Failure) {
+	t.Helper()
+	var suite testsuite.WorkflowTestSuite
+	env := suite.NewTestActivityEnvironment()
+	env.RegisterActivity(w.exporting)
+	_, err := env.ExecuteActivity(activity, activities.PhaseInput{Ref: ref})
+	var refused *temporal.ApplicationError
+	require.ErrorAs(t, err, &refused)
+	require.NoError(t, refused.Details(&failure))
+	return failure
 }

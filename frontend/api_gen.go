@@ -1622,7 +1622,7 @@ type RunOptions struct {
 	// AsOfTime Instead of asOf, in a request only: the last sequence recorded until then, a time that is past. The run has it as asOf.
 	AsOfTime *string `json:"asOfTime,omitempty"`
 
-	// BaseRunID Of mirror:delta, which must have it: the run of the full mirror that the delta begins at. A run that is not there, is no full mirror or did not succeed is 409 ERR_EXPORT_006, and so are two mirrors of different profiles or selections.
+	// BaseRunID Of mirror:delta, which must have it: the run of the full mirror that the delta begins at. A run that is not there, is no full mirror or did not succeed is 409 ERR_EXPORT_006, and so are two mirrors of different profiles or selections. A delta of mirrors that are encrypted must be encrypted, for recipients that both have: else it is 409 too.
 	BaseRunID string `json:"baseRunId,omitempty,omitzero"`
 
 	// DryRun Record nothing and answer 200 with what the run would take.

@@ -48,7 +48,7 @@ func (s *Server) resolveDelta(ctx context.Context, run *export.Run, asked askedR
 	if err := sameFamily(base, target); err != nil {
 		return err
 	}
-	if err := asSecret(*run, base, target); err != nil {
+	if err := run.CheckEnds(base, target); err != nil {
 		return err
 	}
 	run.Project, run.Selectors, o.TargetRunID = base.Project, base.Selectors, target.ID
@@ -108,21 +108,6 @@ func sameFamily(base, target export.Run) error {
 		return fieldError(export.CodeBaseManifest, field, "run %s and the base %s select different evidence; a delta lies between mirrors of one selection", target.ID, base.ID)
 	case base.Generation > target.Generation:
 		return fieldError(export.CodeBaseManifest, field, "run %s is generation %d, older than the base's %d; a delta leads forward", target.ID, target.Generation, base.Generation)
-	}
-	return nil
-}
-
-// asSecret refuses a delta in the clear of mirrors that leave encrypted only: it holds
-// their documents.
-func asSecret(delta, base, target export.Run) error {
-	for _, end := range []struct {
-		field string
-		run   export.Run
-	}{{"options.baseRunId", base}, {"options.targetRunId", target}} {
-		if end.run.Encryption != nil && delta.Encryption == nil {
-			return fieldError(export.CodeBaseManifest, end.field, "the mirror of run %s leaves encrypted only, and a run of profile %s would put its documents into a delta in the clear; "+
-				"ask for it with a profile of kind mirror:delta that encrypts", end.run.ID, delta.ProfileName)
-		}
 	}
 	return nil
 }

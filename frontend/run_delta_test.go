@@ -6,6 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/stella-ops/exportcenter/bundle/bundletest"
 	"github.com/stella-ops/exportcenter/export"
 	"github.com/stella-ops/exportcenter/frontend/frontendtest"
 )
@@ -121,4 +122,46 @@ func TestADeltaToTheNewestMirror(t *testing.T) {
 		})
 	}
 	require.Equal(t, next.ID, toNewest(base).run(t).Options.TargetRunID)
+}
+
+// A delta of encrypted mirrors is for nobody whom one of them is not for; for fewer it
+// may be.
+func TestADeltaIsForThoseOfItsMirrors(t *testing.T) {
+	w := frontendtest.New(t)
+	c := newCaller(t, w, "acme")
+	alice, bob := bundletest.Identity(t, 0).Recipient().String(), bundletest.Identity(t, 1).Recipient().String()
+	sealedFor := func(generation int64, keys ...string) export.Run {
+		return mirrored(w, "acme", generation, func(r *export.Run) {
+			r.Encryption = &export.Encryption{Enabled: true, Mode: export.EncryptionAge, RecipientKeys: keys}
+		})
+	}
+	for name, keys := range map[string]string{"both": fmt.Sprintf("%q,%q", bob, alice), "bob": fmt.Sprintf("%q", bob)} {
+		made := c.send("POST", "/api/export/profiles", fmt.Sprintf(`{"name":"for-%s","kind":"mirror","variant":"delta",
+			"config":{"encryption":{"enabled":true,"mode":"age","recipientKeys":[%s]}}}`, name, keys))
+		require.Equal(t, 201, made.Status, made.Body)
+	}
+	ask := func(profile string, base, target export.Run) answer {
+		return c.send("POST", runsPath, fmt.Sprintf(`{"profileId":%q,"options":{"baseRunId":%q,"targetRunId":%q}}`, profile, base.ID, target.ID))
+	}
+	both, later, ofBob := sealedFor(1, alice, bob), sealedFor(2, alice, bob), sealedFor(3, bob)
+	open := mirrored(w, "acme", 4, nil)
+	for name, a := range map[string]answer{
+		"the same":            ask("for-both", both, later),
+		"for fewer":           ask("for-bob", both, later),
+		"for those of both":   ask("for-bob", both, ofBob),
+		"of one in the clear": ask("for-bob", ofBob, open),
+		"of two in the clear": ask("for-both", open, open),
+	} {
+		require.Equal(t, 202, a.Status, "%s: %s", name, a.Body)
+	}
+	for field, a := range map[string]answer{
+		"options.baseRunId":   ask("for-both", ofBob, open),
+		"options.targetRunId": ask("for-both", both, ofBob),
+	} {
+		require.Equal(t, 409, a.Status, a.Body)
+		p := a.problem(t)
+		require.Equal(t, "ERR_EXPORT_006", p.Code)
+		require.Equal(t, field, p.Details[0].Field)
+		require.Contains(t, p.Message, "the mirror of run "+ofBob.ID+" is not for the recipient "+alice)
+	}
 }
