@@ -12,6 +12,7 @@ import (
 	"github.com/stella-ops/exportcenter/adapters"
 	"github.com/stella-ops/exportcenter/bundle"
 	"github.com/stella-ops/exportcenter/export"
+	"github.com/stella-ops/exportcenter/ledger"
 	"github.com/stella-ops/exportcenter/storage"
 )
 
@@ -25,7 +26,7 @@ func (e *Export) canaries(ctx context.Context, run export.Run, shards []storage.
 	for _, id := range run.Guard.Canaries {
 		missing[id] = true
 	}
-	for doc, err := range e.documents(ctx, run.Tenant, shards) {
+	for doc, err := range e.documents(ctx, run.Tenant, shards, documentOf) {
 		if err != nil {
 			return nil, fmt.Errorf("look for canaries: %w", err)
 		}
@@ -112,10 +113,10 @@ func without(shards, others []storage.Shard, source string) (left []storage.Shar
 
 // missing calls add with every document of before that gives records, and none in now.
 func (e *Export) missing(ctx context.Context, tenant string, before, now []storage.Shard, add func(adapters.Document, bool)) error {
-	next, stop := iter.Pull2(e.documents(ctx, tenant, now))
+	next, stop := iter.Pull2(e.documents(ctx, tenant, now, namedBy))
 	defer stop()
 	current, err, more := next()
-	for old, oldErr := range e.documents(ctx, tenant, before) {
+	for old, oldErr := range e.documents(ctx, tenant, before, namedBy) {
 		if oldErr != nil {
 			return fmt.Errorf("%w: %w", errLastRun, oldErr)
 		}
@@ -145,9 +146,18 @@ func (g *goneList) add(doc adapters.Document, there bool) {
 	}
 }
 
-// documentOf reads the document of a line: of evidence, or a document line of a
-// builder's own.
-func documentOf(line []byte) (adapters.Document, bool, error) {
+// namedBy is documentOf without aliases: of evidence, only the end of the line is read.
+func namedBy(kind ledger.Kind, line []byte) (adapters.Document, bool, error) {
+	if !bytes.HasPrefix(line, []byte(adapters.RawStart)) {
+		return adapters.DocumentOf(line)
+	}
+	e, err := adapters.ReadEnvelope(line)
+	return adapters.Document{Key: e.Key(kind), ID: e.UpstreamID, Records: 1, Source: e.Source}, true, err
+}
+
+// documentOf reads the document of a line of a shard of a kind: of evidence, or a
+// document line of a builder's own.
+func documentOf(_ ledger.Kind, line []byte) (adapters.Document, bool, error) {
 	if !bytes.HasPrefix(line, []byte(adapters.RawStart)) {
 		return adapters.DocumentOf(line)
 	}
@@ -158,14 +168,16 @@ func documentOf(line []byte) (adapters.Document, bool, error) {
 // documents gives the documents of shards, in order. A shard that has not as many
 // as documents were planned, or has them in another order, was packed wrongly, and is
 // an error: nothing can be said about it.
-func (e *Export) documents(ctx context.Context, tenant string, shards []storage.Shard) iter.Seq2[adapters.Document, error] {
+func (e *Export) documents(ctx context.Context, tenant string, shards []storage.Shard,
+	of func(kind ledger.Kind, line []byte) (doc adapters.Document, there bool, err error),
+) iter.Seq2[adapters.Document, error] {
 	return func(yield func(adapters.Document, error) bool) {
 		last := ""
 		for _, shard := range shards {
 			n := int64(0)
 			goOn := true
 			err := e.lines(ctx, tenant, shard, func(line []byte) (bool, error) {
-				doc, there, err := documentOf(line)
+				doc, there, err := of(ledger.Kind(shard.Kind), line)
 				if err != nil || !there {
 					return err == nil, err
 				}

@@ -11,6 +11,7 @@ import (
 	"go.temporal.io/sdk/testsuite"
 
 	"github.com/stella-ops/exportcenter/adapters"
+	"github.com/stella-ops/exportcenter/adapters/jsonraw"
 	"github.com/stella-ops/exportcenter/bundle"
 	"github.com/stella-ops/exportcenter/export"
 	"github.com/stella-ops/exportcenter/internal/clock"
@@ -100,22 +101,44 @@ type doc struct {
 // shard packs documents as adapters of intermediate lines do.
 func (g *guardHouse) shard(t testing.TB, source string, docs ...doc) storage.Shard {
 	t.Helper()
+	return g.packed(t, source, len(docs), func(w *bundle.PayloadWriter) {
+		for _, d := range docs {
+			line, err := adapters.AppendDocument(nil, ledger.Line{Row: ledger.Row{Kind: ledger.KindAdvisory, UpstreamID: d.id, Source: "osv"}, Aliases: d.aliases}, int64(d.records))
+			require.NoError(t, err)
+			require.NoError(t, w.WriteLine(line))
+			for n := range d.records {
+				require.NoError(t, w.WriteLine(fmt.Appendf(nil, "r %s %d", d.id, n)))
+			}
+		}
+	})
+}
+
+// evidence packs documents as json:raw does, with a text that differs between runs.
+func (g *guardHouse) evidence(t testing.TB, text string, ids ...string) storage.Shard {
+	t.Helper()
+	packer, err := jsonraw.Adapter{}.Packer(export.Options{})
+	require.NoError(t, err)
+	return g.packed(t, "ledger", len(ids), func(w *bundle.PayloadWriter) {
+		for _, id := range ids {
+			content := fmt.Appendf(nil, `{"id":%q,"summary":%q}`, id, text)
+			_, err := packer.Write(w, ledger.Line{Canonical: content, Format: "osv", RawBytes: int64(len(content)),
+				Row: ledger.Row{Kind: ledger.KindAdvisory, UpstreamID: id, Source: "osv", Stream: "go", Digest: bundle.DigestOf(content)}})
+			require.NoError(t, err)
+		}
+	})
+}
+
+func (g *guardHouse) packed(t testing.TB, source string, documents int, write func(*bundle.PayloadWriter)) storage.Shard {
+	t.Helper()
 	staged, err := g.Stage(t.Context(), "acme")
 	require.NoError(t, err)
 	w, err := bundle.NewPayloadWriter(staged)
 	require.NoError(t, err)
-	for _, d := range docs {
-		line, err := adapters.AppendDocument(nil, ledger.Line{Row: ledger.Row{Kind: ledger.KindAdvisory, UpstreamID: d.id, Source: "osv"}, Aliases: d.aliases}, int64(d.records))
-		require.NoError(t, err)
-		require.NoError(t, w.WriteLine(line))
-		for n := range d.records {
-			require.NoError(t, w.WriteLine(fmt.Appendf(nil, "r %s %d", d.id, n)))
-		}
-	}
+	write(w)
 	info, err := w.Close()
 	require.NoError(t, err)
 	require.NoError(t, staged.Publish(t.Context()))
-	return storage.Shard{Name: "s", Source: source, Count: int64(len(docs)),
+	return storage.Shard{Name: "s", Kind: "advisory", Source: source, Count: int64(documents),
 		Result: &storage.File{Digest: info.Digest, Size: info.Size, ContentDigest: info.ContentDigest, ContentSize: info.ContentSize}}
 }
 
@@ -152,6 +175,28 @@ func TestGuardListsWhatDisappeared(t *testing.T) {
 		{ID: "B2", Source: "osv"}, {ID: "B4", Source: "osv", Withdrawn: true}, {ID: "C2", Source: "osv"}, {ID: "B1", Source: "osv"}}}, g.saved.Report.Disappeared)
 	require.Equal(t, &export.GuardBaseline{RunID: lastRun}, g.saved.Report.Baseline)
 	require.Equal(t, 5, g.opened, "what both have is not read")
+}
+
+// TestGuardListsWhatDisappearedOfEvidence: of a mirror's lines the ends are read.
+func TestGuardListsWhatDisappearedOfEvidence(t *testing.T) {
+	g := newGuardHouse()
+	odd := `Y","upstreamId":"Z`
+	same := g.evidence(t, "one", "A1", "A2")
+	g.plans[lastRun] = []storage.Shard{same, g.evidence(t, "one", "B1", "B2", "B3"), g.evidence(t, "one", "C1", odd)}
+	g.plans[thisRun] = []storage.Shard{same, g.evidence(t, "two", "B0", "B1", "B3", "B4"), g.evidence(t, "two", odd)}
+	_, err := g.guard(t)
+	require.NoError(t, err)
+	require.Equal(t, export.Disappeared{Total: 2, Documents: []export.GoneDocument{{ID: "B2", Source: "osv"}, {ID: "C1", Source: "osv"}}}, g.saved.Report.Disappeared)
+
+	g.saved = nil
+	g.plans[thisRun] = []storage.Shard{g.evidence(t, "two", "B1", "B0")}
+	_, err = g.export().guard(t.Context(), g.run.Ref())
+	require.ErrorContains(t, err, "stands behind")
+
+	g.plans[thisRun][0] = g.evidence(t, "two", "B0", "B1")
+	g.plans[thisRun][0].Count++
+	_, err = g.export().guard(t.Context(), g.run.Ref())
+	require.ErrorContains(t, err, "document lines for 3 documents")
 }
 
 func TestGuardParksARunThatShrank(t *testing.T) {

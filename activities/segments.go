@@ -1,6 +1,7 @@
 package activities
 
 import (
+	"bufio"
 	"context"
 	"crypto/sha256"
 	"fmt"
@@ -24,18 +25,23 @@ func (a *assembly) Entries(ctx context.Context, path string) (adapters.Entries, 
 		return nil, err
 	}
 	a.lines = append(a.lines, staged)
-	return &segmentFile{a: a, ctx: ctx, staged: staged, ordinal: ordinal, path: path, entries: bundle.NewEntryWriter(staged)}, nil
+	buffered := bufio.NewWriterSize(staged, segmentBuffer)
+	return &segmentFile{a: a, ctx: ctx, staged: staged, buffered: buffered, ordinal: ordinal, path: path, entries: bundle.NewEntryWriter(buffered)}, nil
 }
+
+// segmentBuffer gathers entries, which are small and come in three pieces each.
+const segmentBuffer = 128 << 10
 
 // segmentFile is a segment being written.
 type segmentFile struct {
-	a       *assembly
-	ctx     context.Context
-	staged  storage.Staged
-	ordinal int
-	path    string
-	entries *bundle.EntryWriter
-	info    bundle.PayloadInfo
+	a        *assembly
+	ctx      context.Context
+	staged   storage.Staged
+	buffered *bufio.Writer
+	ordinal  int
+	path     string
+	entries  *bundle.EntryWriter
+	info     bundle.PayloadInfo
 }
 
 // Original adds an original that is what its name says.
@@ -63,6 +69,9 @@ func (s *segmentFile) Original(o bundle.Original, content io.Reader) error {
 func (s *segmentFile) Close() error {
 	if s.info.Records == 0 {
 		return fmt.Errorf("the segment %s has no originals", s.path)
+	}
+	if err := s.buffered.Flush(); err != nil {
+		return fmt.Errorf("write %s: %w", s.path, err)
 	}
 	return s.a.keep(s.ctx, s.staged, s.ordinal, s.path, s.info)
 }

@@ -42,7 +42,8 @@ type bench struct {
 	rows     []row
 	notes    []string
 
-	lineBytes int64 // of its payload lines
+	lineBytes int64    // of its payload lines
+	order     []string // ids of the documents, as a mirror has them
 }
 
 // measure takes the rows in the order in which a user meets them.

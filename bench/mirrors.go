@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 
 	"github.com/stella-ops/exportcenter/client"
 	"github.com/stella-ops/exportcenter/internal/clock"
@@ -22,9 +21,10 @@ const (
 
 // mirrorChanges are what happens between a mirror and the next.
 var mirrorChanges = []change{
-	{row: "0.1 % scattered", number: 1, permille: 1, pick: scattered},
-	{row: "1 % scattered", number: 2, permille: 10, pick: scattered},
-	{row: "10 % scattered", number: 3, permille: 100, pick: scattered},
+	{row: "0.1 % clustered", number: 1, permille: 1, pick: clustered},
+	{row: "0.1 % scattered", number: 2, permille: 1, pick: scattered},
+	{row: "1 % scattered", number: 3, permille: 10, pick: scattered},
+	{row: "10 % scattered", number: 4, permille: 100, pick: scattered},
 }
 
 // runMirrors measures mirrors in a house of their own: the first, one after each
@@ -85,9 +85,29 @@ func (b *bench) begin(ctx context.Context, id, site string) (size int64, err err
 	if err != nil {
 		return 0, err
 	}
+	if b.order, err = orderOf(archive); err != nil {
+		return 0, err
+	}
 	unpacked, err := b.atSite(ctx, "mirror", "init", site, archive)
 	b.add(measuredRow("stella mirror init", unpacked))
 	return info.Size(), err
+}
+
+// orderOf gives the ids of the documents of a mirror in the order of its lines.
+func orderOf(archive string) (ids []string, err error) {
+	lines, err := openPayload(archive)
+	if err != nil {
+		return nil, err
+	}
+	defer lines.close()
+	for lines.Next() {
+		var line payloadLine
+		if err := json.Unmarshal([]byte(lines.Line()), &line); err != nil {
+			return nil, fmt.Errorf("line %d of the mirror: %w", len(ids)+1, err)
+		}
+		ids = append(ids, line.UpstreamID)
+	}
+	return ids, lines.Err()
 }
 
 // atSite runs stella without the house.
@@ -120,12 +140,13 @@ func (b *bench) mirrorAfter(ctx context.Context, c change) (exported, error) {
 	return next, err
 }
 
-// documentsAt reads documents by their place in the generated file, from 1, as the
-// payload lines that revisions are made of.
+// documentsAt reads documents by their place in the mirror, from 1, as the payload lines
+// that revisions are made of. The generated file is shuffled, and what are neighbours
+// there are none in a mirror.
 func (b *bench) documentsAt(places []int64) (lines []string, err error) {
-	wanted := map[int64]bool{}
+	wanted := map[string]bool{}
 	for _, place := range places {
-		wanted[place] = true
+		wanted[b.order[place-1]] = true
 	}
 	file, err := os.Open(b.docs.path)
 	if err != nil {
@@ -134,16 +155,16 @@ func (b *bench) documentsAt(places []int64) (lines []string, err error) {
 	defer func() { err = errors.Join(err, file.Close()) }()
 	in := bufio.NewScanner(file)
 	in.Buffer(make([]byte, 0, 1<<20), 64<<20)
-	for n := int64(1); in.Scan(); n++ {
-		if !wanted[n] {
-			continue
-		}
+	for in.Scan() {
 		var of struct{ ID string }
 		if err := json.Unmarshal(in.Bytes(), &of); err != nil {
 			return nil, err
 		}
+		if !wanted[of.ID] {
+			continue
+		}
 		line := payloadLine{Source: "bench", Stream: "bench", UpstreamID: of.ID}
-		line.Content.Raw = slices.Clone(in.Bytes())
+		line.Content.Raw = in.Bytes()
 		text, err := json.Marshal(line)
 		if err != nil {
 			return nil, err

@@ -9,9 +9,10 @@ import (
 // EntryWriter writes entries as they stand in an archive: header, content, padding.
 // What it wrote may be one blob, and a Member whose Entries is set.
 type EntryWriter struct {
-	w     io.Writer
-	last  string
-	bytes int64
+	w      io.Writer
+	last   string
+	bytes  int64
+	buffer []byte // there are millions of small entries
 }
 
 // NewEntryWriter writes entries to w.
@@ -33,18 +34,30 @@ func (e *EntryWriter) Entry(path string, size int64, content io.Reader) error {
 	if _, err := e.w.Write(header[:]); err != nil {
 		return err
 	}
-	n, err := io.Copy(e.w, io.LimitReader(content, size))
+	n, err := e.copy(content, size)
 	if err != nil {
 		return err
 	}
 	if n < size {
 		return fmt.Errorf("archive entry %s: %w: %d of %d bytes", path, ErrShortBlob, n, size)
 	}
-	if _, err := e.w.Write(make([]byte, padding(size))); err != nil {
+	if _, err := e.w.Write(zeros[:padding(size)]); err != nil {
 		return err
 	}
 	e.last, e.bytes = path, e.bytes+EntrySize(size)
 	return nil
+}
+
+var zeros [BlockSize]byte
+
+const copyBuffer = 32 << 10
+
+// copy copies at most size bytes of content.
+func (e *EntryWriter) copy(content io.Reader, size int64) (int64, error) {
+	if e.buffer == nil {
+		e.buffer = make([]byte, copyBuffer)
+	}
+	return io.CopyBuffer(struct{ io.Writer }{e.w}, io.LimitReader(content, size), e.buffer)
 }
 
 // EachEntry calls yield with every entry of what an EntryWriter wrote, in order. What

@@ -9,12 +9,23 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// FuzzParseOriginal: what is read has one form.
+// FuzzParseOriginal: what is read has one form, and the short way to it takes what the
+// decoder takes, and nothing else.
 func FuzzParseOriginal(f *testing.F) {
-	f.Add([]byte(`{"bytes":12,"path":"data/original/advisory/` + strings.Repeat("0a", 32) + `"}`))
+	const path = `,"path":"data/original/advisory/`
+	name := strings.Repeat("0a", 32) + `"}`
+	for _, bytes := range []string{"12", "0", "012", "00", "-0", "-1", "+1", "1e3", "1.0", "", " 1", "67108864", "67108865", "100000000", "99999999999999999999"} {
+		f.Add([]byte(`{"bytes":` + bytes + path + name))
+	}
 	f.Add([]byte(`{"bytes":-1,"path":"data/original/advisory/x"}`))
+	f.Add([]byte(`{"bytes":1` + path + strings.ToUpper(name)))
+	f.Add([]byte(`{"bytes":1` + path + name + " "))
+	f.Add([]byte(`{"bytes":1` + path + `\u0030a` + name[2:]))
 	f.Fuzz(func(t *testing.T, line []byte) {
 		o, err := ParseOriginal(line)
+		slow, refused := explainOriginal(line)
+		require.Equal(t, refused, err)
+		require.Equal(t, slow, o)
 		if err != nil {
 			return
 		}

@@ -73,12 +73,50 @@ type Original struct {
 // Append appends the line of o, without its line feed. It is canonical JSON: a path
 // needs no escapes.
 func (o Original) Append(dst []byte) []byte {
-	dst = strconv.AppendInt(append(dst, `{"bytes":`...), o.Bytes, 10)
-	return append(append(append(dst, `,"path":"`...), o.Path...), '"', '}')
+	dst = strconv.AppendInt(append(dst, bytesMember...), o.Bytes, 10)
+	return append(append(append(dst, pathMember...), o.Path...), lineEnd...)
 }
 
-// ParseOriginal reads what Append writes, and nothing else.
-func ParseOriginal(line []byte) (o Original, err error) {
+// Members of a line, in their one order.
+const (
+	bytesMember = `{"bytes":`
+	pathMember  = `,"path":"`
+	lineEnd     = `"}`
+)
+
+// ParseOriginal reads what Append writes, and nothing else. There are as many lines as
+// documents, so what has that form is read by it; why another is refused, the decoder
+// knows.
+func ParseOriginal(line []byte) (Original, error) {
+	if o, ok := scanOriginal(line); ok {
+		return o, nil
+	}
+	return explainOriginal(line)
+}
+
+func scanOriginal(line []byte) (o Original, ok bool) {
+	rest, begins := bytes.CutPrefix(line, []byte(bytesMember))
+	digits, rest, two := bytes.Cut(rest, []byte(pathMember))
+	path, ends := bytes.CutSuffix(rest, []byte(lineEnd))
+	if !begins || !two || !ends || len(digits) == 0 || len(digits) > maxOriginalDigits || digits[0] == '0' && len(digits) > 1 {
+		return o, false
+	}
+	for _, c := range digits {
+		if c < '0' || c > '9' {
+			return o, false
+		}
+		o.Bytes = 10*o.Bytes + int64(c-'0')
+	}
+	o.Path = string(path)
+	_, _, err := ParseOriginalPath(o.Path)
+	return o, err == nil && o.Bytes <= MaxOriginal
+}
+
+// maxOriginalDigits is how many MaxOriginal has.
+const maxOriginalDigits = 8
+
+// explainOriginal is ParseOriginal by way of the decoder.
+func explainOriginal(line []byte) (o Original, err error) {
 	if err := json.Unmarshal(line, &o); err != nil {
 		return o, fmt.Errorf("line of an index of originals: %w", err)
 	}

@@ -64,7 +64,7 @@ func (Adapter) Build(ctx context.Context, in adapters.Input, out adapters.Output
 	if err := writePolicy(ctx, in.Policy, out); err != nil {
 		return adapters.Built{}, err
 	}
-	seen := newSurvey(in.Scratch)
+	seen := newSurvey(in.Scratch, in.Shards)
 	defer func() { err = errors.Join(err, seen.close()) }()
 	if err := seen.read(ctx, in.Shards, in.Progress); err != nil {
 		return adapters.Built{}, err

@@ -217,36 +217,9 @@ func (o *originals) writePlanned(ctx context.Context, plan io.Reader) (err error
 }
 
 // content is where an original is read.
-func (o *originals) content(s source, from *supply, next func(path string) (io.Reader, error)) (io.Reader, error) {
+func (o *originals) content(s source, from *supply, next func() (io.Reader, error)) (io.Reader, error) {
 	if s.prior {
 		return from.at(s.at.segment, s.at.offset+bundle.BlockSize, s.Bytes)
 	}
-	return next(s.Path)
-}
-
-// supply reads from segments of the mirror before, one open at a time.
-type supply struct {
-	ctx    context.Context
-	prior  *adapters.Prior
-	number int
-	blob   bundle.Source
-}
-
-func (s *supply) at(segment int, offset, size int64) (io.Reader, error) {
-	if s.blob == nil || s.number != segment {
-		s.close()
-		blob, err := s.prior.Segments[segment].Open(s.ctx)
-		if err != nil {
-			return nil, err
-		}
-		s.number, s.blob = segment, blob
-	}
-	return io.NewSectionReader(s.blob, offset, size), nil
-}
-
-func (s *supply) close() {
-	if s.blob != nil {
-		s.blob.Close()
-	}
-	s.blob = nil
+	return next()
 }

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -25,14 +26,21 @@ const maxLine = 512 << 20
 // original every document has.
 type survey struct {
 	wanted  *extsort.Sorter // records of wanted originals
+	kinds   []string        // of the shards, sorted
 	indexes []*Index
 	counts  map[sourceKey]*adapters.SourceCount
 }
 
 type sourceKey struct{ kind, source, stream string }
 
-func newSurvey(scratch string) *survey {
-	return &survey{wanted: extsort.New(scratch, sortMemory), counts: map[sourceKey]*adapters.SourceCount{}}
+func newSurvey(scratch string, shards []adapters.Shard) *survey {
+	s := &survey{wanted: extsort.New(scratch, sortMemory), counts: map[sourceKey]*adapters.SourceCount{}}
+	for _, shard := range shards {
+		s.kinds = append(s.kinds, string(shard.Kind))
+	}
+	slices.Sort(s.kinds)
+	s.kinds = slices.Compact(s.kinds)
+	return s
 }
 
 func (s *survey) close() error { return s.wanted.Close() }
@@ -43,20 +51,26 @@ type document struct {
 	shard, line int32
 }
 
-// appendTo appends d so that records sort by path, then by shard and line.
-func (d document) appendTo(dst []byte) []byte {
-	dst = append(append(dst, d.Path...), ' ')
-	dst = binary.BigEndian.AppendUint32(dst, uint32(d.shard))
-	dst = binary.BigEndian.AppendUint32(dst, uint32(d.line))
-	return binary.BigEndian.AppendUint64(dst, uint64(d.Bytes))
+// A record of a wanted original: the number of its kind, its digest, its shard and line,
+// its bytes. Records sort as paths do, then by shard and line, and a fraction of a path's
+// length says all of it.
+const recordSize = 1 + len(bundle.Digest{}) + 4 + 4 + 8
+
+// want adds the original of a line.
+func (s *survey) want(kind int, digest bundle.Digest, bytes int64, shard, line int32) error {
+	record := append(make([]byte, 0, recordSize), byte(kind))
+	record = append(record, digest[:]...)
+	record = binary.BigEndian.AppendUint32(record, uint32(shard))
+	record = binary.BigEndian.AppendUint32(record, uint32(line))
+	return s.wanted.Add(binary.BigEndian.AppendUint64(record, uint64(bytes)))
 }
 
-func readDocument(record []byte) document {
-	at := len(record) - 16
+func (s *survey) document(record []byte) document {
+	digest, rest := bundle.Digest(record[1:]), record[1+len(bundle.Digest{}):]
 	return document{
-		Original: bundle.Original{Path: string(record[:at-1]), Bytes: int64(binary.BigEndian.Uint64(record[at+8:]))},
-		shard:    int32(binary.BigEndian.Uint32(record[at:])),
-		line:     int32(binary.BigEndian.Uint32(record[at+4:])),
+		Original: bundle.Original{Path: bundle.OriginalPath(s.kinds[record[0]], digest), Bytes: int64(binary.BigEndian.Uint64(rest[8:]))},
+		shard:    int32(binary.BigEndian.Uint32(rest)),
+		line:     int32(binary.BigEndian.Uint32(rest[4:])),
 	}
 }
 
@@ -80,20 +94,21 @@ func (s *survey) readShard(ctx context.Context, number int32, shard adapters.Sha
 	lines := bufio.NewScanner(content)
 	lines.Split(bundle.SplitLines)
 	lines.Buffer(make([]byte, 0, 256<<10), maxLine)
-	kind, record := string(shard.Kind), []byte(nil)
+	kind, _ := slices.BinarySearch(s.kinds, string(shard.Kind))
 	line := int32(0)
 	for lines.Scan() {
-		e, err := readEnvelope(lines.Bytes())
+		e, err := adapters.ReadEnvelope(lines.Bytes())
+		if err == nil && e.Redacted {
+			err = errors.New("line of evidence: is redacted, and a mirror is whole")
+		}
 		if err != nil {
 			return err
 		}
 		if line == 0 {
 			s.begin(shard, e)
 		}
-		s.count(kind, e)
-		d := document{Original: bundle.Original{Path: bundle.OriginalPath(kind, e.digest), Bytes: e.bytes}, shard: number, line: line}
-		record = d.appendTo(record[:0])
-		if err := s.wanted.Add(record); err != nil {
+		s.count(string(shard.Kind), e)
+		if err := s.want(kind, e.Digest, e.Bytes, number, line); err != nil {
 			return err
 		}
 		line++
@@ -108,7 +123,7 @@ func (s *survey) readShard(ctx context.Context, number int32, shard adapters.Sha
 }
 
 // begin notes where a file begins.
-func (s *survey) begin(shard adapters.Shard, first envelope) {
+func (s *survey) begin(shard adapters.Shard, first adapters.Envelope) {
 	payloadType := shard.Kind.PayloadType()
 	if n := len(s.indexes); n == 0 || s.indexes[n-1].Type != payloadType {
 		s.indexes = append(s.indexes, &Index{Schema: IndexSchema, Type: payloadType})
@@ -116,19 +131,19 @@ func (s *survey) begin(shard adapters.Shard, first envelope) {
 	index := s.indexes[len(s.indexes)-1]
 	index.Records += shard.Records
 	index.Shards = append(index.Shards, IndexShard{Path: shard.Path, Records: shard.Records, ContentDigest: shard.ContentDigest,
-		First: IndexKey{Subject: first.subject, UpstreamID: first.upstreamID, Source: first.source, Stream: first.stream}})
+		First: IndexKey{Subject: first.Subject, UpstreamID: first.UpstreamID, Source: first.Source, Stream: first.Stream}})
 }
 
-func (s *survey) count(kind string, e envelope) {
-	key := sourceKey{kind, e.source, e.stream}
+func (s *survey) count(kind string, e adapters.Envelope) {
+	key := sourceKey{kind, e.Source, e.Stream}
 	of := s.counts[key]
 	if of == nil {
-		of = &adapters.SourceCount{Kind: kind, Source: e.source, Stream: e.stream}
+		of = &adapters.SourceCount{Kind: kind, Source: e.Source, Stream: e.Stream}
 		s.counts[key] = of
 	}
 	of.Documents++
 	of.Records++
-	of.Newest = max(of.Newest, e.modified)
+	of.Newest = max(of.Newest, e.Modified)
 }
 
 // sources are the counts in their order.
@@ -150,7 +165,7 @@ func (s *survey) each(ctx context.Context, yield func(document) error) error {
 		if err != nil {
 			return err
 		}
-		d := readDocument(record)
+		d := s.document(record)
 		if d.Path == last.Path { // the same bytes under another name
 			if d.Bytes != last.Bytes {
 				return fmt.Errorf("%s: has %d bytes by one line and %d by another", d.Path, last.Bytes, d.Bytes)

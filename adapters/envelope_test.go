@@ -1,7 +1,8 @@
-package mirrorfull
+package adapters_test
 
 import (
 	"bytes"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -10,6 +11,7 @@ import (
 	"github.com/stella-ops/exportcenter/adapters/adaptertest"
 	"github.com/stella-ops/exportcenter/adapters/jsonraw"
 	"github.com/stella-ops/exportcenter/export"
+	"github.com/stella-ops/exportcenter/ledger"
 )
 
 type lines struct{ all [][]byte }
@@ -45,17 +47,21 @@ func TestEnvelopesAreReadAsLinesAre(t *testing.T) {
 	for _, line := range packed.all {
 		want, err := adapters.ReadRawLine(line)
 		require.NoError(t, err, "%s", line)
-		have, err := readEnvelope(line)
+		have, err := adapters.ReadEnvelope(line)
 		require.NoError(t, err)
-		require.Equal(t, envelope{digest: want.Original.Digest, bytes: want.Original.Bytes, modified: want.Modified, source: want.Source,
-			stream: want.Stream, subject: want.Subject, upstreamID: want.UpstreamID}, have, "%s", line)
-		if _, ok := scanEnvelope(line); ok {
+		require.Equal(t, adapters.Envelope{Digest: want.Original.Digest, Bytes: want.Original.Bytes, Modified: want.Modified, Source: want.Source,
+			Stream: want.Stream, Subject: want.Subject, UpstreamID: want.UpstreamID}, have, "%s", line)
+		require.Equal(t, want.Key(), have.Key(ledger.Kind(want.Kind)))
+		if _, ok := adapters.ScanEnvelope(line); ok {
 			fast++
 		}
 	}
 	require.Greater(t, fast, len(packed.all)/2, "most are read fast")
-	_, err = readEnvelope([]byte(`{"content":{"raw":{},"original":{"bytes":1}}`))
+	_, err = adapters.ReadEnvelope([]byte(`{"content":{"raw":{},"original":{"bytes":1}}`))
 	require.Error(t, err)
+	redacted, err := adapters.ReadEnvelope([]byte(strings.Replace(rawLine, `"},"source"`, `"},"redaction":{"droppedFields":1,"policyId":"p"},"source"`, 1)))
+	require.NoError(t, err)
+	require.True(t, redacted.Redacted)
 }
 
 func FuzzEnvelope(f *testing.F) {
@@ -64,10 +70,10 @@ func FuzzEnvelope(f *testing.F) {
 	}
 	f.Add([]byte(`{"content":{"raw":{}},"format":"osv","kind":"advisory","linkset":{"aliases":[],"ecosystems":[],"products":[]},"original":{"bytes":2,"digest":"sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"},"source":"osv","stream":"s","upstreamId":"x"}`))
 	f.Fuzz(func(t *testing.T, line []byte) {
-		fast, ok := scanEnvelope(line)
+		fast, ok := adapters.ScanEnvelope(line)
 		if slow, err := adapters.ReadRawLine(line); ok && err == nil {
-			require.Equal(t, slow.Original.Digest, fast.digest)
-			require.Equal(t, slow.UpstreamID, fast.upstreamID)
+			require.Equal(t, slow.Original.Digest, fast.Digest)
+			require.Equal(t, slow.UpstreamID, fast.UpstreamID)
 		}
 	})
 }

@@ -1,0 +1,4 @@
+package adapters
+
+// ScanEnvelope is the short way of ReadEnvelope.
+var ScanEnvelope = scanEnvelope
