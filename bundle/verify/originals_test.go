@@ -135,8 +135,12 @@ func TestOriginalsAreThoseOfTheLists(t *testing.T) {
 		"line with a carriage return": {lines(func(l []string) []string { l[0] += "\r"; return l }), verify.ClassContent, verify.ReasonEvidence},
 		"line with another member":    {lines(func(l []string) []string { l[0] = l[0][:len(l[0])-1] + `,"x":1}`; return l }), verify.ClassContent, verify.ReasonEvidence},
 		"line of another length":      {lines(func(l []string) []string { l[0] = strings.Replace(l[0], `"bytes":`, `"bytes":1`, 1); return l }), verify.ClassContent, verify.ReasonPayloadSize},
-		"line that is long":           {lines(func(l []string) []string { l[0] = strings.Repeat(" ", 4096) + l[0]; return l }), verify.ClassContent, verify.ReasonEvidence},
-		"manifest counts more":        {made(func(o *bundletest.Options) { o.Manifest = func(m *bundle.Manifest) { m.Mirror.Originals.Bytes++ } }), verify.ClassContent, verify.ReasonManifest},
+		"line of more than any may have": {lines(func(l []string) []string {
+			l[0] = strings.Replace(l[0], `"bytes":`, `"bytes":67108865,"x":`, 1)
+			return []string{l[0][:strings.Index(l[0], `"x":`)] + l[0][strings.Index(l[0], `"path"`):]}
+		}), verify.ClassContent, verify.ReasonEvidence},
+		"line that is long":    {lines(func(l []string) []string { l[0] = strings.Repeat(" ", 4096) + l[0]; return l }), verify.ClassContent, verify.ReasonEvidence},
+		"manifest counts more": {made(func(o *bundletest.Options) { o.Manifest = func(m *bundle.Manifest) { m.Mirror.Originals.Bytes++ } }), verify.ClassContent, verify.ReasonManifest},
 		"originals in checksums.txt": {made(func(o *bundletest.Options) {
 			o.Checksums = func(sums []byte) []byte { return withOriginal(sums, all[0].Path) }
 		}), verify.ClassContent, verify.ReasonChecksumsMismatch},

@@ -100,6 +100,11 @@ func (a *archive) read(report verify.Report) error {
 	return nil
 }
 
+// contradicts is what a signed bundle says against itself: whoever signed it made it wrong.
+func contradicts(path, format string, args ...any) error {
+	return &verify.Error{Failure: verify.Failure{Class: verify.ClassContent, Reason: verify.ReasonEvidence, Path: path, Message: fmt.Sprintf(format, args...)}}
+}
+
 func (a *archive) changed(err error) error {
 	return fmt.Errorf("%s changed after it was verified: %w: %w", a.name, bundle.ErrRotten, err)
 }

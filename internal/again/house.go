@@ -135,10 +135,13 @@ func (a *archive) policy() (p adapters.Policy, err error) {
 		return p, fmt.Errorf("%s: %s: %w", a.name, bundle.PolicyDocumentPath, err)
 	}
 	p = adapters.Policy{ID: d.ID, Name: d.Name, Version: d.Version, Digest: d.Digest}
-	if p.Pack, err = a.document(bundle.PolicyPackPath); err == nil && bundle.DigestOf(p.Pack) != d.Digest {
-		err = a.changed(errors.New(bundle.PolicyPackPath))
+	if p.Pack, err = a.document(bundle.PolicyPackPath); err != nil {
+		return p, err
 	}
-	return p, err
+	if there := bundle.DigestOf(p.Pack); there != d.Digest {
+		return p, contradicts(bundle.PolicyPackPath, "its digest is %s, and %s names the pack %s", there, bundle.PolicyDocumentPath, d.Digest)
+	}
+	return p, nil
 }
 
 // given decides every run by one policy snapshot.

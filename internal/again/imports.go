@@ -52,7 +52,7 @@ func (h *house) imports(ctx context.Context, mirror *archive) (documents, origin
 		}
 	}
 	if of.more {
-		return 0, 0, fmt.Errorf("%s: a line tells of %s, which is not there", mirror.name, of.path)
+		return 0, 0, of.lacks()
 	}
 	return of.documents, originals, of.flush(ctx)
 }
@@ -94,6 +94,11 @@ func (i *importing) pull() error {
 	return json.Unmarshal(text, &i.line)
 }
 
+// lacks is the original that the next line tells of, in a mirror that does not have it.
+func (i *importing) lacks() error {
+	return contradicts(i.path, "a line of evidence tells of it, and it is not there")
+}
+
 // original imports an original for every line about it.
 func (i *importing) original(ctx context.Context, path string, size int64, content io.Reader) error {
 	if size > bundle.MaxOriginal {
@@ -110,8 +115,11 @@ func (i *importing) original(ctx context.Context, path string, size int64, conte
 	if bundle.DigestOf(raw) != want {
 		return i.mirror.changed(errors.New(path))
 	}
-	if !i.more || i.path != path {
-		return fmt.Errorf("no line of evidence tells of %s", path)
+	switch {
+	case i.more && bundle.PathBefore(i.path, path):
+		return i.lacks()
+	case !i.more || i.path != path:
+		return contradicts(path, "no line of evidence tells of it")
 	}
 	for i.more && i.path == path {
 		if err := i.document(ctx, path, raw); err != nil {
