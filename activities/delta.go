@@ -47,14 +47,19 @@ func (e *Export) resolveDelta(ctx context.Context, claim storage.Claim, run expo
 	if _, _, err := e.ends(ctx, run); err != nil {
 		return PhaseResult{}, err
 	}
-	for _, id := range []string{run.Options.BaseRunID, run.Options.TargetRunID} {
-		_, files, err := e.publishedMirror(ctx, run, id)
+	mirrors := [2]publishedRoots{}
+	for i, id := range []string{run.Options.BaseRunID, run.Options.TargetRunID} {
+		mirror, files, err := e.publishedMirror(ctx, run, id)
 		if err != nil {
 			return PhaseResult{}, err
 		}
 		if err := e.pinFiles(ctx, claim, files); err != nil {
 			return PhaseResult{}, err
 		}
+		mirrors[i] = rootsPublished(mirror, files)
+	}
+	if err := mirrors[0].goOnIn(mirrors[1]); err != nil {
+		return PhaseResult{}, err
 	}
 	// A selection of its own: no run that lists documents may follow from this plan.
 	selection := bundle.DigestOf([]byte("delta\n" + run.Options.BaseRunID + "\n" + run.Options.TargetRunID))

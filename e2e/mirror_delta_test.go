@@ -170,3 +170,32 @@ func (w *workshop) refusal(t *testing.T, activity any, ref export.Ref) (failure 
 	require.NoError(t, refused.Details(&failure))
 	return failure
 }
+
+// A mirror that waited may have a newer root than a later generation: the delta from the
+// one to the other is refused when it is asked for, not by every site that gets it.
+func TestADeltaWhoseRootsDoNotGoOn(t *testing.T) {
+	w := openWorkshop(t)
+	w.ageless = true
+	w.take(t, evidenceOfDay(t, 1))
+	old := w.exporting.TUF.Roots
+	first, err := old.Chain()
+	require.NoError(t, err)
+	renewed := bundletest.Roots(bundletest.TUFRootLasting(t, first, bundletest.RootKey(t, 1), bundletest.RootKey(t, 1), twinKey(t)))
+	other := bundletest.Roots(bundletest.TUFRootLasting(t, nil, nil, bundletest.RootKey(t, 2), twinKey(t)))
+	mirrorUnder := func(roots activities.Roots) export.Run {
+		w.exporting.TUF.Roots = roots
+		run, _ := w.mirror(t)
+		return run
+	}
+	before, waited, later, forked := mirrorUnder(old), mirrorUnder(renewed), mirrorUnder(old), mirrorUnder(other)
+	for words, target := range map[string]export.Run{"before TUF root 2": later, "another TUF root 1": forked} {
+		failure := w.refusal(t, w.exporting.Resolve, w.recordDelta(t, waited, target))
+		require.Equal(t, export.CodeBaseManifest, failure.Code)
+		require.Contains(t, failure.Message, words)
+		require.Contains(t, failure.Message, target.ID)
+	}
+	for _, target := range []export.Run{waited, later} {
+		made, _ := w.delta(t, before, target)
+		require.Equal(t, export.StateSucceeded, made.State)
+	}
+}
