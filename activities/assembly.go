@@ -1,6 +1,7 @@
 package activities
 
 import (
+	"bufio"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -102,6 +103,7 @@ type assembly struct {
 	files []storage.File // in the order in which they were begun
 	paths map[string]bool
 	lines []storage.Staged // of files of lines, which may be left open
+	spare *bufio.Writer    // of segments (gather)
 }
 
 // discard destroys what was begun and not completed.

@@ -25,12 +25,22 @@ func (a *assembly) Entries(ctx context.Context, path string) (adapters.Entries, 
 		return nil, err
 	}
 	a.lines = append(a.lines, staged)
-	buffered := bufio.NewWriterSize(staged, segmentBuffer)
+	buffered := a.gather(staged)
 	return &segmentFile{a: a, ctx: ctx, staged: staged, buffered: buffered, ordinal: ordinal, path: path, entries: bundle.NewEntryWriter(buffered)}, nil
 }
 
-// segmentBuffer gathers entries, which are small and come in three pieces each.
+// segmentBuffer is how much of a segment is written at once.
 const segmentBuffer = 128 << 10
+
+// gather gives a buffer in front of a segment: the one before's, when that is complete.
+func (a *assembly) gather(staged storage.Staged) *bufio.Writer {
+	buffered := a.spare
+	if a.spare = nil; buffered == nil {
+		return bufio.NewWriterSize(staged, segmentBuffer)
+	}
+	buffered.Reset(staged)
+	return buffered
+}
 
 // segmentFile is a segment being written.
 type segmentFile struct {
@@ -73,6 +83,7 @@ func (s *segmentFile) Close() error {
 	if err := s.buffered.Flush(); err != nil {
 		return fmt.Errorf("write %s: %w", s.path, err)
 	}
+	s.a.spare = s.buffered
 	return s.a.keep(s.ctx, s.staged, s.ordinal, s.path, s.info)
 }
 

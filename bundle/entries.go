@@ -9,13 +9,13 @@ import (
 // EntryWriter writes entries as they stand in an archive: header, content, padding.
 // What it wrote may be one blob, and a Member whose Entries is set.
 type EntryWriter struct {
-	w      io.Writer
-	last   string
-	bytes  int64
-	buffer []byte // there are millions of small entries
+	w     io.Writer
+	last  string
+	bytes int64
 }
 
-// NewEntryWriter writes entries to w.
+// NewEntryWriter writes entries to w, which had better gather them: most are small, and
+// come in three pieces.
 func NewEntryWriter(w io.Writer) *EntryWriter { return &EntryWriter{w: w} }
 
 // Size is the number of bytes written so far, a multiple of BlockSize.
@@ -34,7 +34,7 @@ func (e *EntryWriter) Entry(path string, size int64, content io.Reader) error {
 	if _, err := e.w.Write(header[:]); err != nil {
 		return err
 	}
-	n, err := e.copy(content, size)
+	n, err := io.Copy(e.w, io.LimitReader(content, size))
 	if err != nil {
 		return err
 	}
@@ -49,16 +49,6 @@ func (e *EntryWriter) Entry(path string, size int64, content io.Reader) error {
 }
 
 var zeros [BlockSize]byte
-
-const copyBuffer = 32 << 10
-
-// copy copies at most size bytes of content.
-func (e *EntryWriter) copy(content io.Reader, size int64) (int64, error) {
-	if e.buffer == nil {
-		e.buffer = make([]byte, copyBuffer)
-	}
-	return io.CopyBuffer(struct{ io.Writer }{e.w}, io.LimitReader(content, size), e.buffer)
-}
 
 // EachEntry calls yield with every entry of what an EntryWriter wrote, in order. What
 // yield leaves of a content is passed over. Another form of header, a wrong order or
