@@ -1489,7 +1489,7 @@ type RemovalResult struct {
 	// Removed Recorded.
 	Removed int64 `json:"removed"`
 
-	// Superseded Not removed: a revision that was modified later stands.
+	// Superseded Not removed: a revision that was modified later stands; errors names them too.
 	Superseded int64 `json:"superseded"`
 
 	// Unchanged Removed already, at that time or later.
@@ -3292,8 +3292,8 @@ type ClientInterface interface {
 	// are there, as of it and later they are not. It is greater than every revision that was modified
 	// until its time, whenever that one arrives, and less than every later one, which brings the document back.
 	//
-	// Documents that the ledger never had are named in `errors`; the others are removed. Sending the same again
-	// changes nothing.
+	// Documents that the ledger never had, and those of which a revision stands that was modified after the stated
+	// time, are named in `errors`; the others are removed. Sending the same again changes nothing.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -3306,8 +3306,8 @@ type ClientInterface interface {
 	// are there, as of it and later they are not. It is greater than every revision that was modified
 	// until its time, whenever that one arrives, and less than every later one, which brings the document back.
 	//
-	// Documents that the ledger never had are named in `errors`; the others are removed. Sending the same again
-	// changes nothing.
+	// Documents that the ledger never had, and those of which a revision stands that was modified after the stated
+	// time, are named in `errors`; the others are removed. Sending the same again changes nothing.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -4380,8 +4380,8 @@ func (c *api) GetDocument(ctx context.Context, digest string, params *GetDocumen
 // are there, as of it and later they are not. It is greater than every revision that was modified
 // until its time, whenever that one arrives, and less than every later one, which brings the document back.
 //
-// Documents that the ledger never had are named in `errors`; the others are removed. Sending the same again
-// changes nothing.
+// Documents that the ledger never had, and those of which a revision stands that was modified after the stated
+// time, are named in `errors`; the others are removed. Sending the same again changes nothing.
 //
 // Takes any type of body and a specified content type.
 //
@@ -4404,8 +4404,8 @@ func (c *api) RemoveDocumentsWithBody(ctx context.Context, params *RemoveDocumen
 // are there, as of it and later they are not. It is greater than every revision that was modified
 // until its time, whenever that one arrives, and less than every later one, which brings the document back.
 //
-// Documents that the ledger never had are named in `errors`; the others are removed. Sending the same again
-// changes nothing.
+// Documents that the ledger never had, and those of which a revision stands that was modified after the stated
+// time, are named in `errors`; the others are removed. Sending the same again changes nothing.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -9719,8 +9719,8 @@ type ClientWithResponsesInterface interface {
 	// are there, as of it and later they are not. It is greater than every revision that was modified
 	// until its time, whenever that one arrives, and less than every later one, which brings the document back.
 	//
-	// Documents that the ledger never had are named in `errors`; the others are removed. Sending the same again
-	// changes nothing.
+	// Documents that the ledger never had, and those of which a revision stands that was modified after the stated
+	// time, are named in `errors`; the others are removed. Sending the same again changes nothing.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -9733,8 +9733,8 @@ type ClientWithResponsesInterface interface {
 	// are there, as of it and later they are not. It is greater than every revision that was modified
 	// until its time, whenever that one arrives, and less than every later one, which brings the document back.
 	//
-	// Documents that the ledger never had are named in `errors`; the others are removed. Sending the same again
-	// changes nothing.
+	// Documents that the ledger never had, and those of which a revision stands that was modified after the stated
+	// time, are named in `errors`; the others are removed. Sending the same again changes nothing.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -17118,8 +17118,8 @@ func (c *ClientWithResponses) GetDocumentWithResponse(ctx context.Context, diges
 // are there, as of it and later they are not. It is greater than every revision that was modified
 // until its time, whenever that one arrives, and less than every later one, which brings the document back.
 //
-// Documents that the ledger never had are named in `errors`; the others are removed. Sending the same again
-// changes nothing.
+// Documents that the ledger never had, and those of which a revision stands that was modified after the stated
+// time, are named in `errors`; the others are removed. Sending the same again changes nothing.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -17138,8 +17138,8 @@ func (c *ClientWithResponses) RemoveDocumentsWithBodyWithResponse(ctx context.Co
 // are there, as of it and later they are not. It is greater than every revision that was modified
 // until its time, whenever that one arrives, and less than every later one, which brings the document back.
 //
-// Documents that the ledger never had are named in `errors`; the others are removed. Sending the same again
-// changes nothing.
+// Documents that the ledger never had, and those of which a revision stands that was modified after the stated
+// time, are named in `errors`; the others are removed. Sending the same again changes nothing.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //

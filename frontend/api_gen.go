@@ -1486,7 +1486,7 @@ type RemovalResult struct {
 	// Removed Recorded.
 	Removed int64 `json:"removed"`
 
-	// Superseded Not removed: a revision that was modified later stands.
+	// Superseded Not removed: a revision that was modified later stands; errors names them too.
 	Superseded int64 `json:"superseded"`
 
 	// Unchanged Removed already, at that time or later.

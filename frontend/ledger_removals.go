@@ -3,6 +3,7 @@ package frontend
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -34,10 +35,16 @@ func (h handlers) RemoveDocuments(ctx context.Context, req RemoveDocumentsReques
 	}
 	result := RemovalResult{Read: counts.Read, Removed: counts.Removed, Unchanged: counts.Unchanged,
 		Superseded: counts.Superseded, Absent: counts.Absent, Errors: []RemovalError{}}
-	for _, n := range counts.Missing {
-		result.Errors = append(result.Errors, RemovalError{Document: n + 1, Identity: req.Body.Documents[n],
-			Reason: "the ledger has no document with this source, stream, kind and upstream id; GET /api/ledger/documents lists what it has"})
+	told := func(n int, reason string) {
+		result.Errors = append(result.Errors, RemovalError{Document: n + 1, Identity: req.Body.Documents[n], Reason: reason})
 	}
+	for _, n := range counts.Missing {
+		told(n, "the ledger has no document with this source, stream, kind and upstream id; GET /api/ledger/documents lists what it has")
+	}
+	for _, s := range counts.Standing {
+		told(s.Position, "it stays: the revision that stands was modified at "+s.Modified+", after the time of the removal; state no time, or a later one, if that is gone too")
+	}
+	slices.SortFunc(result.Errors, func(a, b RemovalError) int { return a.Document - b.Document })
 	return RemoveDocuments200JSONResponse(result), nil
 }
 

@@ -41,9 +41,17 @@ type RemovalCounts struct {
 	Absent int64 `json:"absent"`
 	// Missing are the positions of the absent ones in the batch, in order.
 	Missing []int `json:"-"`
+	// Standing are the superseded ones, in the same order.
+	Standing []Standing `json:"-"`
 }
 
-// Add adds other to c, but for what is missing: positions are of one batch.
+// Standing is a document that a removal came too early for.
+type Standing struct {
+	Position int    // in the batch
+	Modified string // of the revision that stands, in ModifiedLayout
+}
+
+// Add adds other to c, but for what is missing or standing: positions are of one batch.
 func (c *RemovalCounts) Add(other RemovalCounts) {
 	c.Read += other.Read
 	c.Removed += other.Removed

@@ -54,7 +54,8 @@ bundles of then can be made again. A removal holds against every revision that
 was modified until its time; a document that is modified later is back as soon
 as it is imported. Removing again changes nothing.
 
-A document that the ledger never had is an error, and the others are removed.
+A document that the ledger never had is an error, and so is one that was
+modified after --at, which stays; the others are removed.
 
 ` + exitCodesHelp
 	f := command.Flags()
@@ -164,7 +165,8 @@ func removeDocuments(ctx context.Context, c *client.Client, request client.Remov
 	return sum, nil
 }
 
-// report prints the result; absent documents make the exit code 2.
+// report prints the result; documents that were not removed, since the ledger never had
+// them or has a later revision, make the exit code 2.
 func (f *removeFlags) report(out, errOut io.Writer, r client.RemovalResult) error {
 	if f.format.machine() {
 		if err := f.format.encode(out, r); err != nil {
@@ -172,7 +174,7 @@ func (f *removeFlags) report(out, errOut io.Writer, r client.RemovalResult) erro
 		}
 	} else {
 		for _, e := range r.Errors {
-			fmt.Fprintf(errOut, "absent %s: %s\n", printable(e.Identity.UpstreamID), printable(e.Reason)) //nolint:errcheck // the result says how many
+			fmt.Fprintf(errOut, "not removed %s: %s\n", printable(e.Identity.UpstreamID), printable(e.Reason)) //nolint:errcheck // the result says how many
 		}
 		number := func(n int64) string { return strconv.FormatInt(n, 10) }
 		rows := [][]string{{"read", number(r.Read)}, {"removed", number(r.Removed)}, {"unchanged", number(r.Unchanged)},
@@ -181,8 +183,13 @@ func (f *removeFlags) report(out, errOut io.Writer, r client.RemovalResult) erro
 			return fmt.Errorf("print the result: %w", err)
 		}
 	}
-	if r.Absent > 0 {
+	switch {
+	case r.Absent > 0 && r.Superseded > 0:
+		return inputErrorf("of %d documents the ledger never had %d, and %d that were modified after --at stay", r.Read, r.Absent, r.Superseded)
+	case r.Absent > 0:
 		return inputErrorf("the ledger never had %d of %d documents", r.Absent, r.Read)
+	case r.Superseded > 0:
+		return inputErrorf("%d of %d documents were modified after --at, and stay", r.Superseded, r.Read)
 	}
 	return nil
 }

@@ -168,6 +168,7 @@ func (l *Ledger) Remove(_ context.Context, tenant string, batch []ledger.Removal
 			counts.Unchanged++
 		case !ledger.Covers(r.Modified(), held.Modified):
 			counts.Superseded++
+			counts.Standing = append(counts.Standing, ledger.Standing{Position: i, Modified: held.Modified})
 		default:
 			counts.Removed++
 			l.gone[key] = r.Modified()

@@ -91,6 +91,7 @@ func decideRemovals(ctx context.Context, tx pgx.Tx, tenant string, batch []ledge
 			b.counts.Unchanged++
 		case !ledger.Covers(modified, s.modified):
 			b.counts.Superseded++
+			b.counts.Standing = append(b.counts.Standing, ledger.Standing{Position: i, Modified: s.modified})
 		default:
 			b.counts.Removed++
 			head++

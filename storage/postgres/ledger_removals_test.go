@@ -82,7 +82,7 @@ func TestARemovalIsARevision(t *testing.T) {
 	r.is(3)
 	r.brings(second, ledger.Counts{Accepted: 1})
 	r.is(4, mark(second))
-	r.removes(gone(first, 4), ledger.RemovalCounts{Superseded: 1})
+	r.removes(gone(first, 4), ledger.RemovalCounts{Superseded: 1, Standing: []ledger.Standing{{Modified: second.Modified}}})
 	r.removes(gone(first, 5), ledger.RemovalCounts{Removed: 1})
 	r.is(5)
 	r.removes(gone(first, 8), ledger.RemovalCounts{Removed: 1})
@@ -138,7 +138,7 @@ func TestRemovalsOfDocumentsWithoutATime(t *testing.T) {
 
 	ahead := document("s", "Z", "2999-01-01T00:00:00.000000000Z", "of a clock that is ahead")
 	r.brings(ahead, ledger.Counts{Accepted: 1})
-	r.removes(gone(ahead, 9), ledger.RemovalCounts{Superseded: 1})
+	r.removes(gone(ahead, 9), ledger.RemovalCounts{Superseded: 1, Standing: []ledger.Standing{{Modified: ahead.Modified}}})
 	r.removes(gone(ahead, 0), ledger.RemovalCounts{Removed: 1})
 	r.is(7)
 
@@ -167,7 +167,7 @@ func TestRemovalsOfABatch(t *testing.T) {
 	counts, err := l.book.Remove(t.Context(), "acme", []ledger.Removal{
 		gone(a, 3), gone(document("s", "C", march(1), "x"), 3), gone(a, 2), gone(a, 4), gone(b, 3), gone(elsewhere, 3), gone(a, 0)})
 	require.NoError(t, err)
-	require.Equal(t, ledger.RemovalCounts{Read: 7, Removed: 2, Unchanged: 2, Superseded: 1, Absent: 2, Missing: []int{1, 5}}, counts)
+	require.Equal(t, ledger.RemovalCounts{Read: 7, Removed: 2, Unchanged: 2, Superseded: 1, Absent: 2, Missing: []int{1, 5}, Standing: []ledger.Standing{{Position: 4, Modified: b.Modified}}}, counts)
 	recorded, err := postgres.Removals(t.Context(), l.book, "acme")
 	require.NoError(t, err)
 	want := func(day int) ledger.Removal {
