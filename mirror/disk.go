@@ -182,6 +182,23 @@ func (d *disk) point(path, target string) error {
 	return d.rename(temporary, path)
 }
 
+// wantPointers refuses a directory on a file system that has no symbolic links, before
+// there is anything for one to lead to.
+func (d *disk) wantPointers(dir string) error {
+	probe := filepath.Join(dir, currentName+newSuffix)
+	err := d.may("symlink", probe)
+	if err == nil {
+		err = os.Symlink(generationsName, probe)
+	}
+	if withoutLinks(err) {
+		return refuse(ReasonOther, "%s: its file system takes no symbolic links, and a mirror needs one (FAT, exFAT and many network shares have none); take a directory on another one: %w", dir, err)
+	}
+	if err != nil {
+		return err
+	}
+	return d.remove(probe)
+}
+
 // remove removes what is at path, with all that is in it; nothing there is no error.
 func (d *disk) remove(path string) error {
 	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {

@@ -5,6 +5,9 @@ import "io"
 // Packer is what packs files, for tests that bring another encoder.
 type Packer = packer
 
+// EachBelow is what settles a tree where no one call does.
+var EachBelow = eachBelow
+
 // EnterWhile takes the lock of a directory, after something happened between its file
 // being opened and locked, and does something while it is held.
 func EnterWhile(dir string, between, while func()) error {

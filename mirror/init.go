@@ -65,6 +65,9 @@ func older(err error) error {
 	return err
 }
 
+// lostAndFound is in each new file system of some kinds. It is not ours and stays.
+const lostAndFound = "lost+found"
+
 // free wants dir to be absent, empty, or what an Init left that ended on the way.
 func free(dir string) error {
 	entries, err := os.ReadDir(dir)
@@ -78,7 +81,7 @@ func free(dir string) error {
 		if e.Name() == currentName {
 			return refuse(ReasonMirror, "%s is a mirror already; \"stella mirror apply\" brings it further, and for another one take another directory", dir)
 		}
-		if !ours(e.Name()) {
+		if !ours(e.Name()) && !(e.IsDir() && e.Name() == lostAndFound) {
 			return refuse(ReasonMirror, "%s is not empty: it has %q; take another directory", dir, e.Name())
 		}
 	}
@@ -88,6 +91,9 @@ func free(dir string) error {
 // begin unpacks a full mirror, verifies what it unpacked, and makes it the mirror.
 func (p *place) begin(ctx context.Context, full *opened, o Options) (State, error) {
 	if err := p.clean(); err != nil {
+		return State{}, err
+	}
+	if err := p.disk.wantPointers(p.dir); err != nil {
 		return State{}, err
 	}
 	o.say("unpacking %d bytes", full.size)

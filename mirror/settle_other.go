@@ -4,17 +4,12 @@ package mirror
 
 import (
 	"errors"
-	"io/fs"
 	"os"
-	"path/filepath"
 )
 
-// settle has every file below path reach the disk.
+// settle has every file and directory below path reach the disk, one by one.
 func settle(path string) error {
-	return filepath.WalkDir(path, func(path string, entry fs.DirEntry, err error) error {
-		if err != nil || !entry.Type().IsRegular() {
-			return err
-		}
+	return eachBelow(path, func(path string) error {
 		file, err := os.Open(path)
 		if err != nil {
 			return err

@@ -60,6 +60,9 @@ func ReadFile(path string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	if info.Mode().IsRegular() && info.Size() == 0 {
+		return nil, fmt.Errorf("%s: %w: it is empty: the command that began it ended on the way; remove it and give the command again", path, ErrForm)
+	}
 	if !info.Mode().IsRegular() || info.Size() > maxRoot {
 		return nil, fmt.Errorf("%s: %w: no regular file of at most %d bytes", path, ErrForm, maxRoot)
 	}
@@ -77,7 +80,7 @@ func ReadFile(path string) ([]byte, error) {
 
 // Write adds a root. It never replaces a file (the error is then fs.ErrExist): two
 // roots of one version are a fork. After a crash the file is there in full or not at
-// all.
+// all; where there are no hard links it may be there and be empty, which is no root.
 func (f Folder) Write(root Document[Root]) error {
 	if err := os.MkdirAll(string(f), 0o755); err != nil {
 		return fmt.Errorf("TUF roots: %w", err)
@@ -87,9 +90,31 @@ func (f Folder) Write(root Document[Root]) error {
 	if err := durable.WriteFile(temp, root.Raw, 0o644); err != nil {
 		return err
 	}
-	defer os.Remove(temp)                       //nolint:errcheck // it is no root
-	if err := os.Link(temp, path); err != nil { // a link, unlike a rename, replaces nothing
+	defer os.Remove(temp)                           //nolint:errcheck // it is no root
+	err := link(temp, path)                         // a link, unlike a rename, replaces nothing
+	if err != nil && !errors.Is(err, fs.ErrExist) { // FAT has none
+		err = takePlace(temp, path)
+	}
+	if err != nil {
 		return fmt.Errorf("TUF root %d: %w", root.Signed.Version, err)
 	}
 	return durable.SyncDir(string(f))
+}
+
+// link is os.Link; a test has a file system without.
+var link = os.Link
+
+// takePlace renames temp to path, which was nobody's: an empty file takes the name first.
+func takePlace(temp, path string) error {
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
+	if err != nil {
+		return err
+	}
+	if err = file.Close(); err == nil {
+		err = os.Rename(temp, path)
+	}
+	if err != nil {
+		err = errors.Join(err, os.Remove(path))
+	}
+	return err
 }
