@@ -111,12 +111,16 @@ func (a archiveResponse) brokenOff(err error) {
 }
 
 // refusal is the problem in place of ServeContent's own words. The headers that
-// describe the archive stay, those of its bytes go.
+// describe the archive stay (X-Export-...), those of its bytes go.
 func (a archiveResponse) refusal(h, before http.Header, status int) error {
 	contentRange, digest, length := h.Get("Content-Range"), h.Get("X-Export-Digest"), h.Get("X-Export-Length")
+	archive := h.Clone()
 	replaceHeader(h, before)
-	h.Set("X-Export-Digest", digest)
-	h.Set("X-Export-Length", length)
+	for name, values := range archive {
+		if strings.HasPrefix(name, "X-Export-") {
+			h[name] = values
+		}
+	}
 	if status == http.StatusPreconditionFailed {
 		return echo.NewHTTPError(status, "the archive is not the one that If-Match or If-Unmodified-Since names; it has the digest "+digest)
 	}

@@ -221,6 +221,13 @@ func TestDownloadOfEncrypted(t *testing.T) {
 		require.Equal(t, "1", a.Header.Get("X-Export-Encryption-Recipients"))
 		require.True(t, a.Status != 200 || a.Body == string(archive))
 	}
+	for status, headers := range map[int][]string{412: {"If-Match", `"x"`}, 416: {"Range", "bytes=99999999-"}} {
+		a := c.send("GET", path+"/download", "", headers...)
+		require.Equal(t, status, a.Status)
+		described := []string{a.Header.Get("X-Export-Digest"), a.Header.Get("X-Export-Length"), a.Header.Get("X-Export-Encryption"), a.Header.Get("X-Export-Encryption-Recipients")}
+		require.Equal(t, []string{run.Result.ArchiveDigest, strconv.Itoa(len(archive)), "aes-gcm", "1"}, described, "what describes the archive stays, all of it")
+		require.Empty(t, a.Header.Get("ETag")+a.Header.Get("Repr-Digest"), "a problem is not the archive")
+	}
 	said := c.send("GET", path, "")
 	require.Equal(t, 200, said.Status)
 	for _, member := range []string{`"encrypted":true`, `"mode":"aes-gcm"`, `"recipients":["age1a"]`, `"omitted":[{"reason":"no key service","recipient":"kms://k"}]`, `"plainBytes":10`} {

@@ -66,9 +66,9 @@ func (s *Server) mirrorOf(ctx context.Context, field, id string) (export.Run, er
 	case err != nil:
 		return run, err
 	case !export.IsFullMirror(run.Kind, run.Variant):
-		return run, fieldError(export.CodeBaseManifest, field, "run %s is of kind %s:%s; a delta lies between full mirrors (mirror:full)", run.ID, run.Kind, run.Variant)
+		return run, fieldError(export.CodeBaseManifest, field, "run %s is of kind %s:%s; name the run of a full mirror (mirror:full)", run.ID, run.Kind, run.Variant)
 	case run.State != export.StateSucceeded || run.Generation == 0:
-		return run, fieldError(export.CodeBaseManifest, field, "run %s is %s; a delta lies between mirrors that succeeded and whose bundles are there", run.ID, run.State)
+		return run, fieldError(export.CodeBaseManifest, field, "run %s is %s; name a mirror that succeeded and whose bundle is there", run.ID, run.State)
 	}
 	return run, nil
 }

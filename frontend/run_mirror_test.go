@@ -43,4 +43,13 @@ func TestRunsThatBelongToAMirror(t *testing.T) {
 	other := c.send("POST", runsPath, fmt.Sprintf(`{"profileId":"json:raw","options":{"mirrorRunId":%q}}`, run.RunID))
 	require.Equal(t, 409, other.Status)
 	require.Equal(t, "ERR_EXPORT_006", other.problem(t).Code)
+	require.Contains(t, other.problem(t).Message, "name the run of a full mirror")
+	mirror.State = export.StateExpired
+	w.Runs.Put(mirror, nil)
+	gone := ask("json:raw", "", "")
+	require.Equal(t, 409, gone.Status)
+	require.Contains(t, gone.problem(t).Message, "is expired; name a mirror that succeeded")
+	for _, a := range []answer{other, gone} {
+		require.NotContains(t, a.problem(t).Message, "delta", "nobody asked for one")
+	}
 }
