@@ -122,6 +122,9 @@ func (u *upgrade) sameThere(t *testing.T, l *lane, theirs *client.Client, runID 
 	if there.Links.Plan == "" {
 		here.Links.Plan = ""
 	}
+	if there.AsOf == 0 { // a member that the release before mirrors does not have
+		here.AsOf = 0
+	}
 	require.Equal(t, here, there)
 }
 
