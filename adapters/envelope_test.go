@@ -10,6 +10,7 @@ import (
 	"github.com/stella-ops/exportcenter/adapters"
 	"github.com/stella-ops/exportcenter/adapters/adaptertest"
 	"github.com/stella-ops/exportcenter/adapters/jsonraw"
+	"github.com/stella-ops/exportcenter/bundle"
 	"github.com/stella-ops/exportcenter/export"
 	"github.com/stella-ops/exportcenter/ledger"
 )
@@ -49,8 +50,7 @@ func TestEnvelopesAreReadAsLinesAre(t *testing.T) {
 		require.NoError(t, err, "%s", line)
 		have, err := adapters.ReadEnvelope(line)
 		require.NoError(t, err)
-		require.Equal(t, adapters.Envelope{Digest: want.Original.Digest, Bytes: want.Original.Bytes, Modified: want.Modified, Source: want.Source,
-			Stream: want.Stream, Subject: want.Subject, UpstreamID: want.UpstreamID}, have, "%s", line)
+		require.Equal(t, envelopeOf(want), have, "%s", line)
 		require.Equal(t, want.Key(), have.Key(ledger.Kind(want.Kind)))
 		if _, ok := adapters.ScanEnvelope(line); ok {
 			fast++
@@ -64,16 +64,24 @@ func TestEnvelopesAreReadAsLinesAre(t *testing.T) {
 	require.True(t, redacted.Redacted)
 }
 
+// envelopeOf is what the strict reading of a line says.
+func envelopeOf(l adapters.RawLine) adapters.Envelope {
+	return adapters.Envelope{Digest: l.Original.Digest, Bytes: l.Original.Bytes, Modified: l.Modified,
+		Source: l.Source, Stream: l.Stream, Subject: l.Subject, UpstreamID: l.UpstreamID, Redacted: l.Redaction != nil}
+}
+
 func FuzzEnvelope(f *testing.F) {
 	for _, text := range odd {
 		f.Add([]byte(text))
 	}
 	f.Add([]byte(`{"content":{"raw":{}},"format":"osv","kind":"advisory","linkset":{"aliases":[],"ecosystems":[],"products":[]},"original":{"bytes":2,"digest":"sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"},"source":"osv","stream":"s","upstreamId":"x"}`))
 	f.Fuzz(func(t *testing.T, line []byte) {
+		if canonical, err := bundle.Canonical(line); err != nil || !bytes.Equal(canonical, line) {
+			return // no line is packed so
+		}
 		fast, ok := adapters.ScanEnvelope(line)
 		if slow, err := adapters.ReadRawLine(line); ok && err == nil {
-			require.Equal(t, slow.Original.Digest, fast.Digest)
-			require.Equal(t, slow.UpstreamID, fast.UpstreamID)
+			require.Equal(t, envelopeOf(slow), fast)
 		}
 	})
 }

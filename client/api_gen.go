@@ -1966,7 +1966,7 @@ type VerifyReport struct {
 	Failure  VerifyFailure          `json:"failure,omitempty,omitzero"`
 	Files    int64                  `json:"files"`
 
-	// Originals Of a mirror
+	// Originals Of a mirror, each what its name says; absent when it is unopened.
 	Originals     int64             `json:"originals,omitempty,omitzero"`
 	PayloadDigest string            `json:"payloadDigest,omitempty,omitzero"`
 	Records       int64             `json:"records"`

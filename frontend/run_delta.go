@@ -12,7 +12,7 @@ import (
 
 // resolveDelta writes into a run that makes a delta between which full mirrors it lies:
 // the base it names, and the target it names or else the newest of the base's family.
-// What the delta is made of is fixed with that: whenever the run is tried or made again,
+// What the delta is made of is fixed with that: whenever the run is tried again,
 // it is between these two.
 func (s *Server) resolveDelta(ctx context.Context, run *export.Run, asked askedRun) error {
 	o := &run.Options

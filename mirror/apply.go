@@ -94,7 +94,7 @@ func (a *applying) check() (err error) {
 	if a.at, a.state, err = a.current(); err != nil {
 		return err
 	}
-	base, err := openTree(a.path(a.at, treeName))
+	base, err := openTree(a.path(a.at, treeName), a.o.Trust)
 	if err != nil {
 		return err
 	}
@@ -195,6 +195,7 @@ func (a *applying) run() (Outcome, error) {
 	if err := a.writeJournal(a.digest); err != nil {
 		return outcome, errors.Join(err, a.giveUp())
 	}
+	var led []Applied
 	for i, d := range a.deltas {
 		if i < a.before {
 			continue
@@ -207,7 +208,10 @@ func (a *applying) run() (Outcome, error) {
 		if err := a.advance(d, i == last); err != nil {
 			return outcome, errors.Join(err, a.giveUp())
 		}
-		outcome.Done = append(outcome.Done, a.state.Applied[len(a.state.Applied)-1])
+		led = append(led, a.state.Applied[len(a.state.Applied)-1])
+		if a.passed == "" { // what was only passed counts once it led to a mirror
+			outcome.Done, led = append(outcome.Done, led...), nil
+		}
 	}
 	outcome.Copied = a.disk.copied
 	a.tidy(a.disk.remove(a.path(journalName)))
@@ -244,7 +248,7 @@ func (a *applying) tidy(err error) {
 // outside, count for the last one of a command: what is passed on the way there is
 // nobody's mirror.
 func (a *applying) advance(d *opened, last bool) error {
-	base, err := openTree(a.path(cmp.Or(a.passed, a.at), treeName))
+	base, err := openTree(a.path(cmp.Or(a.passed, a.at), treeName), a.o.Trust)
 	if err != nil {
 		return err
 	}

@@ -12,7 +12,10 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/stella-ops/exportcenter/bundle"
+	"github.com/stella-ops/exportcenter/bundle/bundletest"
+	"github.com/stella-ops/exportcenter/bundle/verify"
 	"github.com/stella-ops/exportcenter/mirror"
+	"github.com/stella-ops/exportcenter/signing"
 )
 
 // packed makes a payload file of lines, each given in parts.
@@ -93,8 +96,16 @@ func TestASmallFileThatHoldsMuch(t *testing.T) {
 	refusedWithin("more than", apply(lists))
 	require.Equal(t, before, everything(t, lists))
 
-	// The manifest of a directory may say what it likes: nobody has verified it yet.
-	longLists(t, lists)
+	// A manifest that nobody signed allows nothing.
+	longer(t, lists, nil)
+	took := allocated(func() {
+		var failure *verify.Error
+		require.ErrorAs(t, look(lists)(), &failure)
+		require.Equal(t, verify.ReasonSignedOther, failure.Reason)
+		require.ErrorAs(t, apply(lists)(), &failure)
+	})
+	require.Less(t, took, int64(room))
+	longer(t, lists, bundletest.Key(t, 1))
 	refusedWithin("more than 1024 bytes", look(lists))
 
 	before = everything(t, shards)
@@ -111,14 +122,14 @@ func TestOriginalsOfTooManyKinds(t *testing.T) {
 		lines = append(lines, [][]byte{bundle.Original{Path: bundle.OriginalPath(kind, bundle.Digest{}), Bytes: 1}.Append(nil)})
 	}
 	replaced(t, dir, "indexes/originals-", packed(t, lines...))
-	longLists(t, dir)
+	longer(t, dir, bundletest.Key(t, 1))
 	_, err := mirror.Look(t.Context(), dir, true, trust(t))
 	refusedFor(t, err, mirror.ReasonContent, "of more than 100 kinds")
 }
 
-// longLists has the manifest of a directory, which nobody signs again, allow its lists of
-// originals any length.
-func longLists(t testing.TB, dir string) {
+// longer has the manifest of a directory allow its lists of originals any length, and
+// signs it again with a key, if there is one.
+func longer(t testing.TB, dir string, signer signing.Signer) {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(dir, "current", "tree", filepath.FromSlash(bundle.ManifestPath)))
 	require.NoError(t, err)
@@ -132,4 +143,9 @@ func longLists(t testing.TB, dir string) {
 	text, err = m.Encode()
 	require.NoError(t, err)
 	replaced(t, dir, bundle.ManifestPath, text)
+	if signer != nil {
+		envelope, err := signing.SignEnvelope(t.Context(), signer, bundle.ManifestPayloadType, text)
+		require.NoError(t, err)
+		replaced(t, dir, bundle.ManifestEnvelopePath, envelope)
+	}
 }

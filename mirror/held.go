@@ -5,10 +5,11 @@ import (
 	"path/filepath"
 
 	"github.com/stella-ops/exportcenter/bundle"
+	"github.com/stella-ops/exportcenter/bundle/verify"
 )
 
 // Held is the full mirror in a directory as the archive that it is, for programs that
-// read archives. Nothing of it was verified.
+// read archives. Nothing of it was verified but the signature of its manifest.
 type Held struct {
 	*bundle.View
 	// Repacked counts the files whose lines are packed by another encoder than the
@@ -18,12 +19,12 @@ type Held struct {
 }
 
 // Hold opens the mirror in a directory. No command changes it until it is closed.
-func Hold(dir string) (*Held, error) {
-	h, err := hold(dir)
+func Hold(dir string, trust verify.Trust) (*Held, error) {
+	h, err := hold(dir, trust)
 	return h, told(err)
 }
 
-func hold(dir string) (_ *Held, err error) {
+func hold(dir string, trust verify.Trust) (_ *Held, err error) {
 	p, err := enter(dir, false, Options{})
 	if err != nil {
 		return nil, err
@@ -37,7 +38,7 @@ func hold(dir string) (_ *Held, err error) {
 	if err != nil {
 		return nil, err
 	}
-	t, err := openTree(filepath.Join(dir, generation, treeName))
+	t, err := openTree(filepath.Join(dir, generation, treeName), trust)
 	if err != nil {
 		return nil, err
 	}

@@ -15,7 +15,7 @@ import (
 func TestHold(t *testing.T) {
 	s := newStory(t)
 	dir := s.at(t, "12")
-	held, err := mirror.Hold(dir)
+	held, err := mirror.Hold(dir, trust(t).Trust)
 	require.NoError(t, err)
 	require.Zero(t, held.Repacked)
 	archive, err := io.ReadAll(io.NewSectionReader(held, 0, held.Size()))
@@ -27,11 +27,11 @@ func TestHold(t *testing.T) {
 	other := trust(t).Packed(func(w io.Writer) (mirror.Packer, error) { return &otherEncoder{to: w}, nil })
 	_, err = mirror.Apply(t.Context(), dir, []string{s.names["23"]}, other)
 	require.NoError(t, err, "the directory is free again")
-	held, err = mirror.Hold(dir)
+	held, err = mirror.Hold(dir, trust(t).Trust)
 	require.NoError(t, err)
 	require.Positive(t, held.Repacked)
 	require.NoError(t, held.Close())
 
-	_, err = mirror.Hold(t.TempDir())
+	_, err = mirror.Hold(t.TempDir(), trust(t).Trust)
 	refusedFor(t, err, mirror.ReasonMirror, "holds no mirror")
 }

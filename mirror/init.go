@@ -140,7 +140,7 @@ func (p *place) undo(made bool) error {
 // check verifies the tree in a directory as the archive that it is, and that nothing
 // else is there. With repacked, payload files may be packed by another encoder.
 func check(ctx context.Context, dir string, repacked bool, o Options) (verify.Report, error) {
-	t, err := openTree(dir)
+	t, err := openTree(dir, o.Trust)
 	if err != nil {
 		return verify.Report{}, err
 	}

@@ -1,6 +1,7 @@
 package mirror_test
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"testing"
@@ -29,13 +30,15 @@ func newRenewal(t testing.TB) renewal {
 	retired, online, root := bundletest.Key(t, 2), bundletest.Key(t, 1), bundletest.RootKey(t, 1)
 	r := renewal{first: bundletest.TUFRootLasting(t, nil, nil, root, retired)}
 	r.second = bundletest.TUFRootLasting(t, r.first, root, root, online)
-	by := func(signer signing.Signer, chain tuf.Chain) mirrortest.Maker {
-		return timed(mirrortest.Maker{Signer: signer, T: t}, chain, 50*365*24*time.Hour)
-	}
-	r.before, r.after = by(retired, r.first), by(online, r.second)
+	r.before, r.after = lasting(t, retired, r.first), lasting(t, online, r.second)
 	r.o = mirror.Options{Trust: verify.Trust{bundletest.Verifier(t, online), bundletest.Verifier(t, retired)},
 		Mirror: verify.MirrorPolicy{Root: r.second[1].Raw}}
 	return r
+}
+
+// lasting makes mirrors whose metadata is good for as long as anybody runs this.
+func lasting(t testing.TB, signer signing.Signer, chain tuf.Chain) mirrortest.Maker {
+	return timed(mirrortest.Maker{Signer: signer, T: t}, chain, 50*365*24*time.Hour)
 }
 
 // begun is a directory that holds a mirror since before the second root.
@@ -84,15 +87,19 @@ func TestMirrorsFromBeforeTheTrustedRoot(t *testing.T) {
 // chain of deltas brings one into the directory.
 func TestAKeyThatTheTrustedRootTookAway(t *testing.T) {
 	r := newRenewal(t)
-	for name, makers := range map[string][3]mirrortest.Maker{
-		"under the old root to the end":        {r.before, r.before, r.before},
-		"under the new root, by the old key":   {r.before, r.before, timed(mirrortest.Maker{Signer: r.before.Signer, T: t}, r.second, time.Hour)},
-		"under another new root, of his own":   {r.before, r.before, r.forked(t)},
-		"a last delta that gives no right end": {r.before, r.before, r.after},
+	const noEnd = "a last delta that gives no right end"
+	for name, c := range map[string]struct {
+		makers [3]mirrortest.Maker
+		reason any // of the refusal: whose word it is that this is no mirror
+	}{
+		"under the old root to the end":      {[3]mirrortest.Maker{r.before, r.before, r.before}, verify.ReasonTUFRoot},
+		"under the new root, by the old key": {[3]mirrortest.Maker{r.before, r.before, lasting(t, r.before.Signer, r.second)}, verify.ReasonTUFSignature},
+		"under another new root, of his own": {[3]mirrortest.Maker{r.before, r.before, r.forked(t)}, verify.ReasonTUFRoot},
+		noEnd:                                {[3]mirrortest.Maker{r.before, r.before, r.after}, mirror.ReasonContent},
 	} {
 		t.Run(name, func(t *testing.T) {
-			fulls, deltas := story3(t, makers)
-			if name == "a last delta that gives no right end" {
+			fulls, deltas := story3(t, c.makers)
+			if name == noEnd {
 				other := r.before.Full(t, 2, mirrortest.Document{Kind: "vex", ID: "z", Original: "z"})
 				other.End = fulls[1].End
 				deltas[1] = written(t, "wrong", r.before.Delta(t, other, fulls[2]))
@@ -100,8 +107,7 @@ func TestAKeyThatTheTrustedRootTookAway(t *testing.T) {
 			dir := r.begun(t, fulls[0])
 			untouched := everything(t, dir)
 			_, err := mirror.Apply(t.Context(), dir, deltas, r.o)
-			require.Error(t, err)
-			t.Log(err)
+			require.Equal(t, c.reason, reasonOf(err), "%v", err)
 			require.Equal(t, untouched, everything(t, dir))
 		})
 	}
@@ -110,7 +116,20 @@ func TestAKeyThatTheTrustedRootTookAway(t *testing.T) {
 // forked makes mirrors under a second root that is not the site's.
 func (r renewal) forked(t testing.TB) mirrortest.Maker {
 	chain := bundletest.TUFRootLasting(t, r.first, bundletest.RootKey(t, 1), bundletest.RootKey(t, 2), r.before.Signer)
-	return timed(mirrortest.Maker{Signer: r.before.Signer, T: t}, chain, time.Hour)
+	return lasting(t, r.before.Signer, chain)
+}
+
+// reasonOf is the reason of a refusal, the verifier's or the mirror's own.
+func reasonOf(err error) any {
+	var failure *verify.Error
+	var own *mirror.Error
+	switch {
+	case errors.As(err, &failure):
+		return failure.Reason
+	case errors.As(err, &own):
+		return own.Reason
+	}
+	return nil
 }
 
 // A command that ends anywhere leaves the mirror that was there or the last one, and the

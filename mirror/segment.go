@@ -39,7 +39,7 @@ func (t *tree) segment(first string) (*segment, error) {
 	for {
 		o, err := list.Next()
 		if err != nil {
-			return nil, err
+			return nil, unlisted(err)
 		}
 		if o == nil {
 			break

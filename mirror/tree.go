@@ -13,6 +13,7 @@ import (
 
 	"github.com/stella-ops/exportcenter/bundle"
 	"github.com/stella-ops/exportcenter/bundle/delta"
+	"github.com/stella-ops/exportcenter/bundle/verify"
 )
 
 // tree is a directory whose files are the entries of a bundle: unpacked, and readable
@@ -31,15 +32,20 @@ type tree struct {
 	open []*segment // the last used first
 }
 
-// openTree reads the outline of a tree. It checks nothing but what it needs.
-func openTree(dir string) (*tree, error) {
+// openTree reads the outline of a tree. It checks nothing but that its manifest is
+// signed by a trusted key: how much its files may hold is nobody else's word.
+func openTree(dir string, trust verify.Trust) (*tree, error) {
 	t := &tree{dir: dir, originals: map[string]bundle.Content{}, counts: map[string]int64{}, listed: map[string]bundle.Digest{}}
 	text, err := t.document(bundle.ManifestPath)
 	if err != nil {
 		return nil, err
 	}
-	if t.manifest, err = bundle.ParseManifest(text); err != nil {
-		return nil, refuse(ReasonContent, "%s: %w", dir, err)
+	envelope, err := t.document(bundle.ManifestEnvelopePath)
+	if err != nil {
+		return nil, err
+	}
+	if t.manifest, err = verify.SignedManifest(text, envelope, trust); err != nil {
+		return nil, fmt.Errorf("%s: %w", dir, err)
 	}
 	t.digest = bundle.DigestOf(text)
 	if text, err = t.document(bundle.ChecksumsPath); err != nil {

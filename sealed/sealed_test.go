@@ -8,9 +8,6 @@ import (
 	"fmt"
 	"io"
 	mathrand "math/rand/v2"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -19,7 +16,6 @@ import (
 	"filippo.io/age"
 	"github.com/stretchr/testify/require"
 
-	"github.com/stella-ops/exportcenter/internal/testkit"
 	"github.com/stella-ops/exportcenter/sealed"
 )
 
@@ -238,64 +234,6 @@ func TestWrongIdentity(t *testing.T) {
 	}
 }
 
-// service is a key service in memory: what it wraps is bound to its context.
-type service struct {
-	id    *age.X25519Identity
-	fails error
-}
-
-func (s service) Wrap(_ context.Context, keyID string, of sealed.Context, dataKey []byte) ([]byte, error) {
-	if s.fails != nil {
-		return nil, s.fails
-	}
-	var out bytes.Buffer
-	w, err := age.Encrypt(&out, s.id.Recipient())
-	if err != nil {
-		return nil, err
-	}
-	fmt.Fprintf(w, "%s\n%s\n%s\n%s", keyID, of.RunID, of.Tenant, dataKey)
-	err = w.Close()
-	return out.Bytes(), err
-}
-
-func (s service) Unwrap(_ context.Context, keyID string, of sealed.Context, wrapped []byte) ([]byte, error) {
-	r, err := age.Decrypt(bytes.NewReader(wrapped), s.id)
-	if err != nil {
-		return nil, err
-	}
-	text, err := io.ReadAll(r)
-	bound := fmt.Sprintf("%s\n%s\n%s\n", keyID, of.RunID, of.Tenant)
-	if err != nil || !strings.HasPrefix(string(text), bound) {
-		return nil, errors.New("the key is bound to something else")
-	}
-	return text[len(bound):], nil
-}
-
-func TestKeyService(t *testing.T) {
-	kms, alice := service{id: identity(t)}, identity(t)
-	s := sealer(t, sealed.ModeGCM, kms, append(recipientsOf(alice), "kms://keys/export")...)
-	file := encrypt(t, s, "data/x", []byte("evidence"))
-	for _, keys := range []sealed.Keys{keysOf(alice), {Service: kms}} {
-		got, err := decrypt(sealing(s), "data/x", file, keys)
-		require.NoError(t, err)
-		require.Equal(t, "evidence", string(got))
-	}
-	_, err := decrypt(sealing(s), "data/x", file, sealed.Keys{Service: service{id: identity(t)}})
-	require.ErrorIs(t, err, sealed.ErrNoKey)
-	_, err = decrypt(sealing(s), "data/x", file, keysOf(identity(t)))
-	require.ErrorIs(t, err, sealed.ErrNoKey)
-
-	// A service that gives the key itself back is refused.
-	_, err = sealed.NewSealer(t.Context(), sealed.Terms{Mode: sealed.ModeGCM, Recipients: []string{"kms://k"}}, of, echo{}, rand.Reader)
-	require.ErrorContains(t, err, "no wrapped key")
-}
-
-type echo struct{ service }
-
-func (echo) Wrap(_ context.Context, _ string, _ sealed.Context, dataKey []byte) ([]byte, error) {
-	return bytes.Clone(dataKey), nil
-}
-
 // TestForeignStanzas: age files of passphrases, of several recipients or with more in
 // their header are refused without a key, and before age sees them.
 func TestForeignStanzas(t *testing.T) {
@@ -401,52 +339,4 @@ func (b *breaking) ReadAt(p []byte, off int64) (int, error) {
 		return 0, b.err
 	}
 	return b.ReaderAt.ReadAt(p, off)
-}
-
-// TestAgeProgram: the age program opens what mode age makes, with each recipient's
-// identity and with no other; we open what it makes.
-func TestAgeProgram(t *testing.T) {
-	program, keygen := testkit.Tool(t, "age"), testkit.Tool(t, "age-keygen")
-	dir := t.TempDir()
-	file := func(name string) string { return filepath.Join(dir, name) }
-	run := func(program string, args ...string) ([]byte, error) { return exec.Command(program, args...).Output() }
-	var ids []*age.X25519Identity
-	for _, name := range []string{"alice", "bob", "mallory"} {
-		_, err := run(keygen, "-o", file(name))
-		require.NoError(t, err)
-		text, err := os.Open(file(name))
-		require.NoError(t, err)
-		parsed, err := sealed.ParseIdentities(text)
-		require.NoError(t, err)
-		text.Close()
-		ids = append(ids, parsed...)
-	}
-	plain := plaintext(100_000)
-	s := sealer(t, sealed.ModeAge, nil, recipientsOf(ids[0], ids[1])...)
-	require.NoError(t, os.WriteFile(file("x.age"), encrypt(t, s, "data/x", plain), 0o600))
-	for _, name := range []string{"alice", "bob"} {
-		got, err := run(program, "-d", "-i", file(name), file("x.age"))
-		require.NoError(t, err)
-		require.True(t, bytes.Equal(plain, got))
-	}
-	_, err := run(program, "-d", "-i", file("mallory"), file("x.age"))
-	var exit *exec.ExitError
-	require.ErrorAs(t, err, &exit)
-	require.Contains(t, string(exit.Stderr), "no identity matched")
-
-	require.NoError(t, os.WriteFile(file("plain"), plain, 0o600))
-	_, err = run(program, "-r", s.Recipients[0], "-r", s.Recipients[1], "-o", file("y.age"), file("plain"))
-	require.NoError(t, err)
-	theirs, err := os.ReadFile(file("y.age"))
-	require.NoError(t, err)
-	got, err := decrypt(sealing(s), "data/x", theirs, keysOf(ids[1]))
-	require.NoError(t, err)
-	require.True(t, bytes.Equal(plain, got))
-
-	// A wrapped data key is an age file of it.
-	g := sealer(t, sealed.ModeGCM, nil, recipientsOf(ids[0])...)
-	require.NoError(t, os.WriteFile(file("key.age"), g.Keys[0].Wrapped, 0o600))
-	got, err = run(program, "-d", "-i", file("alice"), file("key.age"))
-	require.NoError(t, err)
-	require.Equal(t, g.DataKey(), got)
 }

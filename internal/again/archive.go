@@ -39,7 +39,7 @@ var maxDocument = verify.DefaultLimits().Document
 
 // openVerified opens the bundle in a file, or the mirror in a directory, and verifies it.
 func openVerified(ctx context.Context, name string, trust verify.Trust, mirrored verify.MirrorPolicy) (_ *archive, err error) {
-	bytes, size, err := opened(name)
+	bytes, size, err := opened(name, trust)
 	if err != nil {
 		return nil, err
 	}

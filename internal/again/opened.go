@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 
+	"github.com/stella-ops/exportcenter/bundle/verify"
 	"github.com/stella-ops/exportcenter/mirror"
 )
 
@@ -17,7 +18,7 @@ type stored interface {
 }
 
 // opened opens what has a name: a directory is one that "stella mirror" keeps.
-func opened(name string) (stored, int64, error) {
+func opened(name string, trust verify.Trust) (stored, int64, error) {
 	info, err := os.Stat(name)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -25,7 +26,7 @@ func opened(name string) (stored, int64, error) {
 	case err != nil:
 		return nil, 0, err
 	case info.IsDir():
-		return held(name)
+		return held(name, trust)
 	case !info.Mode().IsRegular():
 		return nil, 0, fmt.Errorf("%s is not a regular file", name)
 	}
@@ -35,8 +36,8 @@ func opened(name string) (stored, int64, error) {
 
 // held is the mirror in a directory. One that another compressor packed is no archive
 // whose seal could be compared.
-func held(dir string) (stored, int64, error) {
-	kept, err := mirror.Hold(dir)
+func held(dir string, trust verify.Trust) (stored, int64, error) {
+	kept, err := mirror.Hold(dir, trust)
 	if err != nil {
 		return nil, 0, err
 	}
