@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -97,19 +98,16 @@ func (b *bench) report(o options, machine string) error {
 func (b *bench) alone(ctx context.Context, program string, args ...string) (measure, error) {
 	cmd := exec.CommandContext(ctx, program, args...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	var said bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &said, &said
 	begin := b.now()
-	said, err := cmd.CombinedOutput()
+	rss, err := runWatched(cmd)
 	if err != nil {
-		return measure{}, fmt.Errorf("%s: %w: %.2000s", filepath.Base(program), err, said)
+		return measure{}, fmt.Errorf("%s: %w: %.2000s", filepath.Base(program), err, said.Bytes())
 	}
-	m := measure{begin: begin, wall: b.now().Sub(begin)}
+	m := measure{begin: begin, wall: b.now().Sub(begin), rss: rss}
 	state := cmd.ProcessState
 	m.cpu = map[string]time.Duration{"client": state.UserTime() + state.SystemTime()}
-	usage, ok := state.SysUsage().(*syscall.Rusage)
-	if !ok {
-		return m, errors.New("this system does not tell a process's memory")
-	}
-	m.rss = usage.Maxrss << 10 // KiB on Linux
 	return m, nil
 }
 

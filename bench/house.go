@@ -139,14 +139,11 @@ func (h *house) stella(ctx context.Context, token string, args ...string) ([]byt
 		"STELLA_TOKEN="+token, "STELLA_TRUST="+h.env["STELLA_TRUST"])
 	var out, errOut bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errOut
-	if err := cmd.Run(); err != nil {
+	rss, err := runWatched(cmd)
+	if err != nil {
 		return nil, used{}, fmt.Errorf("stella %s: %w\n%s", strings.Join(args, " "), err, errOut.String())
 	}
-	u := used{cpu: cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()}
-	if usage, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage); ok {
-		u.rss = usage.Maxrss << 10 // KiB, getrusage(2)
-	}
-	return out.Bytes(), u, nil
+	return out.Bytes(), used{cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime(), rss}, nil
 }
 
 // token gives a development token for a tenant.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -148,4 +149,29 @@ func peak(pid int) (int64, error) {
 		}
 	}
 	return 0, fmt.Errorf("process %d tells no VmHWM", pid)
+}
+
+// watchEvery is how often runWatched looks: what a program has at its very end, for less
+// than that, is not seen.
+const watchEvery = 10 * time.Millisecond
+
+// runWatched runs a program and gives the most memory that it had, in bytes. What
+// getrusage(2) says of a child is at least what its parent had when it began it, and the
+// bench holds all documents of a change.
+func runWatched(cmd *exec.Cmd) (most int64, err error) {
+	if err := cmd.Start(); err != nil {
+		return 0, err
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	for {
+		if now, err := peak(cmd.Process.Pid); err == nil { // else it has ended
+			most = max(most, now)
+		}
+		select {
+		case err := <-ended:
+			return most, err
+		case <-time.After(watchEvery):
+		}
+	}
 }

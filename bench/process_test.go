@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"os"
 	"os/exec"
 	"runtime/debug"
@@ -67,4 +68,16 @@ func TestPipelineTellsWhoFailed(t *testing.T) {
 	require.NoError(t, pipeline(exec.Command("printf", "x"), exec.Command("cat"), exec.Command("cat")))
 	require.ErrorContains(t, pipeline(exec.Command("printf", "x"), exec.Command("false"), exec.Command("cat")), "false")
 	require.Error(t, pipeline(exec.Command("printf", "x"), exec.Command("/nonexistent/program")))
+}
+
+// What a program had is its own, however much the one has that runs it.
+func TestAProgramIsWatchedAlone(t *testing.T) {
+	held := bytes.Repeat([]byte{1}, 200<<20)
+	most, err := runWatched(exec.Command("sh", "-c", "sleep 0.2"))
+	require.NoError(t, err)
+	require.Positive(t, most)
+	require.Less(t, most, int64(50<<20))
+	require.Len(t, held, 200<<20)
+	_, err = runWatched(exec.Command("sh", "-c", "exit 3"))
+	require.Error(t, err)
 }
