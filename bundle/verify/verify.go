@@ -6,7 +6,8 @@
 // place; a parse error, a missing entry, a panic or an interruption is a failure.
 //
 // An encrypted bundle is verified without its keys as far as that goes, which has a
-// status of its own (StatusUnopened), and with one of them to the end: encrypted.go says how. A plain bundle has these steps:
+// status of its own (StatusUnopened), and with one of them to the end: encrypted.go says
+// how. A plain bundle has these steps:
 //
 //	walk        every tar header in its one form, in order, exact trailer
 //	require     the entries every bundle has

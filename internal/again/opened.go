@@ -2,7 +2,6 @@ package again
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -19,19 +18,17 @@ type stored interface {
 
 // opened opens what has a name: a directory is one that "stella mirror" keeps.
 func opened(name string, trust verify.Trust) (stored, int64, error) {
-	info, err := os.Stat(name)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil, 0, refuse("%s does not exist", name)
-	case err != nil:
-		return nil, 0, err
-	case info.IsDir():
+	if info, err := os.Stat(name); err == nil && info.IsDir() {
 		return held(name, trust)
-	case !info.Mode().IsRegular():
-		return nil, 0, fmt.Errorf("%s is not a regular file", name)
 	}
-	file, err := os.Open(name)
-	return file, info.Size(), err
+	file, info, err := verify.OpenRegular(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, 0, refuse("%s does not exist", name)
+	}
+	if err != nil {
+		return nil, 0, err
+	}
+	return file, info.Size(), nil
 }
 
 // held is the mirror in a directory. One that another compressor packed is no archive
